@@ -1,0 +1,35 @@
+"""charlm: character-level language models of your own text, and what goes on inside them.
+
+A text file goes in, a small recurrent model of its characters comes out. ``charlm.load`` opens a
+trained model without importing torch; the modules behind it are mapped in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["CharLM", "CharlmError", "ModelConfig", "SampleConfig", "TrainConfig", "load"]
+
+_HOMES = {
+    "CharLM": "charlm.generate",
+    "CharlmError": "charlm.errors",
+    "ModelConfig": "charlm.config",
+    "SampleConfig": "charlm.config",
+    "TrainConfig": "charlm.config",
+    "load": "charlm.generate",
+}
+
+if TYPE_CHECKING:
+    from charlm.config import ModelConfig, SampleConfig, TrainConfig
+    from charlm.errors import CharlmError
+    from charlm.generate import CharLM, load
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: ``import charlm`` alone costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'charlm' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

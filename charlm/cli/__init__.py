@@ -1,0 +1,63 @@
+"""The command ``charlm``: one short module per subcommand, imported when it is called.
+
+stdout carries results, stderr carries talk. Every CharlmError ends as one line and an exit code:
+0 done, 1 could not, 2 the request is wrong, 130 or 143 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from charlm import __version__
+from charlm.errors import CharlmError
+
+_COMMANDS = ("train", "sample", "eval", "info", "corpus")
+
+
+class _Group(click.Group):
+    """Loads a subcommand's module on demand, and turns errors into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"charlm.cli.{name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CharlmError as error:
+            if ctx.params["debug"]:
+                raise
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="charlm")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(debug: bool) -> None:
+    """Character-level language models of your own text.
+
+    \b
+    charlm train book.txt             train a model, saved under checkpoints/book
+    charlm sample                     write text with the newest model
+    charlm eval book other.txt        bits per character of a text, beside baselines
+    charlm corpus make viaggi         make a text to begin with
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or pipe that cannot show a character gets its escape, not a traceback.
+        if hasattr(stream, "reconfigure"):
+            with contextlib.suppress(ValueError):
+                stream.reconfigure(errors="backslashreplace")

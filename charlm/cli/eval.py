@@ -1,0 +1,130 @@
+"""``charlm eval``: bits per character of a text, beside the ladder that gives them a meaning."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from charlm.errors import RequestError, UnknownCharacterError
+
+if TYPE_CHECKING:
+    from charlm.generate import CharLM
+    from charlm.runs import Run
+
+
+@click.command()
+@click.argument("model", metavar="RUN")
+@click.argument("file", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option(
+    "--on-unknown", type=click.Choice(["error", "skip"]), default="error", show_default=True,
+    help="What to do with characters that the model has never seen.",
+)  # fmt: skip
+@click.option("--ladder/--no-ladder", default=True, show_default=True, help="Show the baselines.")
+@click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+def command(
+    model: str,
+    file: str | None,
+    as_json: bool,
+    on_unknown: str,
+    ladder: bool,
+    encoding: str | None,
+) -> None:
+    """Score FILE (- for standard input) under a model; without FILE, the run's validation text.
+
+    One exact pass; the first character is context and is not counted. The ladder beside the figure:
+    a model that knows only the vocabulary, character frequencies, an n-gram model and three
+    compressors, each given the run's training text.
+
+    \b
+    charlm eval book
+    charlm eval book other.txt --on-unknown skip
+    charlm eval book - --json < other.txt
+    """
+    from charlm import runs
+    from charlm.generate import load
+
+    loaded = load(model)
+    path = runs.find_model(model)
+    texts = _texts_of(runs.Run(path.parent)) if ladder or file is None else None
+    if file is not None:
+        from charlm.corpus import read_text
+
+        text = read_text([file], encoding=encoding, stdin=sys.stdin.buffer).text
+    elif texts is None or not texts[1]:
+        raise RequestError(
+            f"{model} has no validation text at hand; name the text: charlm eval {model} FILE"
+        )
+    else:
+        text = texts[1]
+    text = _readable(loaded, text, on_unknown)
+    result = loaded.evaluate(text)
+    rungs = []
+    if ladder and texts is not None:
+        from charlm import baselines
+
+        rungs = baselines.ladder(texts[0], text)
+    elif ladder:
+        click.echo("no ladder: the run's training text is not at hand", err=True)
+    if as_json:
+        facts = result.to_dict()
+        if rungs:
+            facts["ladder"] = {rung.name: rung.bits_per_char for rung in rungs}
+        click.echo(json.dumps(facts))
+        return
+    click.echo(
+        f"{result.bits_per_char:.4f} bits/char = {result.nats_per_char:.4f} nats/char, perplexity "
+        f"{result.perplexity:.3f}, {result.characters:,} characters"
+    )
+    if rungs:
+        from charlm.baselines import format_ladder
+
+        click.echo()
+        click.echo(
+            format_ladder(rungs, model_bits=result.bits_per_char, model_name=loaded.config.cell)
+        )
+
+
+def _texts_of(run: Run) -> tuple[str, str] | None:
+    """(training text, validation text) of a run, or None where they are not at hand."""
+    from charlm import checkpoint, data
+    from charlm.errors import CharlmError
+
+    if not run.last.exists():
+        return None
+    saved = checkpoint.read(run.last)
+    if saved.training is None:
+        return None
+    try:
+        texts = data.reread(data.Source.from_dict(saved.training["source"]), run, saved.provenance)
+    except CharlmError as error:
+        click.echo(str(error), err=True)
+        return None
+    return texts.train, texts.val
+
+
+def _readable(loaded: CharLM, text: str, on_unknown: str) -> str:
+    """``text`` without unseen characters, if that is wanted; else the error about them."""
+    from charlm.tokenizer import describe_unknown
+
+    unseen = loaded.tokenizer.unseen(text)
+    if not len(unseen):
+        return text
+    known = loaded.tokenizer.normalize(text)
+    if loaded.tokenizer.forbidden:
+        click.echo(
+            f"read as the unknown symbol, which stands for any of them: "
+            f"{describe_unknown(known, unseen)}",
+            err=True,
+        )
+        return text
+    if on_unknown == "error":
+        raise UnknownCharacterError(
+            f"the text holds {describe_unknown(known, unseen)}; give --on-unknown skip to leave "
+            "them out"
+        )
+    click.echo(f"left out {describe_unknown(known, unseen)}", err=True)
+    return loaded.tokenizer.without_unseen(text)

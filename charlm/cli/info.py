@@ -1,0 +1,44 @@
+"""``charlm info``: what a model file is, how large, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("model", metavar="[RUN|FILE]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def command(model: str | None, as_json: bool) -> None:
+    """Print a model's shape, its size and its provenance.
+
+    \b
+    charlm info
+    charlm info checkpoints/book/best.safetensors --json
+    """
+    from charlm import checkpoint, runs
+
+    path = runs.find_model(model)
+    loaded = checkpoint.read(path)
+    size = path.stat().st_size
+    if as_json:
+        facts = {
+            "file": str(path),
+            "bytes": size,
+            "parameters": loaded.config.num_parameters,
+            "weights_sha256": checkpoint.weights_sha256(loaded),
+            "config": loaded.config.to_dict(),
+            "tokenizer": loaded.tokenizer.to_dict(),
+            "provenance": loaded.provenance,
+        }
+        click.echo(json.dumps(facts, sort_keys=True))
+        return
+    click.echo(f"file        {path} ({size:,} bytes)")
+    click.echo(f"model       {loaded.config.describe()}")
+    shape = {k: v for k, v in loaded.config.to_dict().items() if k not in ("cell", "vocab_size")}
+    click.echo(f"shape       {', '.join(f'{key} {value}' for key, value in shape.items())}")
+    click.echo(f"tokenizer   {loaded.tokenizer.kind}, {loaded.tokenizer.vocab_size} symbols")
+    click.echo(f"weights     sha256 {checkpoint.weights_sha256(loaded)}")
+    for key, value in loaded.provenance.items():
+        click.echo(f"{key:<11} {value!r}" if key == "commonest" else f"{key:<11} {value}")

@@ -1,0 +1,85 @@
+"""What training looks like: a bar on a terminal, a line per evaluation everywhere else."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from charlm.cli.terminal import printable
+from charlm.surprisal import LN2
+
+
+class ProgressReporter:
+    """Tells a person on stderr how training goes; implements ``charlm.train.Reporter``.
+
+    symbols_per_char: by how much a symbol's loss is multiplied to be a character's (bytes)
+    """
+
+    def __init__(self, steps: int, step: int, symbols_per_char: float) -> None:
+        self._steps = steps
+        self._symbols_per_char = symbols_per_char
+        self._nats: float | None = None  # smoothed, so that the figure can be read
+        self._characters = 0.0
+        self._began = time.monotonic()
+        self._bar: tqdm[Any] | None = None
+        if sys.stderr.isatty():
+            self._bar = tqdm(
+                total=steps,
+                initial=step,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                ascii=None if "utf" in (sys.stderr.encoding or "").lower() else True,
+                colour=None if "NO_COLOR" in os.environ else "cyan",
+                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, "
+                "{remaining} left",
+            )
+
+    def updated(self, step: int, nats: float, characters: int) -> None:
+        nats *= self._symbols_per_char
+        self._nats = nats if self._nats is None else 0.95 * self._nats + 0.05 * nats
+        self._characters += characters / self._symbols_per_char
+        if self._bar is not None:
+            self._bar.set_postfix_str(
+                f"loss {self._nats:.3f} nats = {self._nats / LN2:.3f} bits/char, {self.speed}",
+                refresh=False,
+            )
+            self._bar.update(1)
+
+    @property
+    def speed(self) -> str:
+        rate = self._characters / max(1e-9, time.monotonic() - self._began)
+        return f"{rate / 1000:.0f}k char/s" if rate >= 10_000 else f"{rate:.0f} char/s"
+
+    def evaluated(self, record: dict[str, Any]) -> None:
+        line = f"step {record['step']:>6,}/{self._steps:,}"
+        if record["train_nats_per_char"] is not None:
+            line += f"  train {record['train_nats_per_char']:.4f} nats"
+        if "val_nats_per_char" in record:
+            line += (
+                f"  validation {record['val_nats_per_char']:.4f} nats = "
+                f"{record['val_bits_per_char']:.4f} bits/char"
+            )
+            line += " *" if record["best"] else "  "
+        if self._characters:
+            line += f"  {self.speed}"
+        self.say(line)
+
+    def sampled(self, text: str) -> None:
+        self.say("--- sample\n" + printable(text) + "\n---")
+
+    def say(self, text: str) -> None:
+        """A line on stderr, above the bar if there is one."""
+        if self._bar is not None:
+            self._bar.clear()
+        click.echo(text, err=True)
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,47 @@
+"""Ctrl-C and SIGTERM as a polite request to stop; a second one leaves at once."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType, TracebackType
+
+import click
+
+
+class Interruption:
+    """A context in which SIGINT and SIGTERM only set a flag that the training loop asks for.
+
+    Calling it says whether a signal came; ``exit_code`` is 128 + its number. After the first one
+    the system's own handling is back, so that a second one ends the process.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, object] = {}
+
+    def __call__(self) -> bool:
+        return self.signal is not None
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + (self.signal or 0)
+
+    def __enter__(self) -> Interruption:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._received)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        for each in self._before:
+            signal.signal(each, signal.SIG_DFL)
+        click.echo("\nstopping after this update and saving; once more leaves at once", err=True)

@@ -1,0 +1,274 @@
+"""``charlm train``: a text file in, a trained model out."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm import runs
+from charlm.cli.options import flag, from_fields, given
+from charlm.config import ModelConfig, TrainConfig
+from charlm.corpus import DEFAULT_VAL_FRACTION, NEWLINES
+from charlm.errors import RequestError
+
+if TYPE_CHECKING:
+    from charlm.checkpoint import Checkpoint
+    from charlm.data import Dataset, Source, Texts
+    from charlm.runs import Run
+    from charlm.train import Trainer
+
+_SHAPE = (
+    "cell", "hidden_size", "num_layers", "embedding_size", "nonlinearity", "context",
+    "kernel_size", "dropout", "tie",
+)  # fmt: skip
+_TRAINING = (
+    "batch_size", "seq_len", "optimizer", "learning_rate", "schedule", "warmup",
+    "final_learning_rate", "clip", "weight_decay", "seed", "precision", "epochs", "steps",
+    "minutes", "eval_every", "save_every", "sample_every", "patience",
+)  # fmt: skip
+# What may be said beside --resume: where the run is, where it computes, how far it goes now.
+_WITH_RESUME = {"resume", "out", "stop_at", "device"}
+
+
+@click.command()
+@click.argument("corpus", nargs=-1)
+@from_fields(ModelConfig, *_SHAPE)
+@from_fields(TrainConfig, *_TRAINING)
+@click.option(
+    "--stop-at", type=click.IntRange(1), help="End after this update; schedule unchanged."
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ... or auto.")
+@click.option(
+    "--tokenizer", "level", type=click.Choice(["char", "byte"]), default="char", show_default=True,
+    help="Unicode characters, or the bytes of UTF-8.",
+)  # fmt: skip
+@click.option(
+    "--min-count", type=click.IntRange(1), default=1, show_default=True,
+    help="Fold characters rarer than this into one unknown symbol.",
+)  # fmt: skip
+@click.option("--nfc", is_flag=True, help="Bring the text to Unicode's composed form (NFC).")
+@click.option("--encoding", help="Encoding of the files [default: UTF-8, or by byte-order mark]")
+@click.option(
+    "--newline", type=click.Choice(NEWLINES), default="keep", show_default=True,
+    help="Keep line ends as they are, or make CRLF and CR into LF.",
+)  # fmt: skip
+@click.option(
+    "--val-fraction", type=float, default=DEFAULT_VAL_FRACTION, show_default=True,
+    help="Share of the text, at its end, that validates.",
+)  # fmt: skip
+@click.option("--val-file", multiple=True, help="Validate on this text instead.")
+@click.option("--name", help="Name of the run [default: after the corpus]")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=runs.DEFAULT_OUT, show_default=True,
+    help="Where runs are kept.",
+)  # fmt: skip
+@click.option("--resume", metavar="RUN", help="Go on with a run, exactly; takes all from it.")
+@click.option("--init-from", metavar="MODEL", help="Start from the weights of this model.")
+@click.pass_context
+def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> None:
+    """Train a model on CORPUS: files, directories, globs, or - for standard input.
+
+    \b
+    charlm train book.txt                        good results with no option
+    charlm train book.txt --minutes 2            as good as two minutes allow
+    charlm train src/**/*.py --cell gru --name code
+    zcat big.gz | charlm train - --name big
+    charlm train --resume book                   go on where it stopped
+    """
+    began = time.monotonic()
+    if options["resume"] is not None:
+        also = given(ctx) - _WITH_RESUME
+        if also:
+            named = "CORPUS" if "corpus" in also else flag(sorted(also)[0])
+            raise RequestError(f"--resume takes everything from the run; leave {named} out")
+        run, trainer = _resume(options)
+    else:
+        if not corpus:
+            raise RequestError("no corpus given: charlm train corpus.txt, or --resume RUN")
+        run, trainer = _begin(ctx, corpus, options, began)
+    _train(run, trainer, options["stop_at"])
+
+
+def _begin(
+    ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any], began: float
+) -> tuple[Run, Trainer]:
+    """Settle everything, then make the run's directory: what is refused leaves nothing behind."""
+    _check_options(options)
+    from charlm import data, plan
+    from charlm.train import Trainer
+
+    source = data.Source(
+        sources=tuple(_absolute(name) for name in corpus),
+        encoding=options["encoding"],
+        newline=options["newline"],
+        val_fraction=options["val_fraction"],
+        val_sources=tuple(_absolute(name) for name in options["val_file"]),
+    )
+    piped = sys.stdin.buffer.read() if "-" in source.sources else b""
+    texts = data.read(source, io.BytesIO(piped))
+    shape = {name: options[name] for name in _SHAPE}
+    start: Checkpoint | None = None
+    if options["init_from"] is not None:
+        start, shape = _start_from(ctx, options)
+        dataset = data.encode(texts, start.tokenizer)
+    else:
+        tokenizer = data.choose_tokenizer(
+            texts, level=options["level"], min_count=options["min_count"], nfc=options["nfc"]
+        )
+        dataset = data.encode(texts, tokenizer)
+    shape["vocab_size"] = dataset.tokenizer.vocab_size
+    # Refuse a wrong shape before anything is timed; dropout stays open until the steps are known.
+    ModelConfig.resolve(**shape)
+    config = TrainConfig(**{name: options[name] for name in _TRAINING})
+    device = _device(options["device"])
+    _describe_corpus(texts, dataset)
+    settled = plan.settle(ModelConfig(**shape), config, dataset, source, device, began=began)
+    for note in (*texts.notes, *settled.notes):
+        click.echo(note, err=True)
+    trainer = Trainer(settled.model, settled.train, dataset, source, device)
+    if start is not None:
+        trainer.load_weights(start.weights)
+    run = runs.create(options["out"], options["name"], texts.name)
+    if piped:
+        run.stdin.write_bytes(piped)
+    return run, trainer
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    """What can be refused in a moment is refused before torch is imported."""
+    ModelConfig.resolve(**{name: options[name] for name in _SHAPE})
+    TrainConfig(**{name: options[name] for name in _TRAINING})
+    if not 0.0 <= options["val_fraction"] < 1.0:
+        raise RequestError(
+            f"--val-fraction is {options['val_fraction']}; give at least 0 and less than 1"
+        )
+
+
+def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint, dict[str, Any]]:
+    """The model to start from and its shape, which options may not contradict."""
+    from charlm import checkpoint
+
+    start = checkpoint.read(runs.find_model(options["init_from"], options["out"]))
+    shape = start.config.to_dict()
+    for name in given(ctx) & {*_SHAPE, "level", "min_count", "nfc"} - {"dropout"}:
+        if options[name] != shape.get(name):
+            raise RequestError(
+                f"--init-from takes shape and vocabulary from the model; leave {flag(name)} out"
+            )
+    return start, shape | {"dropout": options["dropout"]}
+
+
+def _resume(options: dict[str, Any]) -> tuple[Run, Trainer]:
+    """The trainer as it was when the run last saved."""
+    from charlm import checkpoint, data
+    from charlm.train import Trainer
+
+    run = runs.find_run(options["resume"], options["out"])
+    saved = checkpoint.read(run.last)
+    source, config = _stored(saved, run)
+    dataset = data.encode(data.reread(source, run, saved.provenance), saved.tokenizer)
+    trainer = Trainer(saved.config, config, dataset, source, _device(options["device"]))
+    trainer.restore(saved)
+    click.echo(f"resuming {run.path} at step {trainer.progress.step:,}", err=True)
+    for difference in trainer.differences(saved):
+        click.echo(f"not bit-exact because {difference}", err=True)
+    return run, trainer
+
+
+def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
+    from charlm.data import Source
+
+    if saved.training is None:
+        raise RequestError(f"{run.path} holds no state of training to resume from")
+    return Source.from_dict(saved.training["source"]), TrainConfig.from_dict(
+        saved.training["config"]
+    )
+
+
+def _train(run: Run, trainer: Trainer, stop_at: int | None) -> None:
+    """Run the loop under the lock, then say what came of it."""
+    from charlm.cli.progress import ProgressReporter
+    from charlm.cli.signals import Interruption
+
+    config, progress = trainer.config, trainer.progress
+    assert config.steps is not None
+    _describe_run(run, trainer)
+    with run.locked():
+        run.cut_log(progress.step)
+        reporter = ProgressReporter(config.steps, progress.step, trainer.symbols_per_char)
+        with Interruption() as interrupted:
+            try:
+                finished = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
+            finally:
+                reporter.close()
+        if finished:
+            _summarize(run, trainer)
+            return
+        resume = f"charlm train --resume {run.path}"
+        click.echo(
+            f"saved at step {progress.step:,} of {config.steps:,}; go on: {resume}", err=True
+        )
+    if interrupted():
+        sys.exit(interrupted.exit_code)
+
+
+def _summarize(run: Run, trainer: Trainer) -> None:
+    """The result on stdout: the exact figure of the best model, its files, the next command."""
+    from charlm import summary
+
+    result = summary.finish(run, trainer.dataset)
+    if result is None:
+        click.echo("no validation text, so no figure: give --val-fraction or --val-file")
+    else:
+        click.echo(
+            f"best validation {result.bits_per_char:.4f} bits/char = "
+            f"{result.nats_per_char:.4f} nats/char over {result.characters:,} characters "
+            f"(step {trainer.progress.best_step:,}; uniform over the vocabulary: "
+            f"{summary.uniform_bits(trainer.dataset):.4f} bits)"
+        )
+    click.echo(f"files  {run.best}  {run.last}  {run.log}")
+    click.echo(f"next   charlm sample {run.path}")
+
+
+def _device(name: str) -> Any:
+    from charlm.train import choose_device
+
+    return choose_device(name)
+
+
+def _absolute(name: str) -> str:
+    """A path that still means the same text when the run is resumed from another directory."""
+    return name if name == "-" else os.path.abspath(name)
+
+
+def _describe_corpus(texts: Texts, dataset: Dataset) -> None:
+    symbols = "bytes" if dataset.tokenizer.kind == "byte" else "symbols"
+    click.echo(
+        f"corpus  {texts.name}: {len(texts.train) + len(texts.val):,} characters, "
+        f"{dataset.tokenizer.vocab_size} {symbols}",
+        err=True,
+    )
+    click.echo(
+        f"split   {texts.split} ({len(texts.train):,} / {len(texts.val):,} characters)", err=True
+    )
+
+
+def _describe_run(run: Run, trainer: Trainer) -> None:
+    config, model = trainer.config, trainer.model.config
+    assert config.steps is not None
+    B, T = config.window
+    epochs = config.steps / trainer.streams.steps_per_epoch
+    click.echo(f"model   {model.describe()}", err=True)
+    click.echo(
+        f"train   {config.steps:,} updates of {B}x{T} ({epochs:.1f} epochs), {config.optimizer}, "
+        f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}, "
+        f"{config.precision} on {trainer.device}",
+        err=True,
+    )
+    click.echo(f"run     {run.path}", err=True)

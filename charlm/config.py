@@ -1,0 +1,307 @@
+"""The settings of a model, of a training run and of a sampler: three frozen dataclasses.
+
+This is the only home of a default. The command line takes its options' defaults, limits and help
+from the fields below, the checkpoint stores the dataclasses as JSON, and the docs point here.
+
+A field whose default is ``None`` is settled from the others before anything is built (``resolve``),
+so that what a checkpoint stores is always the whole, explicit truth.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from charlm.errors import CheckpointError, RequestError
+
+CELLS = ("lstm", "gru", "rnn", "window", "conv")
+RECURRENT_CELLS = ("lstm", "gru", "rnn")
+GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+NONLINEARITIES = ("tanh", "relu")
+OPTIMIZERS = ("muon", "adamw", "rmsprop", "sgd")
+SCHEDULES = ("cosine", "linear", "constant")
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def _option(default: Any, help: str, **limits: Any) -> Any:
+    """A field with what the command line needs beside its default: a help text and limits."""
+    return field(default=default, metadata={"help": help, **limits})
+
+
+class _Config:
+    """What the three share: checking, JSON in both directions."""
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):  # type: ignore[arg-type]
+            _check(spec, getattr(self, spec.name))
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), sort_keys=True)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of ``to_dict``; CheckpointError for a surplus, missing or wrong field."""
+        names = {spec.name for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if set(values) != names:
+            wrong = sorted(set(values) ^ names)
+            raise CheckpointError(
+                f"{cls.__name__} has missing or surplus fields: {', '.join(wrong)}; "
+                "the file was written by another version of charlm"
+            )
+        try:
+            return cls(**values)
+        except RequestError as error:
+            raise CheckpointError(f"{cls.__name__} holds an impossible value: {error}") from error
+
+
+def _check(spec: dataclasses.Field[Any], value: Any) -> None:
+    """Refuse a value of the wrong type or outside the field's limits."""
+    limits = spec.metadata
+    name = "--" + spec.name.replace("_", "-")
+    if value is None:
+        if spec.default is not None:
+            raise RequestError(f"{name} needs a value")
+        return
+    kind = limits["type"]
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise RequestError(f"{name} is {value!r}, not of type {kind.__name__}")
+    if kind is float and not math.isfinite(value):
+        raise RequestError(f"{name} is {value}; give a finite number")
+    if "choices" in limits and value not in limits["choices"]:
+        raise RequestError(f"{name} is {value!r}; choose one of {', '.join(limits['choices'])}")
+    if "min" in limits and value < limits["min"]:
+        raise RequestError(f"{name} is {value}; give at least {limits['min']}")
+    if "above" in limits and value <= limits["above"]:
+        raise RequestError(f"{name} is {value}; give a value above {limits['above']}")
+    if "max" in limits and value > limits["max"]:
+        raise RequestError(f"{name} is {value}; give at most {limits['max']}")
+    if "below" in limits and value >= limits["below"]:
+        raise RequestError(f"{name} is {value}; give a value below {limits['below']}")
+
+
+@dataclass(frozen=True)
+class ModelConfig(_Config):
+    """The shape of a model. ``ModelConfig.resolve`` builds one and settles the open fields."""
+
+    vocab_size: int = _option(256, "symbols of the tokenizer", type=int, min=1, max=1_200_000)
+    cell: str = _option("lstm", "kind of model", type=str, choices=CELLS)
+    hidden_size: int = _option(256, "units of a layer", type=int, min=1, max=65_536)
+    num_layers: int | None = _option(None, "layers [default: 1; conv: 5]", type=int, min=1, max=256)
+    embedding_size: int | None = _option(
+        None, "size of a character's vector [default: the hidden size; window: 64]",
+        type=int, min=1, max=65_536,
+    )  # fmt: skip
+    nonlinearity: str = _option(
+        "tanh", "activation of rnn, window and conv", type=str, choices=NONLINEARITIES
+    )
+    context: int = _option(16, "window: characters that it sees", type=int, min=1, max=4096)
+    kernel_size: int = _option(
+        3, "conv: width of a kernel; layer l is dilated by 2^l", type=int, min=1, max=256
+    )
+    dropout: float | None = _option(
+        None, "share of features dropped [default: by the planned epochs]", type=float, min=0.0,
+        below=1.0,
+    )  # fmt: skip
+    tie: bool = _option(False, "share the input and output embeddings", type=bool)
+
+    @classmethod
+    def resolve(cls, **options: Any) -> ModelConfig:
+        """Settle every field that was left open, and refuse combinations that make no sense."""
+        config = cls(**options)
+        layers = 5 if config.cell == "conv" else 1
+        embedding = 64 if config.cell == "window" and not config.tie else config.hidden_size
+        config = dataclasses.replace(
+            config,
+            num_layers=config.num_layers or layers,
+            embedding_size=config.embedding_size or embedding,
+            dropout=config.dropout or 0.0,
+        )
+        if config.tie and config.embedding_size != config.hidden_size:
+            raise RequestError(
+                f"--tie needs equal sizes, but --embedding-size is {config.embedding_size} and "
+                f"--hidden-size {config.hidden_size}; leave --embedding-size out"
+            )
+        if config.cell == "conv" and config.layers > 24:
+            raise RequestError(
+                f"--num-layers is {config.layers}, which would dilate a conv model's last layer by "
+                f"2^{config.layers - 1} characters; give at most 24"
+            )
+        return config
+
+    # The open fields as numbers, once they are settled.
+
+    @property
+    def layers(self) -> int:
+        assert self.num_layers is not None, "resolve() settles num_layers"
+        return self.num_layers
+
+    @property
+    def embedding(self) -> int:
+        assert self.embedding_size is not None, "resolve() settles embedding_size"
+        return self.embedding_size
+
+    @property
+    def recurrent(self) -> bool:
+        return self.cell in RECURRENT_CELLS
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Characters that can influence a prediction; None for a recurrent model: all of them."""
+        if self.cell == "window":
+            return self.context
+        if self.cell == "conv":
+            return 1 + (self.kernel_size - 1) * ((1 << self.layers) - 1)
+        return None
+
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of every stored tensor, without allocating one.
+
+        The names are those of the torch modules, and what a checkpoint must hold, no more, no less.
+        """
+        V, E, H = self.vocab_size, self.embedding, self.hidden_size
+        shapes: dict[str, tuple[int, ...]] = {"body.embedding.weight": (V, E)}
+        for layer in range(self.layers):
+            fan_in = E if layer == 0 else H
+            name = f"body.layers.{layer}."
+            if self.recurrent:
+                rows = GATES[self.cell] * H
+                shapes[name + "weight_ih_l0"] = (rows, fan_in)
+                shapes[name + "weight_hh_l0"] = (rows, H)
+                shapes[name + "bias_ih_l0"] = (rows,)
+                shapes[name + "bias_hh_l0"] = (rows,)
+            else:
+                if self.cell == "conv":
+                    shapes[name + "weight"] = (H, fan_in, self.kernel_size)
+                else:
+                    shapes[name + "weight"] = (H, self.context * E if layer == 0 else H)
+                shapes[name + "bias"] = (H,)
+        if not self.tie:
+            shapes["head.weight"] = (V, H)
+        shapes["head.bias"] = (V,)
+        return shapes
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(math.prod(shape) for shape in self.parameter_shapes().values())
+
+    def describe(self) -> str:
+        """One phrase for people: ``LSTM 1x256, 560,961 parameters``."""
+        phrase = (
+            f"{self.cell.upper() if self.recurrent else self.cell} {self.layers}x{self.hidden_size}"
+        )
+        if self.receptive_field is not None:
+            phrase += f", sees {self.receptive_field} characters"
+        return f"{phrase}, {self.num_parameters:,} parameters"
+
+
+@dataclass(frozen=True)
+class TrainConfig(_Config):
+    """How a model is trained. ``steps`` is settled before step 0 and never changes afterwards."""
+
+    batch_size: int | None = _option(
+        None, "streams read side by side [default: 64, fewer for a small corpus]",
+        type=int, min=1, max=65_536,
+    )  # fmt: skip
+    seq_len: int | None = _option(
+        None, "truncation window of BPTT in characters [default: 64, less for a small corpus]",
+        type=int, min=1, max=1_000_000,
+    )  # fmt: skip
+    optimizer: str = _option(
+        "muon", "muon: hidden matrices by Muon, the rest by AdamW", type=str, choices=OPTIMIZERS
+    )
+    learning_rate: float | None = _option(
+        None, "peak learning rate [default: by optimizer and hidden size]", type=float, above=0.0
+    )
+    schedule: str = _option(
+        "cosine", "course of the learning rate after warm-up", type=str, choices=SCHEDULES
+    )
+    warmup: int = _option(50, "updates of linear warm-up", type=int, min=0)
+    final_learning_rate: float = _option(
+        0.02, "end of the schedule, as a share of the peak", type=float, min=0.0, max=1.0
+    )
+    clip: float = _option(
+        1.0, "largest norm of the whole gradient; 0 turns clipping off", type=float, min=0.0
+    )
+    weight_decay: float = _option(0.0, "decoupled weight decay", type=float, min=0.0)
+    seed: int = _option(1, "seed of weights, batches and dropout", type=int, min=0, max=2**63 - 1)
+    precision: str = _option(
+        "auto", "arithmetic; auto: bfloat16 where the processor has it", type=str,
+        choices=PRECISIONS,
+    )  # fmt: skip
+    epochs: float | None = _option(None, "length in passes over the text", type=float, above=0.0)
+    steps: int | None = _option(None, "length in updates", type=int, min=1)
+    minutes: float | None = _option(
+        None, "length in minutes, evaluation included; fixes the steps at start", type=float,
+        above=0.0,
+    )  # fmt: skip
+    eval_every: int | None = _option(
+        None, "updates between evaluations [default: a twentieth of the run]", type=int, min=1
+    )
+    save_every: int | None = _option(
+        None, "updates between saves [default: as evaluations]", type=int, min=1
+    )
+    sample_every: int = _option(0, "updates between printed samples; 0: none", type=int, min=0)
+    patience: int = _option(
+        0, "stop after so many evaluations without a new best; 0: never", type=int, min=0
+    )
+
+    # Lengths of a run when none is asked for: eight passes, within reason for tiny and huge texts.
+    DEFAULT_EPOCHS = 8.0
+    DEFAULT_STEPS_BETWEEN = (500, 20_000)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """(batch_size, seq_len), once they are settled."""
+        assert self.batch_size is not None and self.seq_len is not None
+        return self.batch_size, self.seq_len
+
+
+@dataclass(frozen=True)
+class SampleConfig(_Config):
+    """How the next character is drawn from the model's distribution."""
+
+    temperature: float = _option(
+        0.8, "below 1 bolder, above 1 wilder, 0 always the likeliest", type=float, min=0.0
+    )
+    length: int = _option(500, "characters to write", type=int, min=0)
+    top_k: int = _option(0, "keep the k likeliest characters; 0: all", type=int, min=0)
+    top_p: float = _option(
+        1.0, "keep the likeliest characters that hold this probability", type=float, above=0.0,
+        max=1.0,
+    )  # fmt: skip
+    min_p: float = _option(
+        0.0, "keep characters at least this likely, relative to the likeliest", type=float,
+        min=0.0, max=1.0,
+    )  # fmt: skip
+    repetition_penalty: float = _option(
+        1.0, "above 1: make the last 64 characters less likely", type=float, above=0.0
+    )
+    seed: int | None = _option(
+        None, "same seed, same text [default: a new one]", type=int, min=0, max=2**63 - 1
+    )
+
+
+def default_learning_rate(optimizer: str, hidden_size: int) -> float:
+    """Peak learning rate that works without tuning; measured at 256 and 512 units.
+
+    Muon's update is scaled to AdamW's root mean square (``match_rms_adamw``), so one rate serves
+    both halves; wider layers want a smaller one, as 1 / sqrt(H).
+    """
+    width = math.sqrt(256 / hidden_size)
+    return {"muon": 0.008, "adamw": 0.005, "rmsprop": 0.002, "sgd": 1.0}[optimizer] * width
+
+
+def default_dropout(epochs: float) -> float:
+    """0 up to four planned passes over the text, then 0.05 more for every doubling, at most 0.5."""
+    if epochs <= 4:
+        return 0.0
+    return round(min(0.5, 0.05 * math.log2(epochs / 4)), 3)

@@ -1,0 +1,278 @@
+"""From files to the batches of truncated backpropagation through time.
+
+    files -> text -> ids -> split -> streams
+
+``read_text`` turns files, directories, globs or standard input into one string, strictly: what is
+not text in the stated encoding is an error that says where. ``split`` cuts off the validation part.
+``Streams`` lays ``batch_size`` contiguous streams over the training part; a model that carries its
+state from window to window reads each of them as one long text.
+"""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from charlm.arrays import Ids
+from charlm.errors import CorpusError, RequestError, ShortCorpusError
+from charlm.seeds import derive
+
+DEFAULT_VAL_FRACTION = 0.1
+# (batch size, window) where none is asked for: the default first, then those for small texts.
+_WINDOWS = [
+    (64, 64),
+    (32, 64),
+    (32, 32),
+    (16, 32),
+    (16, 16),
+    (8, 16),
+    (4, 16),
+    (2, 8),
+    (1, 4),
+    (1, 2),
+]
+DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN = _WINDOWS[0]
+NEWLINES = ("keep", "unix")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A corpus as one string, and where it came from."""
+
+    text: str
+    name: str
+    sources: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the text in UTF-8: the same text is the same corpus, whatever its files."""
+        return text_sha256(self.text)
+
+
+def text_sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+# ---------------------------------------------------------------------------------- files -> text
+
+
+def read_text(
+    sources: Sequence[str],
+    *,
+    encoding: str | None = None,
+    newline: str = "keep",
+    stdin: BinaryIO | None = None,
+) -> Text:
+    """Read and join the texts that ``sources`` name.
+
+    sources: files, directories (every file below, hidden and binary ones left out), globs, or ``-``
+    encoding: None is strict UTF-8, or what a byte-order mark says; a name is a Python codec
+    newline: ``keep`` leaves line ends as they are, ``unix`` makes CRLF and lone CR into LF
+
+    A text that does not end its last line is ended before the next one begins. Raises CorpusError
+    for what cannot be read or decoded and for an empty corpus, RequestError for a source that names
+    nothing.
+    """
+    if newline not in NEWLINES:
+        raise RequestError(f"--newline is {newline!r}; choose one of {', '.join(NEWLINES)}")
+    parts: list[str] = []
+    paths: list[str] = []
+    notes: list[str] = []
+    for source in sources:
+        if source == "-":
+            if stdin is None:
+                raise RequestError("'-' reads standard input, which is not available here")
+            parts.append(decode(stdin.read(), "standard input", encoding))
+            paths.append("-")
+            continue
+        for path, chosen in _expand(source):
+            data = _read_bytes(path)
+            if not chosen and _looks_binary(data):
+                notes.append(f"left out {path}: not a text file")
+                continue
+            parts.append(decode(data, str(path), encoding))
+            paths.append(str(path))
+    if newline == "unix":
+        parts = [part.replace("\r\n", "\n").replace("\r", "\n") for part in parts]
+    joined = "".join(
+        part if part.endswith("\n") or not part or number == len(parts) - 1 else part + "\n"
+        for number, part in enumerate(parts)
+    )
+    if not joined:
+        named = ", ".join(paths) or ", ".join(sources)
+        raise CorpusError(f"{named}: the corpus is empty; give a file with text in it")
+    return Text(joined, _name(sources), tuple(paths), tuple(notes))
+
+
+def decode(data: bytes, name: str, encoding: str | None = None) -> str:
+    """Decode strictly, dropping a byte-order mark; the error names file, byte offset and line."""
+    if encoding is None:
+        encoding = "utf-8"
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            encoding = "utf-16"
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise CorpusError(
+            f"{name}: byte 0x{data[error.start]:02x} at offset {error.start:,} (line {line:,}) is "
+            f"not valid {encoding.upper()}; name the file's encoding, for example "
+            f"--encoding {'utf-8' if encoding != 'utf-8' else 'latin-1'}"
+        ) from error
+    except (LookupError, UnicodeError) as error:
+        raise RequestError(
+            f"{name}: cannot decode with --encoding {encoding}: {error}; for example utf-8, "
+            "latin-1, cp1252"
+        ) from error
+
+
+def _expand(source: str) -> Iterator[tuple[Path, bool]]:
+    """The files that ``source`` names, in sorted order, and whether it named each one itself."""
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(
+            p
+            for p in path.rglob("*")
+            if p.is_file() and not any(part.startswith(".") for part in p.relative_to(path).parts)
+        )
+        if not found:
+            raise CorpusError(f"{source}: the directory holds no file; give one that holds text")
+        yield from ((p, False) for p in found)
+    elif path.exists():
+        yield path, True
+    else:
+        matches = sorted(glob.glob(source, recursive=True))
+        if not matches:
+            raise RequestError(f"{source}: no such file or directory; check the path")
+        yield from ((Path(m), False) for m in matches if Path(m).is_file())
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if path.suffix == ".gz" else data
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise CorpusError(f"{path}: not a whole gzip file ({error}); fetch it again") from error
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _looks_binary(data: bytes) -> bool:
+    """A NUL early on, as in every binary format, and no byte-order mark that would explain it."""
+    return b"\0" in data[:8192] and not data.startswith((b"\xff\xfe", b"\xfe\xff"))
+
+
+def _name(sources: Sequence[str]) -> str:
+    """A short name for the corpus: the first source's file name without endings."""
+    first = sources[0]
+    if first == "-":
+        return "stdin"
+    stem = Path(first).resolve().name.removesuffix(".gz")
+    stem = stem.rsplit(".", 1)[0] if "." in stem[1:] else stem
+    return stem.strip("*?[]") or "corpus"
+
+
+# ---------------------------------------------------------------------------------- text -> split
+
+
+def split(text: str, val_fraction: float = DEFAULT_VAL_FRACTION) -> tuple[str, str]:
+    """(training part, validation part): the last ``val_fraction`` of the characters validates."""
+    if not 0.0 <= val_fraction < 1.0:
+        raise RequestError(f"--val-fraction is {val_fraction}; give at least 0 and less than 1")
+    cut = int(len(text) * (1.0 - val_fraction))  # rounded down, as nanoGPT does
+    return text[:cut], text[cut:]
+
+
+# -------------------------------------------------------------------------------- split -> streams
+
+
+def fit_window(
+    num_ids: int, batch_size: int | None = None, seq_len: int | None = None
+) -> tuple[int, int]:
+    """Settle (batch_size, seq_len) for a training part of ``num_ids`` ids.
+
+    What is asked for is kept, and is a ShortCorpusError where it does not fit. What is left open
+    takes the first rung of ``_WINDOWS`` that gives an epoch eight windows; where even 4 streams of
+    16 ids are too many for that, the first rung that fits at all.
+    """
+    targets = num_ids - 1
+    ladder = [(batch_size or b, seq_len or t) for b, t in _WINDOWS]
+    roomy = ((b, t) for b, t in ladder[: _WINDOWS.index((4, 16)) + 1] if 8 * b * t <= targets)
+    tight = ((b, t) for b, t in ladder if b * t <= targets)
+    B, T = next(roomy, None) or next(tight, None) or ladder[-1]
+    if targets < B * T:
+        if batch_size is None and seq_len is None:
+            raise ShortCorpusError(
+                f"the training part has {num_ids} characters; at least {B * T + 1} are needed, and "
+                "thousands to learn anything: give more text or lower --val-fraction"
+            )
+        lower = " and ".join(
+            name
+            for name, asked in (("--batch-size", batch_size), ("--seq-len", seq_len))
+            if asked is not None and asked > 1
+        )
+        raise ShortCorpusError(
+            f"the training part has {num_ids:,} characters, but --batch-size {B} x --seq-len {T} "
+            f"needs at least {B * T + 1:,}; lower {lower or '--val-fraction'}"
+        )
+    return B, T
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One window of every stream.
+
+    inputs, targets: (B, T); a target is the input one place further
+    starts_epoch: the streams begin anew here, so the state carried so far means nothing
+    """
+
+    inputs: Ids
+    targets: Ids
+    epoch: int
+    starts_epoch: bool
+
+
+class Streams:
+    """``batch_size`` contiguous streams over ``ids``, for stateful truncated BPTT.
+
+    The N - 1 transitions (an id and its successor) are laid on a ring. Every epoch starts the ring
+    elsewhere, cuts it into ``batch_size`` streams of equal length and reads them window by window:
+    no target comes twice in an epoch, fewer than batch_size x seq_len are left out, and they are
+    others in the next epoch. Every target has its true predecessor as input; only the state is
+    foreign where a stream begins and where the ring closes.
+
+    ``batch(step)`` is a pure function of (seed, step): nothing has to be replayed or stored.
+    """
+
+    def __init__(self, ids: Ids, batch_size: int, seq_len: int, seed: int) -> None:
+        self.ids = ids
+        self.batch_size = batch_size
+        self.seq_len = seq_len
+        self.seed = seed
+        self.num_targets = len(ids) - 1
+        self.steps_per_epoch = self.num_targets // (batch_size * seq_len)
+        if self.steps_per_epoch < 1:
+            fit_window(len(ids), batch_size, seq_len)
+        self.stream_len = self.steps_per_epoch * seq_len
+
+    def start(self, epoch: int) -> int:
+        """Where the ring starts: a random place, moved on by the golden section every epoch."""
+        first = derive(self.seed, "streams") % self.num_targets
+        stride = max(1, round(self.num_targets * 0.6180339887498949))
+        return (first + epoch * stride) % self.num_targets
+
+    def batch(self, step: int) -> Batch:
+        epoch, window = divmod(step, self.steps_per_epoch)
+        rows = np.arange(self.batch_size)[:, None] * self.stream_len  # (B, 1)
+        columns = window * self.seq_len + np.arange(self.seq_len)  # (T,)
+        places = (self.start(epoch) + rows + columns) % self.num_targets  # (B, T)
+        return Batch(self.ids[places], self.ids[places + 1], epoch, starts_epoch=window == 0)

@@ -1,0 +1,140 @@
+"""A corpus made ready for a model: read, split, encoded. What a training run trains on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from typing import Any, BinaryIO
+
+from charlm import corpus
+from charlm.arrays import Ids
+from charlm.errors import CorpusError, RequestError
+from charlm.runs import Run
+from charlm.tokenizer import ByteTokenizer, CharTokenizer, Tokenizer
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a run's text comes from, as the run stores it so that it can be read again."""
+
+    sources: tuple[str, ...]
+    encoding: str | None = None
+    newline: str = "keep"
+    val_fraction: float = corpus.DEFAULT_VAL_FRACTION
+    val_sources: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Source:
+        given = dict(values)
+        for key in ("sources", "val_sources"):
+            given[key] = tuple(given[key])
+        return cls(**given)
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The training and the validation part of a corpus, as text."""
+
+    name: str
+    train: str
+    val: str
+    whole: str
+    split: str
+    notes: tuple[str, ...]
+
+    @property
+    def sha256(self) -> str:
+        return corpus.text_sha256(self.whole)
+
+
+def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
+    """Read the corpus and cut it; the vocabulary is taken from ``whole``, which is also hashed."""
+
+    def read_part(sources: tuple[str, ...]) -> corpus.Text:
+        return corpus.read_text(
+            sources, encoding=source.encoding, newline=source.newline, stdin=stdin
+        )
+
+    text = read_part(source.sources)
+    if source.val_sources:
+        val = read_part(source.val_sources)
+        notes = text.notes + val.notes
+        split = f"validation text from {', '.join(source.val_sources)}"
+        return Texts(text.name, text.text, val.text, text.text + val.text, split, notes)
+    train_part, val_part = corpus.split(text.text, source.val_fraction)
+    split = (
+        f"first {1 - source.val_fraction:.4g} to train, last {source.val_fraction:.4g} to validate"
+        if val_part
+        else "all of it to train, nothing to validate"
+    )
+    return Texts(text.name, train_part, val_part, text.text, split, text.notes)
+
+
+def reread(source: Source, run: Run, provenance: dict[str, Any]) -> Texts:
+    """The texts of an earlier run; RequestError where they have changed since or have gone."""
+    stdin = run.stdin.open("rb") if run.stdin.exists() else None
+    try:
+        texts = read(source, stdin)
+    finally:
+        if stdin is not None:
+            stdin.close()
+    if texts.sha256 != provenance["corpus_sha256"]:
+        raise RequestError(
+            f"{', '.join(source.sources)}: the text is not the one that {run.path} was trained on "
+            f"(SHA-256 {texts.sha256[:12]}..., not {provenance['corpus_sha256'][:12]}...)"
+        )
+    return replace(texts, name=provenance["corpus"])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Ids to train and to validate on, (N,) each, and what stands in the checkpoint about them."""
+
+    texts: Texts
+    tokenizer: Tokenizer
+    train_ids: Ids
+    val_ids: Ids
+
+    @property
+    def can_validate(self) -> bool:
+        return len(self.val_ids) >= 2
+
+    def provenance(self) -> dict[str, Any]:
+        """What a shared model says about its text: never a path, which may say too much."""
+        common = Counter(self.texts.train[:1_000_000]).most_common(1)
+        return {
+            "corpus": self.texts.name,
+            "corpus_sha256": self.texts.sha256,
+            "corpus_characters": len(self.texts.whole),
+            "train_characters": len(self.texts.train),
+            "val_characters": len(self.texts.val),
+            "split": self.texts.split,
+            "commonest": common[0][0] if common else "",
+        }
+
+
+def choose_tokenizer(
+    texts: Texts, *, level: str = "char", min_count: int = 1, nfc: bool = False
+) -> Tokenizer:
+    """A tokenizer for the whole corpus, as nanoGPT does: no validation character is unseen."""
+    if level == "byte":
+        if min_count > 1 or nfc:
+            raise RequestError("--tokenizer byte goes with neither --min-count nor --nfc")
+        return ByteTokenizer()
+    try:
+        return CharTokenizer.from_text(texts.whole, min_count=min_count, nfc=nfc)
+    except ValueError as error:
+        raise RequestError(f"--min-count {min_count}: {error}; lower it") from error
+
+
+def encode(texts: Texts, tokenizer: Tokenizer) -> Dataset:
+    """Encode both parts; CorpusError where there is too little text to be a corpus at all."""
+    if len(texts.train) < 2:
+        raise CorpusError(
+            f"{texts.name}: {len(texts.whole)} characters leave {len(texts.train)} to train on; "
+            "at least 3 are needed, and thousands to learn anything"
+        )
+    return Dataset(texts, tokenizer, tokenizer.encode(texts.train), tokenizer.encode(texts.val))

@@ -1,0 +1,298 @@
+"""The forward pass of every charlm model in NumPy, as the textbook writes it.
+
+This is what ``charlm sample`` and ``charlm eval`` run on: it starts without torch, and one step of
+a small model costs microseconds. It is also the readable reference against which the torch models
+are tested. Weights are those of the checkpoint; gate order and the GRU's form are torch's.
+
+Shapes use the legend of ``charlm.arrays``. At time t, with input x (B, E) and state h, c (B, H):
+
+    rnn     h = tanh(W x + U h + b)                          Elman (1990)
+
+    gru     r = sigmoid(W_r x + U_r h + b_r)                 reset gate; Cho et al. (2014)
+            z = sigmoid(W_z x + U_z h + b_z)                 update gate
+            n = tanh(W_n x + b_n + r * (U_n h + d_n))        candidate, reset after the product
+            h = (1 - z) * n + z * h
+
+    lstm    i = sigmoid(W_i x + U_i h + b_i)                 input gate; Hochreiter & Schmidhuber
+            f = sigmoid(W_f x + U_f h + b_f)                 forget gate; Gers et al. (2000)
+            g = tanh(W_g x + U_g h + b_g)                    candidate
+            o = sigmoid(W_o x + U_o h + b_o)                 output gate
+            c = f * c + i * g
+            h = o * tanh(c)
+
+    window  h = tanh(W [x_{t-n+1} ... x_t] + b)              Bengio et al. (2003)
+
+    conv    h = tanh(sum_k W_k x_{t-kd} + b), d = 2^layer    Waibel et al. (1989)
+
+A layer beyond the first adds its input to its output. The products W x of a whole window do not
+depend on h, so they are one matrix product before the loop; only U h has to wait for its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from charlm.arrays import Floats, Ids, State
+from charlm.config import ModelConfig
+
+Weights = dict[str, Floats]
+LayerTrace = dict[str, Floats]
+# A time loop: (x (B, T, E), the layer's state, trace) -> (h (B, T, H), the state after).
+Recurrence = Callable[[Floats, State, LayerTrace | None], tuple[Floats, State]]
+
+
+def sigmoid(x: Floats) -> Floats:
+    """1 / (1 + exp(-x)), through tanh, which does not overflow."""
+    y: Floats = np.tanh(0.5 * x)
+    y += 1
+    y *= 0.5
+    return y
+
+
+def relu(x: Floats) -> Floats:
+    return np.maximum(x, 0)
+
+
+def softmax(logits: Floats) -> Floats:
+    """Probabilities along the last axis; the largest logit is taken off, so nothing overflows."""
+    p: Floats = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    return p
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Log-probabilities in nats along the last axis."""
+    shifted: Floats = logits - logits.max(axis=-1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted
+
+
+@dataclass
+class Trace:
+    """Everything that a model computed while it read.
+
+    layers: per layer, name -> (B, T, H): ``h``, and for the GRU ``r z n``, for the LSTM
+            ``i f g o c``. ``h`` is the layer's own output, before the residual sum.
+    features: what the head reads, (B, T, H)
+    logits: (B, T, V)
+    state: after the last character
+    """
+
+    layers: list[LayerTrace] = field(default_factory=list)
+    features: Floats = field(default_factory=lambda: np.zeros(0))
+    logits: Floats = field(default_factory=lambda: np.zeros(0))
+    state: State = ()
+
+
+class Engine:
+    """A model's forward pass. ``weights`` as ``ModelConfig.parameter_shapes`` names them.
+
+    The arithmetic is that of the weights: float32 as stored, float64 if they are widened.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        self.config = config
+        self.embedding = weights["body.embedding.weight"]  # (V, E)
+        head = self.embedding if config.tie else weights["head.weight"]
+        self.head_weight = np.ascontiguousarray(head.T)  # (H, V)
+        self.head_bias = weights["head.bias"]  # (V,)
+        self.dtype = self.embedding.dtype
+        make = {"rnn": _rnn, "gru": _gru, "lstm": _lstm, "window": _window, "conv": _conv}
+        self._layers: list[Recurrence] = []
+        for layer in range(config.layers):
+            prefix = f"body.layers.{layer}."
+            own = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
+            self._layers.append(make[config.cell](config, own, layer))
+
+    def initial_state(self, batch_size: int = 1) -> State:
+        """The state before the first character: zeros, axis 1 the batch."""
+        config = self.config
+        if config.recurrent:
+            shape = (config.layers, batch_size, config.hidden_size)
+            parts = 2 if config.cell == "lstm" else 1
+            return tuple(np.zeros(shape, self.dtype) for _ in range(parts))
+        reaches = (
+            [config.context - 1]
+            if config.cell == "window"
+            else [(config.kernel_size - 1) * 2**layer for layer in range(config.layers)]
+        )
+        widths = [config.embedding] + [config.hidden_size] * (len(reaches) - 1)
+        return tuple(
+            np.zeros((1, batch_size, reach, width), self.dtype)
+            for reach, width in zip(reaches, widths, strict=True)
+        )
+
+    def body(
+        self, ids: Ids, state: State, trace: list[LayerTrace] | None = None
+    ) -> tuple[Floats, State]:
+        """ids (B, T) -> features (B, T, H) and the state after the last id."""
+        x = self.embedding[ids]  # (B, T, E)
+        after: list[State] = []
+        for number, layer in enumerate(self._layers):
+            seen: LayerTrace | None = None if trace is None else {}
+            y, last = layer(x, self._part(state, number), seen)
+            after.append(last)
+            if trace is not None and seen is not None:
+                trace.append({**seen, "h": y})
+            x = y if number == 0 else x + y
+        if self.config.recurrent:
+            return x, tuple(np.stack(parts) for parts in zip(*after, strict=True))
+        return x, tuple(part[None] for parts in after for part in parts)
+
+    def _part(self, state: State, layer: int) -> State:
+        """Layer ``layer``'s share of the model's state, without the layer axis."""
+        if self.config.recurrent:
+            return tuple(part[layer] for part in state)
+        return (state[layer][0],) if layer < len(state) else ()
+
+    def head(self, features: Floats) -> Floats:
+        """features (..., H) -> logits (..., V)."""
+        return features @ self.head_weight + self.head_bias
+
+    def forward(self, ids: Ids, state: State) -> tuple[Floats, State]:
+        """ids (B, T) -> logits (B, T, V), of the character after each id, and the state after."""
+        features, state = self.body(ids, state)
+        return self.head(features), state
+
+    def step(self, ids: Ids, state: State) -> tuple[Floats, State]:
+        """One character: ids (B,) -> logits (B, V) and the state after it."""
+        logits, state = self.forward(ids[:, None], state)
+        return logits[:, 0], state
+
+    def trace(self, ids: Ids, state: State | None = None) -> Trace:
+        """ids (B, T) -> every layer's states and gates, the features, the logits and the state."""
+        layers: list[LayerTrace] = []
+        features, state = self.body(ids, state or self.initial_state(len(ids)), layers)
+        return Trace(layers, features, self.head(features), state)
+
+
+# -------------------------------------------------------------------------------- the five cells
+
+
+def _rnn(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
+    W, U = _transposed(weights)
+    b = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+    activation = np.tanh if config.nonlinearity == "tanh" else relu
+
+    def run(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        B, T, _ = x.shape
+        (h,) = state
+        Wx = x @ W + b  # (B, T, H)
+        hs = np.empty((B, T, len(U)), x.dtype)
+        for t in range(T):
+            h = activation(Wx[:, t] + h @ U)
+            hs[:, t] = h
+        return hs, (h,)
+
+    return run
+
+
+def _gru(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
+    H = config.hidden_size
+    W, U = _transposed(weights)
+    b, d = weights["bias_ih_l0"], weights["bias_hh_l0"]
+
+    def run(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        B, T, _ = x.shape
+        (h,) = state
+        Wx = x @ W + b  # (B, T, 3H)
+        hs = np.empty((B, T, H), x.dtype)
+        gates = _room(trace, "rzn", hs)
+        for t in range(T):
+            Uh = h @ U + d  # (B, 3H)
+            rz = sigmoid(Wx[:, t, : 2 * H] + Uh[:, : 2 * H])
+            r, z = rz[:, :H], rz[:, H:]
+            n = np.tanh(Wx[:, t, 2 * H :] + r * Uh[:, 2 * H :])
+            h = n + z * (h - n)  # (1 - z) * n + z * h
+            hs[:, t] = h
+            _keep(gates, t, r, z, n)
+        return hs, (h,)
+
+    return run
+
+
+def _lstm(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
+    H = config.hidden_size
+    W, U = _transposed(weights)
+    b = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+
+    def run(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        B, T, _ = x.shape
+        h, c = state
+        Wx = x @ W + b  # (B, T, 4H)
+        hs = np.empty((B, T, H), x.dtype)
+        gates = _room(trace, "ifgoc", hs)
+        for t in range(T):
+            a = Wx[:, t] + h @ U  # (B, 4H)
+            i_f = sigmoid(a[:, : 2 * H])
+            i, f = i_f[:, :H], i_f[:, H:]
+            g = np.tanh(a[:, 2 * H : 3 * H])
+            o = sigmoid(a[:, 3 * H :])
+            c = f * c + i * g
+            h = o * np.tanh(c)
+            hs[:, t] = h
+            _keep(gates, t, i, f, g, o, c)
+        return hs, (h, c)
+
+    return run
+
+
+def _window(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
+    W, b = np.ascontiguousarray(weights["weight"].T), weights["bias"]
+    activation = np.tanh if config.nonlinearity == "tanh" else relu
+    n = config.context
+
+    def first(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        B, T, _ = x.shape
+        (past,) = state  # (B, n - 1, E)
+        seen = np.concatenate([past, x], axis=1)  # (B, n - 1 + T, E)
+        windows = np.stack([seen[:, k : k + T] for k in range(n)], axis=2)  # (B, T, n, E)
+        return activation(windows.reshape(B, T, -1) @ W + b), (seen[:, T:],)
+
+    def further(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        return activation(x @ W + b), ()
+
+    return further if layer else first
+
+
+def _conv(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
+    W = [np.ascontiguousarray(w.T) for w in np.moveaxis(weights["weight"], 2, 0)]  # k of (E, H)
+    b = weights["bias"]
+    activation = np.tanh if config.nonlinearity == "tanh" else relu
+    dilation = 2**layer
+
+    def run(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        T = x.shape[1]
+        (past,) = state  # (B, reach, E)
+        seen = np.concatenate([past, x], axis=1)  # (B, reach + T, E)
+        y = b
+        for k, W_k in enumerate(W):  # k = 0 looks furthest back
+            y = y + seen[:, k * dilation : k * dilation + T] @ W_k
+        return activation(y), (seen[:, T:],)
+
+    return run
+
+
+def _transposed(weights: Weights) -> tuple[Floats, Floats]:
+    """W and U, ready for ``x @ W`` and ``h @ U``: (E, G * H) and (H, G * H)."""
+    return (
+        np.ascontiguousarray(weights["weight_ih_l0"].T),
+        np.ascontiguousarray(weights["weight_hh_l0"].T),
+    )
+
+
+def _room(trace: LayerTrace | None, names: str, like: Floats) -> list[Floats]:
+    """Arrays (B, T, H) in the trace for what a loop wants kept; none where nobody asked."""
+    if trace is None:
+        return []
+    for name in names:
+        trace[name] = np.empty_like(like)
+    return [trace[name] for name in names]
+
+
+def _keep(kept: list[Floats], t: int, *values: Floats) -> None:
+    for array, value in zip(kept, values, strict=False):
+        array[:, t] = value

@@ -1,0 +1,149 @@
+"""Prompt in, characters out, as a stream: engine, sampler and tokenizer at work together."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charlm import checkpoint, runs
+from charlm.arrays import Floats, State
+from charlm.config import ModelConfig, SampleConfig
+from charlm.engine import Engine
+from charlm.errors import RequestError, UnknownCharacterError
+from charlm.sampling import REPETITION_WINDOW, distribution, draw
+from charlm.seeds import derive
+from charlm.surprisal import Score, score
+from charlm.tokenizer import Tokenizer, describe_unknown
+
+UNKNOWN_POLICIES = ("error", "skip")
+
+
+class CharLM:
+    """A trained model, ready to write and to score; needs no torch. ``charlm.load`` makes one."""
+
+    def __init__(self, loaded: checkpoint.Checkpoint) -> None:
+        self.config: ModelConfig = loaded.config
+        self.tokenizer: Tokenizer = loaded.tokenizer
+        self.provenance: dict[str, Any] = loaded.provenance
+        self.engine = Engine(loaded.config, loaded.weights)
+
+    def sample(
+        self, prompt: str = "", *, stop: str = "", on_unknown: str = "error", **options: Any
+    ) -> str:
+        """Text that follows ``prompt`` (which is not repeated). Options as in ``SampleConfig``."""
+        config = SampleConfig(**options)
+        return "".join(self.stream(prompt, config, stop=stop, on_unknown=on_unknown))
+
+    def stream(
+        self,
+        prompt: str = "",
+        config: SampleConfig | None = None,
+        *,
+        number: int = 0,
+        stop: str = "",
+        on_unknown: str = "error",
+    ) -> Iterator[str]:
+        """Yield the text that follows ``prompt`` as it is drawn, at most ``length`` characters.
+
+        number: which of several samples with one seed this is
+        stop: the text ends before the first occurrence of this string
+        on_unknown: ``error`` refuses a prompt with an unseen character, ``skip`` leaves it out
+
+        The same (model, prompt, config with a seed, number) gives the same text. A prompt that
+        cannot be read raises at once, not when the first character is asked for.
+        """
+        config = config or SampleConfig()
+        if config.seed is None:
+            config = replace(config, seed=secrets.randbits(32))
+        ids = self.read_prompt(prompt, on_unknown)
+        characters = self._characters(ids, config, number)
+        return _until(characters, stop, config.length)
+
+    def read_prompt(self, prompt: str, on_unknown: str = "error") -> list[int]:
+        """The ids of ``prompt``, or of the opening symbol where there is nothing to read."""
+        if on_unknown not in UNKNOWN_POLICIES:
+            raise RequestError(
+                f"--on-unknown is {on_unknown!r}; choose {' or '.join(UNKNOWN_POLICIES)}"
+            )
+        unseen = self.tokenizer.unseen(prompt)
+        if len(unseen):
+            if on_unknown == "error":
+                text = self.tokenizer.normalize(prompt)
+                raise UnknownCharacterError(
+                    f"the prompt holds {describe_unknown(text, unseen)}; leave it out or give "
+                    "--on-unknown skip"
+                )
+            prompt = self.tokenizer.without_unseen(prompt)
+        return [int(i) for i in self.tokenizer.encode(prompt)] or [self.opening]
+
+    @property
+    def opening(self) -> int:
+        """The id that is read, unprinted, where there is no prompt: a newline, so that the text
+        begins as a line does; without newlines in the vocabulary, the commonest character."""
+        if not len(self.tokenizer.unseen("\n")):
+            return int(self.tokenizer.encode("\n")[0])
+        common = str(self.provenance.get("commonest", ""))
+        if common and not len(self.tokenizer.unseen(common)):
+            return int(self.tokenizer.encode(common)[0])
+        return 0
+
+    def read(self, ids: list[int]) -> tuple[Floats, State]:
+        """Logits (V,) after ``ids`` and the state there, from the zero state."""
+        state = self.engine.initial_state(1)
+        for start in range(
+            0, len(ids), 1024
+        ):  # a long prompt needs no more memory than a short one
+            features, state = self.engine.body(np.array([ids[start : start + 1024]]), state)
+        return self.engine.head(features[0, -1]), state
+
+    def _characters(self, ids: list[int], config: SampleConfig, number: int) -> Iterator[str]:
+        """Characters without end, drawn one symbol after another."""
+        assert config.seed is not None
+        rng = np.random.default_rng(derive(config.seed, "sampling", number))
+        decoder = self.tokenizer.decoder()
+        recent = list(ids)
+        logits, state = self.read(ids)
+        while True:
+            p = distribution(logits, config, recent=recent, forbidden=self.tokenizer.forbidden)
+            token = draw(p, rng)
+            recent = [*recent[-REPETITION_WINDOW:], token]
+            yield from decoder.feed(token)
+            next_logits, state = self.engine.step(np.array([token]), state)
+            logits = next_logits[0]
+
+    def evaluate(self, text: str) -> Score:
+        """Bits per character of ``text``, exactly; UnknownCharacterError for unseen ones."""
+        return score(self.engine, self.tokenizer, self.tokenizer.encode(text))
+
+
+def load(path: str | Path | None = None) -> CharLM:
+    """Open a model for use: a run's directory or name, a model file, or None for the newest run."""
+    found = runs.find_model(None if path is None else str(path))
+    return CharLM(checkpoint.read(found))
+
+
+def _until(characters: Iterator[str], stop: str, length: int) -> Iterator[str]:
+    """The first ``length`` characters, ending before ``stop``.
+
+    What could be the beginning of ``stop`` is held back until it turns out to be something else.
+    """
+    held = ""
+    for _ in range(length):
+        held += next(characters)
+        if stop and held.endswith(stop):
+            if len(held) > len(stop):
+                yield held[: -len(stop)]
+            return
+        possible = min(len(stop), len(held))
+        while not held.endswith(stop[:possible]):
+            possible -= 1
+        if len(held) > possible:
+            yield held[: len(held) - possible]
+            held = held[len(held) - possible :]
+    if held:
+        yield held

@@ -1,0 +1,216 @@
+"""The models in torch: a body that turns ids into features, a head that turns those into logits.
+
+    features, state = body(ids, state)        ids (B, T) -> features (B, T, H)
+    logits = head(features)                   (B, T, V)
+
+State goes in and comes out; nothing is remembered in between. It is a tuple of tensors whose axis 1
+is the batch:
+
+    rnn, gru   (h,)            h (L, B, H)
+    lstm       (h, c)          both (L, B, H)
+    window     (x,)            the last embedded inputs, (1, B, context - 1, E)
+    conv       (x_0, ..., x_L) each layer's last inputs, (1, B, its reach, its width)
+
+A whole pass, a pass in chunks and single steps give the same logits. Zeros are the state before the
+first character. Layers beyond the first add their input to their output (He et al., 2016).
+
+The recurrences are torch's own modules, whose fused kernels (oneDNN, cuDNN) carry the time loop;
+``charlm.engine`` writes the same equations out, and ``charlm.bptt`` their gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from charlm.config import GATES, ModelConfig
+from charlm.seeds import derive
+
+TensorState: TypeAlias = tuple[Tensor, ...]
+
+
+class Body(nn.Module):
+    """Ids to features; the base of the three families."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding)
+        self.dropout = nn.Dropout(config.dropout or 0.0)
+        self.layers = nn.ModuleList()
+
+    def initial_state(self, batch_size: int) -> TensorState:
+        raise NotImplementedError
+
+    def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        raise NotImplementedError
+
+
+class RecurrentBody(Body):
+    """RNN (Elman, 1990), GRU (Cho et al., 2014) or LSTM (Hochreiter & Schmidhuber, 1997)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        H = config.hidden_size
+        for layer in range(config.layers):
+            fan_in = config.embedding if layer == 0 else H
+            if config.cell == "rnn":
+                module: nn.RNNBase = nn.RNN(
+                    fan_in, H, nonlinearity=config.nonlinearity, batch_first=True
+                )
+            else:
+                module = (nn.LSTM if config.cell == "lstm" else nn.GRU)(fan_in, H, batch_first=True)
+            self.layers.append(module)
+
+    def initial_state(self, batch_size: int) -> TensorState:
+        zeros = self.embedding.weight.new_zeros(
+            self.config.layers, batch_size, self.config.hidden_size
+        )
+        return (zeros, zeros.clone()) if self.config.cell == "lstm" else (zeros,)
+
+    def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        x = self.embedding(ids)  # (B, T, E)
+        after: list[TensorState] = []
+        for number, layer in enumerate(self.layers):
+            before = tuple(part[number : number + 1] for part in state)  # each (1, B, H)
+            y, last = layer(x, before if len(before) > 1 else before[0])  # (B, T, H)
+            after.append(last if isinstance(last, tuple) else (last,))
+            y = self.dropout(y)
+            x = y if number == 0 else x + y
+        return x, tuple(torch.cat(parts) for parts in zip(*after, strict=True))
+
+
+class WindowBody(Body):
+    """The feedforward model of Bengio et al. (2003): a fixed window, one weight per offset."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        fan_in = config.context * config.embedding
+        for layer in range(config.layers):
+            self.layers.append(
+                nn.Linear(fan_in if layer == 0 else config.hidden_size, config.hidden_size)
+            )
+
+    def initial_state(self, batch_size: int) -> TensorState:
+        shape = (1, batch_size, self.config.context - 1, self.config.embedding)
+        return (self.embedding.weight.new_zeros(shape),)
+
+    def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        C = self.config.context
+        activation = getattr(torch, self.config.nonlinearity)
+        seen = torch.cat([state[0][0], self.embedding(ids)], dim=1)  # (B, C - 1 + T, E)
+        windows = seen.unfold(1, C, 1).transpose(2, 3)  # (B, T, C, E), oldest first
+        x = windows.flatten(2)  # (B, T, C * E)
+        for number, layer in enumerate(self.layers):
+            y = self.dropout(activation(layer(x)))  # (B, T, H)
+            x = y if number == 0 else x + y
+        return x, (seen[None, :, seen.shape[1] - (C - 1) :],)
+
+
+class ConvBody(Body):
+    """Causal 1-D convolutions: the time-delay network of Waibel et al. (1989), dilated by 2^l."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        for layer in range(config.layers):
+            fan_in = config.embedding if layer == 0 else config.hidden_size
+            self.layers.append(
+                nn.Conv1d(fan_in, config.hidden_size, config.kernel_size, dilation=2**layer)
+            )
+
+    def initial_state(self, batch_size: int) -> TensorState:
+        convs = [cast(nn.Conv1d, layer) for layer in self.layers]
+        return tuple(
+            self.embedding.weight.new_zeros(
+                1, batch_size, (conv.kernel_size[0] - 1) * conv.dilation[0], conv.in_channels
+            )
+            for conv in convs
+        )
+
+    def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        activation = getattr(torch, self.config.nonlinearity)
+        x = self.embedding(ids)  # (B, T, E)
+        after: list[Tensor] = []
+        for number, (layer, past) in enumerate(zip(self.layers, state, strict=True)):
+            seen = torch.cat([past[0].to(x.dtype), x], dim=1)  # (B, reach + T, width)
+            after.append(seen[None, :, x.shape[1] :])
+            y = layer(seen.transpose(1, 2)).transpose(1, 2)  # (B, T, H)
+            y = self.dropout(activation(y))
+            x = y if number == 0 else x + y
+        return x, tuple(after)
+
+
+class LanguageModel(nn.Module):
+    """A body and the linear head that scores every symbol as the next one."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        family = RecurrentBody if config.recurrent else FAMILIES[config.cell]
+        self.body: Body = family(config)
+        self.head = nn.Linear(config.hidden_size, config.vocab_size)
+        if config.tie:
+            self.head.weight = self.body.embedding.weight
+
+    def initial_state(self, batch_size: int) -> TensorState:
+        return self.body.initial_state(batch_size)
+
+    def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        """ids (B, T) -> logits (B, T, V) and the state after the last of them."""
+        features, state = self.body(ids, state)
+        return self.head(features), state
+
+
+FAMILIES: dict[str, type[Body]] = {"window": WindowBody, "conv": ConvBody}
+
+
+def build(config: ModelConfig, seed: int) -> LanguageModel:
+    """A model with fresh weights, a pure function of (config, seed) on one version of torch."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "weights"))
+        model = LanguageModel(config)
+        initialize(model)
+    return model
+
+
+@torch.no_grad()
+def initialize(model: LanguageModel) -> None:
+    """Weights that let gradients through from the first step.
+
+    Recurrent matrices are orthogonal, gate by gate (Saxe et al., 2014), so that a long product of
+    them neither vanishes nor explodes at once; inputs have variance 1 / fan-in; the LSTM's forget
+    gate starts open, with bias 1 (Jozefowicz et al., 2015). The head starts small, so that an
+    untrained model is close to uniform and scores about log2(V) bits.
+    """
+    config = model.config
+    H = config.hidden_size
+    # Tied, the same rows serve as the head's, which must start small.
+    nn.init.normal_(model.body.embedding.weight, std=1 / math.sqrt(H) if config.tie else 1.0)
+    for layer in model.body.layers:
+        if isinstance(layer, nn.RNNBase):
+            W, U = cast(Tensor, layer.weight_ih_l0), cast(Tensor, layer.weight_hh_l0)
+            bias = cast(Tensor, layer.bias_ih_l0)
+            nn.init.normal_(W, std=1 / math.sqrt(layer.input_size))
+            for gate in range(GATES[config.cell]):
+                nn.init.orthogonal_(U[gate * H : (gate + 1) * H])
+            nn.init.zeros_(bias)
+            nn.init.zeros_(cast(Tensor, layer.bias_hh_l0))
+            if config.cell == "lstm":
+                bias[H : 2 * H] = 1.0
+        else:
+            weight, bias = cast(Tensor, layer.weight), cast(Tensor, layer.bias)
+            gain = math.sqrt(2.0) if config.nonlinearity == "relu" else 1.0
+            nn.init.normal_(weight, std=gain / math.sqrt(weight[0].numel()))
+            nn.init.zeros_(bias)
+    if not config.tie:
+        nn.init.normal_(model.head.weight, std=0.1 / math.sqrt(H))
+    nn.init.zeros_(model.head.bias)
+
+
+def loss_sum(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats, summed over every character: logits (B, T, V), targets (B, T)."""
+    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum")

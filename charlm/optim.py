@@ -1,0 +1,115 @@
+"""Which parameter goes to which optimizer, and the learning rate at every step.
+
+Muon (Jordan et al., 2024) replaces the update of a matrix by the nearest orthogonal one; it suits
+matrices that map hidden vectors to hidden vectors, and only those. What looks symbols up or turns
+features into symbols, biases and convolution kernels go to AdamW (Loshchilov & Hutter, 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from charlm.config import TrainConfig
+from charlm.models import LanguageModel
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """The learning rate of update ``step`` (from 0): warm-up, then the schedule to its end.
+
+    A pure function: it can be plotted and tested without a trainer.
+    """
+    assert config.learning_rate is not None and config.steps is not None
+    peak, total = config.learning_rate, config.steps
+    warmup = min(config.warmup, total // 10)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) / max(1, total - warmup)
+    if config.schedule == "cosine":
+        share = 0.5 * (1 + math.cos(math.pi * progress))
+    elif config.schedule == "linear":
+        share = 1 - progress
+    else:
+        return peak
+    return peak * (config.final_learning_rate + (1 - config.final_learning_rate) * share)
+
+
+def hidden_matrices(model: LanguageModel) -> dict[str, Tensor]:
+    """The parameters that Muon takes, by name: the two-dimensional ones of the body's layers."""
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if name.startswith("body.layers.") and parameter.ndim == 2
+    }
+
+
+class Optimizers:
+    """One or two optimizers over all parameters, driven as one.
+
+    ``tensors`` and ``load`` carry their whole state as named tensors, which is what a checkpoint
+    can hold: ``PARAMETER/slot``.
+    """
+
+    def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
+        named = dict(model.named_parameters())
+        self._names = {parameter: name for name, parameter in named.items()}
+        hidden = hidden_matrices(model) if config.optimizer == "muon" else {}
+        rest = [parameter for name, parameter in named.items() if name not in hidden]
+        decay = config.weight_decay
+        self.all: list[Optimizer] = []
+        if hidden:
+            self.all.append(
+                torch.optim.Muon(
+                    list(hidden.values()), weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+                )
+            )
+        if config.optimizer in ("muon", "adamw"):
+            # fused runs the whole update in one kernel: a fifth of the time of a loop over tensors.
+            adamw = torch.optim.AdamW(rest, weight_decay=decay, betas=(0.9, 0.99), fused=True)
+            self.all.append(adamw)
+        elif config.optimizer == "rmsprop":
+            self.all.append(torch.optim.RMSprop(rest, alpha=0.95, weight_decay=decay))
+        else:
+            self.all.append(torch.optim.SGD(rest, weight_decay=decay, momentum=0.9))
+
+    def step(self, rate: float) -> None:
+        for optimizer in self.all:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+
+    def zero_grad(self) -> None:
+        for optimizer in self.all:
+            optimizer.zero_grad(set_to_none=True)
+
+    def _slots(self) -> Iterator[tuple[Optimizer, Tensor, str]]:
+        for optimizer in self.all:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    yield optimizer, parameter, self._names[parameter]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """``{PARAMETER/slot: tensor}``; empty before the first step."""
+        return {
+            f"{name}/{slot}": torch.as_tensor(value)
+            for optimizer, parameter, name in self._slots()
+            for slot, value in optimizer.state[parameter].items()
+        }
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """The inverse of ``tensors``, exact: every slot keeps the type that it was saved in."""
+        for optimizer, parameter, name in self._slots():
+            slots = {
+                key.rpartition("/")[2]: value.clone()
+                for key, value in tensors.items()
+                if key.rpartition("/")[0] == name
+            }
+            if slots:
+                optimizer.state[parameter] = {
+                    slot: value.to(parameter.device) if value.ndim else value
+                    for slot, value in slots.items()
+                }

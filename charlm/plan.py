@@ -1,0 +1,202 @@
+"""Settle what a training run leaves open, before step 0: window, length, rate, dropout, intervals.
+
+Afterwards the run's configuration is complete; nothing in it is measured or guessed again, so a
+resumed run is the same run.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from charlm import evaluate
+from charlm.checkpoint import dump
+from charlm.config import ModelConfig, TrainConfig, default_dropout, default_learning_rate
+from charlm.corpus import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, fit_window
+from charlm.data import Dataset, Source
+from charlm.engine import Engine
+from charlm.errors import RequestError
+from charlm.surprisal import surprisals
+from charlm.train import Trainer, choose_precision
+
+EVALUATIONS = 20
+"""How often a run is evaluated where no interval is asked for."""
+
+EVALUATION_SHARE = 0.05
+"""How much of a run that is planned by the clock may go into evaluating, at most."""
+
+LEAST_INTERVAL = 25
+"""Updates between evaluations, at least, where no interval is asked for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A complete configuration, and what to tell the user about how it came about."""
+
+    model: ModelConfig
+    train: TrainConfig
+    notes: tuple[str, ...]
+
+
+def settle(
+    model: ModelConfig,
+    train: TrainConfig,
+    dataset: Dataset,
+    source: Source,
+    device: torch.device,
+    *,
+    began: float,
+) -> Plan:
+    """Fill in every open field.
+
+    began: ``time.monotonic()`` when the command started; ``--minutes`` counts from there
+    """
+    notes: list[str] = []
+    lengths = [name for name in ("epochs", "steps", "minutes") if getattr(train, name) is not None]
+    if len(lengths) > 1:
+        raise RequestError(
+            f"--{lengths[0]} and --{lengths[1]} both set the length of the run; give one"
+        )
+    B, T = fit_window(len(dataset.train_ids), train.batch_size, train.seq_len)
+    open_batch = train.batch_size is None and B != DEFAULT_BATCH_SIZE
+    open_window = train.seq_len is None and T != DEFAULT_SEQ_LEN
+    if open_batch or open_window:
+        notes.append(
+            f"small corpus: batch size {B} and window {T} instead of {DEFAULT_BATCH_SIZE} and "
+            f"{DEFAULT_SEQ_LEN}"
+        )
+    train = replace(
+        train,
+        batch_size=B,
+        seq_len=T,
+        precision=choose_precision(train.precision, device),
+        learning_rate=train.learning_rate
+        or default_learning_rate(train.optimizer, model.hidden_size),
+    )
+    steps_per_epoch = (len(dataset.train_ids) - 1) // (B * T)
+    steps = train.steps
+    if train.minutes is not None:
+        # A guess at the steps settles what is timed; its only trace in the run is the figure.
+        trial = _complete(model, replace(train, steps=1000), steps_per_epoch)
+        costs = measure(*trial, dataset, source, device, seconds=train.minutes * 60)
+        budget = train.minutes * 60 - (time.monotonic() - began)
+        steps, evaluations = costs.plan(budget, train.eval_every, train.minutes)
+        if train.eval_every is None:
+            train = replace(train, eval_every=math.ceil(steps / evaluations))
+        notes.append(
+            f"--minutes {train.minutes:g}: {1e3 * costs.update:.1f} ms per update, so {steps:,} "
+            "updates"
+        )
+    elif train.epochs is not None:
+        steps = max(1, round(train.epochs * steps_per_epoch))
+    elif steps is None:
+        fewest, most = TrainConfig.DEFAULT_STEPS_BETWEEN
+        steps = min(most, max(fewest, round(TrainConfig.DEFAULT_EPOCHS * steps_per_epoch)))
+    model, train = _complete(model, replace(train, steps=steps), steps_per_epoch)
+    return Plan(model, train, tuple(notes))
+
+
+def _complete(
+    model: ModelConfig, train: TrainConfig, steps_per_epoch: int
+) -> tuple[ModelConfig, TrainConfig]:
+    """Settle what follows from the number of steps."""
+    assert train.steps is not None
+    eval_every = train.eval_every or max(LEAST_INTERVAL, math.ceil(train.steps / EVALUATIONS))
+    dropout = model.dropout
+    if dropout is None:
+        dropout = default_dropout(train.steps / steps_per_epoch)
+    return (
+        ModelConfig.resolve(**(model.to_dict() | {"dropout": dropout})),
+        replace(train, eval_every=eval_every, save_every=train.save_every or eval_every),
+    )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds for each thing that a run does."""
+
+    update: float
+    evaluation: float
+    save: float
+    final: float
+
+    def plan(self, budget: float, eval_every: int | None, minutes: float) -> tuple[int, int]:
+        """(steps, evaluations) that fill ``budget`` seconds, the final exact evaluation included.
+
+        Evaluations take a share of it, but there are at least two. Raises RequestError where not
+        even a few updates fit.
+        """
+        left = budget - self.final - self.save
+        each = self.evaluation + self.save
+        if eval_every is None:
+            evaluations = max(2, min(EVALUATIONS, int(EVALUATION_SHARE * left / each)))
+            # One more before the first update; a new best is written beside every ``last``.
+            steps = int((left - (evaluations + 1) * each) / self.update)
+        else:
+            steps = int((left - each) / (self.update + each / eval_every))
+            evaluations = max(1, steps // eval_every)
+        if steps < 2:
+            needed = minutes * 60 - budget + self.final + 4 * each + 10 * self.update
+            raise RequestError(
+                f"--minutes {minutes:g} is too short: reading, timing and the final evaluation "
+                f"alone take {needed:.0f} s here; lower --val-fraction or give "
+                f"--minutes {math.ceil(needed / 6 + 1) / 10:.1f}"
+            )
+        return steps, evaluations
+
+
+def measure(
+    model: ModelConfig,
+    train: TrainConfig,
+    dataset: Dataset,
+    source: Source,
+    device: torch.device,
+    *,
+    seconds: float,
+) -> Costs:
+    """Time a throwaway copy of the run: its first updates (which warm caches and thread pools up)
+    are left out, and nothing of it is kept."""
+    trainer = Trainer(model, train, dataset, source, device)
+    limit = min(6.0, 0.06 * seconds)
+
+    def update() -> None:
+        trainer.update(trainer.streams.batch(trainer.progress.step))
+
+    began = time.monotonic()
+    for _ in range(5):
+        update()
+        if time.monotonic() - began > limit:
+            break
+    durations: list[float] = []
+    began = time.monotonic()
+    while not durations or time.monotonic() - began < limit:
+        started = time.perf_counter()
+        update()
+        durations.append(time.perf_counter() - started)
+    evaluation = 0.0
+    if dataset.can_validate:
+        # Two lengths tell the fixed part (warm-up of the streams) from the cost of a character.
+        ids = dataset.val_ids
+        short = ids[: min(len(ids), 2 * evaluate.STREAMS * evaluate.WARMUP)]
+        evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2])
+        half = _timed(lambda: evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2]))
+        whole = _timed(lambda: evaluate.mean_nats(trainer.model, short))
+        per_id = max(0.0, whole - half) / (len(short) / 2)
+        evaluation = whole + per_id * (min(len(ids), evaluate.MAX_TARGETS) - len(short))
+    save = 2 * _timed(lambda: dump(trainer.checkpoint(resumable=True)))
+    engine = Engine(model, trainer.weights())
+    some = dataset.val_ids[:2000]
+    surprisals(engine, some[:500])
+    final = _timed(lambda: surprisals(engine, some)) / max(1, len(some)) * len(dataset.val_ids)
+    return Costs(float(np.mean(durations)), evaluation, save, final)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

@@ -1,0 +1,147 @@
+"""A run is a directory, ``checkpoints/NAME/``; this module knows what is in it and how to find one.
+
+best.safetensors       the model with the lowest validation loss; enough to use it anywhere
+last.safetensors       the newest state, with all that resuming needs
+previous.safetensors   the ``last`` before that one
+log.jsonl              one object per evaluation
+stdin.txt              the text, where it came from standard input
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from charlm.errors import BusyError, CharlmError, RequestError
+from charlm.files import write_atomically
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there two trainings into one run are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+DEFAULT_OUT = "checkpoints"
+
+
+class Run:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.best = path / "best.safetensors"
+        self.last = path / "last.safetensors"
+        self.previous = path / "previous.safetensors"
+        self.log = path / "log.jsonl"
+        self.stdin = path / "stdin.txt"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other trainings out; the lock goes with the process, however it ends."""
+        if fcntl is None:
+            yield
+            return
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(
+                    f"{self.path} is being trained by another process; wait for it or use another "
+                    "--name"
+                ) from error
+            yield
+        finally:
+            os.close(descriptor)
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """The log's objects in order; a line that a crash cut off is left out."""
+        if not self.log.exists():
+            return []
+        records = []
+        for line in self.log.read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                continue
+        return records
+
+    def cut_log(self, step: int) -> None:
+        """Forget what was logged after ``step``: a resumed run will say it again."""
+        kept = [record for record in self.read_log() if record["step"] <= step]
+        lines = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomically(self.log, lines.encode())
+
+    def append_log(self, record: dict[str, Any]) -> None:
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def create(out: Path, name: str | None, default: str) -> Run:
+    """Make a new run's directory. An unnamed run takes the corpus's name, NAME-2, NAME-3, ..."""
+    if name is not None and (
+        name in (".", "..") or re.search(r"[/\\\0]", name) or name.startswith(("-", "."))
+    ):
+        raise RequestError(
+            f"--name is {name!r}; give a plain name, without slashes or a leading dot or dash"
+        )
+    base = name or re.sub(r"[^\w.-]+", "-", default).strip("-.") or "run"
+    number = 1
+    while True:
+        path = out / (base if number == 1 else f"{base}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError as error:
+            if name is not None:
+                raise RequestError(
+                    f"{path} exists; continue it with --resume {name}, or choose another --name"
+                ) from error
+            number += 1
+        except OSError as error:
+            raise CharlmError(
+                f"{path}: cannot make the run's directory ({error.strerror}); choose another --out"
+            ) from error
+        else:
+            return Run(path)
+
+
+def find_run(given: str | None, out: Path | None = None) -> Run:
+    """The run that ``given`` names: a directory, or a name under ``out`` (``checkpoints/``).
+
+    None is the newest run there."""
+    out = out or Path(DEFAULT_OUT)
+    if given is None:
+        runs = [path for path in out.glob("*") if _is_run(path)]
+        if not runs:
+            raise RequestError(f"no run under {out}/; train one first: charlm train corpus.txt")
+        return Run(max(runs, key=_newest))
+    for path in (Path(given), out / given):
+        if _is_run(path):
+            return Run(path)
+    if Path(given).is_dir():
+        raise RequestError(f"{given} holds no best.safetensors or last.safetensors; name a run")
+    known = ", ".join(sorted(path.name for path in out.glob("*") if _is_run(path))[:10])
+    raise RequestError(
+        f"no run called {given!r}; " + (f"runs under {out}/: {known}" if known else
+        f"there is none under {out}/ yet: charlm train corpus.txt")
+    )  # fmt: skip
+
+
+def find_model(given: str | None, out: Path | None = None) -> Path:
+    """The model file that ``given`` names: a file itself, or a run's best (failing that, last)."""
+    if given is not None and Path(given).is_file():
+        return Path(given)
+    run = find_run(given, out)
+    return run.best if run.best.exists() else run.last
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "best.safetensors").exists() or (path / "last.safetensors").exists()
+
+
+def _newest(path: Path) -> float:
+    return max(file.stat().st_mtime for file in path.glob("*.safetensors"))

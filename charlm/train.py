@@ -1,0 +1,334 @@
+"""Truncated backpropagation through time (Williams & Peng, 1990); stopping and going on again.
+
+``Trainer.update`` is the whole method: read one window of every stream from the state where the
+last one ended, backpropagate within the window, step, and cut the gradient at the window's edge
+while the state's values cross it.
+
+Everything random in step t comes from (seed, t), so a trainer is described by its tensors and a
+handful of numbers: what ``checkpoint`` stores and ``restore`` puts back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import charlm
+from charlm import checkpoint, evaluate
+from charlm.checkpoint import Checkpoint, Tensors
+from charlm.config import ModelConfig, SampleConfig, TrainConfig
+from charlm.corpus import Batch, Streams
+from charlm.data import Dataset, Source
+from charlm.errors import CheckpointError, DivergenceError, RequestError
+from charlm.generate import CharLM
+from charlm.models import LanguageModel, TensorState, build, loss_sum
+from charlm.optim import Optimizers, learning_rate
+from charlm.runs import Run
+from charlm.seeds import derive
+from charlm.surprisal import LN2
+
+
+class Reporter(Protocol):
+    """Who is told what happens. The command line draws a bar; tests listen."""
+
+    def updated(self, step: int, nats: float, characters: int) -> None: ...
+    def evaluated(self, record: dict[str, Any]) -> None: ...
+    def sampled(self, text: str) -> None: ...
+
+
+@dataclass
+class Progress:
+    """The numbers that change while training: with the tensors, all there is to a trainer."""
+
+    step: int = 0
+    loss_sum: float = 0.0  # nats per character, summed over the updates since the last evaluation
+    loss_count: int = 0
+    best_nats: float | None = None
+    best_step: int = 0
+    evaluations_without_best: int = 0
+    seconds: float = 0.0
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is CUDA if there is one, else the processor; RequestError for what is not here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise RequestError(
+            f"--device {name} cannot be used here ({str(error).splitlines()[0]}); give cpu or auto"
+        ) from error
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """``auto`` is bfloat16 where the processor multiplies it natively, else float32."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    capable = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bfloat16" if device.type == "cpu" and capable else "float32"
+
+
+class Trainer:
+    """One run of training: a model, its optimizers, its streams, and where it stands."""
+
+    def __init__(
+        self,
+        model_config: ModelConfig,
+        config: TrainConfig,
+        dataset: Dataset,
+        source: Source,
+        device: torch.device | None = None,
+    ) -> None:
+        self.config = config
+        self.dataset = dataset
+        self.source = source
+        self.device = device or torch.device("cpu")
+        self.model: LanguageModel = build(model_config, config.seed).to(self.device)
+        self.optimizers = Optimizers(self.model, config)
+        self.streams = Streams(dataset.train_ids, *config.window, seed=config.seed)
+        self.state: TensorState = self.model.initial_state(self.streams.batch_size)
+        self.progress = Progress()
+
+    # ------------------------------------------------------------------------------- one update
+
+    def update(self, batch: Batch) -> float:
+        """One step of truncated BPTT; returns the window's mean loss in nats per symbol.
+
+        Raises DivergenceError, before anything is changed, where loss or gradient is not finite.
+        """
+        step = self.progress.step
+        rate = learning_rate(self.config, step)
+        inputs, targets = self._tensor(batch.inputs), self._tensor(batch.targets)  # (B, T)
+        state = (
+            self.model.initial_state(self.streams.batch_size) if batch.starts_epoch else self.state
+        )
+        torch.manual_seed(derive(self.config.seed, "dropout", step))
+        self.model.train()
+
+        with self._autocast():
+            logits, state = self.model(inputs, state)
+        loss = loss_sum(logits, targets) / targets.numel()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = self._clip()
+        nats = loss.item()
+        if not (math.isfinite(nats) and math.isfinite(norm)):
+            self.optimizers.zero_grad()
+            raise DivergenceError(
+                f"step {step}: loss {nats:.4g} and gradient norm {norm:.4g} at learning rate "
+                f"{rate:.3g}; the last checkpoint is intact: try a lower --learning-rate or --clip"
+            )
+        self.optimizers.step(rate)
+        self.optimizers.zero_grad()
+        self.state = tuple(part.detach() for part in state)  # values cross, the gradient does not
+        self.progress.step += 1
+        return nats
+
+    def _clip(self) -> float:
+        """The gradient's norm, which is scaled down to ``clip`` where it is larger (Pascanu et al.,
+        2013)."""
+        limit = self.config.clip or math.inf
+        return torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        if self.config.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _tensor(self, ids: Any) -> Tensor:
+        return torch.from_numpy(ids.astype(np.int64)).to(self.device)
+
+    # -------------------------------------------------------------------------------- the loop
+
+    def run(
+        self,
+        run: Run,
+        reporter: Reporter,
+        *,
+        stop_at: int | None = None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train to the end, or to ``stop_at``, or until interrupted; True if the run is finished.
+
+        Evaluating, saving and sampling read the model and change nothing: the weights at the end
+        do not depend on how often they happen.
+        """
+        config, progress = self.config, self.progress
+        assert config.steps is not None
+        assert config.eval_every is not None
+        assert config.save_every is not None
+        stop = min(config.steps, stop_at or config.steps)
+        began = time.monotonic() - progress.seconds
+        if progress.step == 0:
+            self.evaluate(run, reporter)
+            self.save(run)
+        while progress.step < stop and not self.out_of_patience and not interrupted():
+            nats = self.update(self.streams.batch(progress.step))
+            progress.loss_sum += nats
+            progress.loss_count += 1
+            progress.seconds = time.monotonic() - began
+            reporter.updated(progress.step, nats, math.prod(config.window))
+            if progress.step % config.eval_every == 0 or progress.step == config.steps:
+                self.evaluate(run, reporter)
+            if config.sample_every and progress.step % config.sample_every == 0:
+                reporter.sampled(self.write_sample())
+            if progress.step % config.save_every == 0:
+                self.save(run)
+        if progress.step % config.save_every or progress.step == 0:
+            self.save(run)
+        return progress.step >= config.steps or self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        patience = self.config.patience
+        return bool(patience) and self.progress.evaluations_without_best >= patience
+
+    def evaluate(self, run: Run, reporter: Reporter) -> None:
+        """Validate, log, and keep the model if it is the best so far.
+
+        Without a validation part there is no best; the newest model takes its place.
+        """
+        config, progress = self.config, self.progress
+        train_nats = progress.loss_sum / progress.loss_count if progress.loss_count else None
+        record: dict[str, Any] = {
+            "step": progress.step,
+            "epoch": round(progress.step / self.streams.steps_per_epoch, 4),
+            "learning_rate": learning_rate(config, progress.step),
+            "train_nats_per_char": train_nats and train_nats * self.symbols_per_char,
+        }
+        progress.loss_sum, progress.loss_count = 0.0, 0
+        if self.dataset.can_validate:
+            nats = evaluate.mean_nats(self.model, self.dataset.val_ids) * self.symbols_per_char
+            record |= {"val_nats_per_char": nats, "val_bits_per_char": nats / LN2}
+            better = progress.best_nats is None or nats < progress.best_nats
+        else:
+            nats, better = math.nan, True
+        if better:
+            progress.best_nats = nats if self.dataset.can_validate else None
+            progress.best_step = progress.step
+            progress.evaluations_without_best = 0
+            checkpoint.write(run.best, self.checkpoint(resumable=False))
+        else:
+            progress.evaluations_without_best += 1
+        record |= {"best": better, "seconds": round(progress.seconds, 2)}
+        run.append_log(record)
+        reporter.evaluated(record)
+
+    @property
+    def symbols_per_char(self) -> float:
+        """1 for characters; for bytes, how many of them a character takes in this corpus."""
+        ids = self.dataset.val_ids if self.dataset.can_validate else self.dataset.train_ids
+        return len(ids) / self.dataset.tokenizer.count_characters(ids)
+
+    def write_sample(self, length: int = 300) -> str:
+        """A sample from the model as it is now; the same at the same step of the same run."""
+        model = CharLM(self.checkpoint(resumable=False))
+        config = SampleConfig(length=length, seed=self.progress.step)
+        return "".join(model.stream(config=config))
+
+    # ------------------------------------------------------------------------ stopping, resuming
+
+    def save(self, run: Run) -> None:
+        """Write ``last.safetensors``, keeping the one before as ``previous.safetensors``."""
+        checkpoint.write(run.last, self.checkpoint(resumable=True), keep_as=run.previous)
+
+    def weights(self) -> Tensors:
+        """The parameters as NumPy arrays; a tied head is stored once."""
+        return {
+            name: parameter.detach().cpu().numpy().copy()
+            for name, parameter in self.model.named_parameters()
+        }
+
+    def checkpoint(self, *, resumable: bool) -> Checkpoint:
+        """All there is to the trainer as one file's content; the model alone if not resumable."""
+        progress = self.progress
+        nats = progress.best_nats if progress.best_step == progress.step else None
+        provenance = self.dataset.provenance() | {
+            "step": progress.step,
+            "steps": self.config.steps,
+            "batch_size": self.streams.batch_size,
+            "seq_len": self.streams.seq_len,
+            "val_bits_per_char": None if nats is None else nats / LN2,
+            "charlm": charlm.__version__,
+            "torch": str(torch.__version__),
+        }
+        parts: dict[str, Any] = {
+            "config": self.model.config,
+            "tokenizer": self.dataset.tokenizer,
+            "weights": self.weights(),
+            "provenance": provenance,
+        }
+        if resumable:
+            tensors = {f"optimizer:{k}": v for k, v in self.optimizers.tensors().items()}
+            tensors |= {f"state:{number}": part for number, part in enumerate(self.state)}
+            parts["extra"] = {name: _widened(tensor) for name, tensor in tensors.items()}
+            parts["training"] = {
+                "config": self.config.to_dict(),
+                "source": self.source.to_dict(),
+                "progress": asdict(progress),
+                "dtypes": {k: str(t.dtype).removeprefix("torch.") for k, t in tensors.items()},
+                "device": self.device.type,
+                "threads": torch.get_num_threads(),
+            }
+        return Checkpoint(**parts)
+
+    @torch.no_grad()
+    def load_weights(self, weights: Tensors) -> None:
+        """Take over the parameters of a model of the same shape."""
+        for name, parameter in self.model.named_parameters():
+            parameter.copy_(torch.from_numpy(weights[name]))
+
+    def differences(self, saved: Checkpoint) -> list[str]:
+        """What about this machine may round otherwise than where ``saved`` was written."""
+        training = saved.training or {}
+        pairs = (
+            ("device", training.get("device"), self.device.type),
+            ("number of threads", training.get("threads"), torch.get_num_threads()),
+            ("version of torch", saved.provenance.get("torch"), str(torch.__version__)),
+        )
+        return [f"the {what} was {old} and is {new}" for what, old, new in pairs if old != new]
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Become the trainer that wrote ``saved``; CheckpointError where it is not of this run."""
+        training = saved.training
+        if training is None or saved.config != self.model.config:
+            raise CheckpointError("the checkpoint cannot be resumed from: name a run's directory")
+        try:
+            self.load_weights(saved.weights)
+            tensors = {
+                name: torch.from_numpy(value).to(getattr(torch, training["dtypes"][name]))
+                for name, value in saved.extra.items()
+            }
+            self.optimizers.load(
+                {
+                    name.removeprefix("optimizer:"): value
+                    for name, value in tensors.items()
+                    if name.startswith("optimizer:")
+                }
+            )
+            self.state = tuple(
+                tensors[f"state:{number}"].to(self.device) for number in range(len(self.state))
+            )
+            given = training["progress"]
+            self.progress = Progress(**{spec.name: given[spec.name] for spec in fields(Progress)})
+        except (KeyError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"what resuming needs is damaged ({error!r})") from error
+
+
+def _widened(tensor: Tensor) -> Any:
+    """A tensor as NumPy has it: bfloat16 becomes float32, which holds every value of it."""
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    return tensor.detach().cpu().numpy()
