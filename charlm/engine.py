@@ -30,8 +30,8 @@ depend on h, so they are one matrix product before the loop; only U h has to wai
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -40,8 +40,6 @@ from charlm.config import ModelConfig
 
 Weights = dict[str, Floats]
 LayerTrace = dict[str, Floats]
-# A time loop: (x (B, T, E), the layer's state, trace) -> (h (B, T, H), the state after).
-Recurrence = Callable[[Floats, State, LayerTrace | None], tuple[Floats, State]]
 
 
 def sigmoid(x: Floats) -> Floats:
@@ -100,12 +98,22 @@ class Engine:
         self.head_weight = np.ascontiguousarray(head.T)  # (H, V)
         self.head_bias = weights["head.bias"]  # (V,)
         self.dtype = self.embedding.dtype
-        make = {"rnn": _rnn, "gru": _gru, "lstm": _lstm, "window": _window, "conv": _conv}
-        self._layers: list[Recurrence] = []
-        for layer in range(config.layers):
-            prefix = f"body.layers.{layer}."
+        cell = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "window": Window, "conv": Conv}[config.cell]
+        self.layers: list[Layer] = []
+        for number in range(config.layers):
+            prefix = f"body.layers.{number}."
             own = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
-            self._layers.append(make[config.cell](config, own, layer))
+            self.layers.append(cell(config, own, number))
+
+    @cached_property
+    def _table(self) -> Floats | None:
+        """W x + b of the first layer for every symbol, (V, G * H): a product saved at each step.
+
+        None where the layer has no such product or there are too many symbols to work ahead.
+        """
+        if not self.config.recurrent or self.config.vocab_size > 1024:
+            return None
+        return self.layers[0].project(self.embedding)
 
     def initial_state(self, batch_size: int = 1) -> State:
         """The state before the first character: zeros, axis 1 the batch."""
@@ -131,15 +139,19 @@ class Engine:
         """ids (B, T) -> features (B, T, H) and the state after the last id."""
         x = self.embedding[ids]  # (B, T, E)
         after: list[State] = []
-        for number, layer in enumerate(self._layers):
+        for number, layer in enumerate(self.layers):
+            if number == 0 and self._table is not None:
+                projected = self._table[ids]
+            else:
+                projected = layer.project(x)
             seen: LayerTrace | None = None if trace is None else {}
-            y, last = layer(x, self._part(state, number), seen)
+            y, last = layer.run(projected, self._part(state, number), seen)
             after.append(last)
             if trace is not None and seen is not None:
                 trace.append({**seen, "h": y})
             x = y if number == 0 else x + y
         if self.config.recurrent:
-            return x, tuple(np.stack(parts) for parts in zip(*after, strict=True))
+            return x, tuple(np.array(parts) for parts in zip(*after, strict=True))
         return x, tuple(part[None] for parts in after for part in parts)
 
     def _part(self, state: State, layer: int) -> State:
@@ -172,37 +184,58 @@ class Engine:
 # -------------------------------------------------------------------------------- the five cells
 
 
-def _rnn(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
-    W, U = _transposed(weights)
-    b = weights["bias_ih_l0"] + weights["bias_hh_l0"]
-    activation = np.tanh if config.nonlinearity == "tanh" else relu
+class Layer:
+    """One layer: ``project`` is all that needs no past, ``run`` the loop over time."""
 
-    def run(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
-        B, T, _ = x.shape
-        (h,) = state
-        Wx = x @ W + b  # (B, T, H)
-        hs = np.empty((B, T, len(U)), x.dtype)
-        for t in range(T):
-            h = activation(Wx[:, t] + h @ U)
+    def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
+        raise NotImplementedError
+
+    def project(self, x: Floats) -> Floats:
+        """x (..., E) -> what ``run`` reads at every t; for a recurrent layer W x + b."""
+        return x
+
+    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        """(B, T, ...) and the layer's state -> h (B, T, H) and the state after; fills ``trace``."""
+        raise NotImplementedError
+
+
+class _Recurrent(Layer):
+    """What the three recurrent cells share: W, U and the bias that stands with W."""
+
+    def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
+        self.W = np.ascontiguousarray(weights["weight_ih_l0"].T)  # (E, G * H)
+        self.U = np.ascontiguousarray(weights["weight_hh_l0"].T)  # (H, G * H)
+        self.b = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+        self.activation = np.tanh if config.nonlinearity == "tanh" else relu
+
+    def project(self, x: Floats) -> Floats:
+        Wx: Floats = x @ self.W
+        Wx += self.b
+        return Wx
+
+
+class RNN(_Recurrent):
+    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        (h,) = state  # (B, H)
+        hs = np.empty_like(Wx)
+        for t in range(Wx.shape[1]):
+            h = self.activation(Wx[:, t] + h @ self.U)
             hs[:, t] = h
         return hs, (h,)
 
-    return run
 
+class GRU(_Recurrent):
+    def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
+        super().__init__(config, weights, number)
+        self.b, self.d = weights["bias_ih_l0"], weights["bias_hh_l0"]  # r comes between the two
 
-def _gru(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
-    H = config.hidden_size
-    W, U = _transposed(weights)
-    b, d = weights["bias_ih_l0"], weights["bias_hh_l0"]
-
-    def run(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
-        B, T, _ = x.shape
-        (h,) = state
-        Wx = x @ W + b  # (B, T, 3H)
-        hs = np.empty((B, T, H), x.dtype)
+    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        (h,) = state  # (B, H)
+        H = h.shape[1]
+        hs = np.empty((*Wx.shape[:2], H), Wx.dtype)
         gates = _room(trace, "rzn", hs)
-        for t in range(T):
-            Uh = h @ U + d  # (B, 3H)
+        for t in range(Wx.shape[1]):
+            Uh = h @ self.U + self.d  # (B, 3H)
             rz = sigmoid(Wx[:, t, : 2 * H] + Uh[:, : 2 * H])
             r, z = rz[:, :H], rz[:, H:]
             n = np.tanh(Wx[:, t, 2 * H :] + r * Uh[:, 2 * H :])
@@ -211,22 +244,15 @@ def _gru(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
             _keep(gates, t, r, z, n)
         return hs, (h,)
 
-    return run
 
-
-def _lstm(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
-    H = config.hidden_size
-    W, U = _transposed(weights)
-    b = weights["bias_ih_l0"] + weights["bias_hh_l0"]
-
-    def run(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
-        B, T, _ = x.shape
-        h, c = state
-        Wx = x @ W + b  # (B, T, 4H)
-        hs = np.empty((B, T, H), x.dtype)
+class LSTM(_Recurrent):
+    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        h, c = state  # (B, H) each
+        H = h.shape[1]
+        hs = np.empty((*Wx.shape[:2], H), Wx.dtype)
         gates = _room(trace, "ifgoc", hs)
-        for t in range(T):
-            a = Wx[:, t] + h @ U  # (B, 4H)
+        for t in range(Wx.shape[1]):
+            a = Wx[:, t] + h @ self.U  # (B, 4H)
             i_f = sigmoid(a[:, : 2 * H])
             i, f = i_f[:, :H], i_f[:, H:]
             g = np.tanh(a[:, 2 * H : 3 * H])
@@ -237,51 +263,38 @@ def _lstm(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
             _keep(gates, t, i, f, g, o, c)
         return hs, (h, c)
 
-    return run
 
+class Window(Layer):
+    def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
+        self.W, self.b = np.ascontiguousarray(weights["weight"].T), weights["bias"]
+        self.activation = np.tanh if config.nonlinearity == "tanh" else relu
+        self.context = config.context if number == 0 else 1
 
-def _window(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
-    W, b = np.ascontiguousarray(weights["weight"].T), weights["bias"]
-    activation = np.tanh if config.nonlinearity == "tanh" else relu
-    n = config.context
-
-    def first(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        x, n = Wx, self.context
         B, T, _ = x.shape
-        (past,) = state  # (B, n - 1, E)
-        seen = np.concatenate([past, x], axis=1)  # (B, n - 1 + T, E)
-        windows = np.stack([seen[:, k : k + T] for k in range(n)], axis=2)  # (B, T, n, E)
-        return activation(windows.reshape(B, T, -1) @ W + b), (seen[:, T:],)
-
-    def further(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
-        return activation(x @ W + b), ()
-
-    return further if layer else first
+        if state:  # the first layer: x_{t-n+1} ... x_t side by side, the oldest first
+            seen = np.concatenate([state[0], x], axis=1)  # (B, n - 1 + T, E)
+            state = (seen[:, T:],)
+            x = np.stack([seen[:, k : k + T] for k in range(n)], axis=2).reshape(B, T, -1)
+        return self.activation(x @ self.W + self.b), state
 
 
-def _conv(config: ModelConfig, weights: Weights, layer: int) -> Recurrence:
-    W = [np.ascontiguousarray(w.T) for w in np.moveaxis(weights["weight"], 2, 0)]  # k of (E, H)
-    b = weights["bias"]
-    activation = np.tanh if config.nonlinearity == "tanh" else relu
-    dilation = 2**layer
+class Conv(Layer):
+    def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
+        kernel = np.moveaxis(weights["weight"], 2, 0)  # (K, H, E)
+        self.W = [np.ascontiguousarray(w.T) for w in kernel]  # the furthest back first
+        self.b = weights["bias"]
+        self.activation = np.tanh if config.nonlinearity == "tanh" else relu
+        self.dilation = 2**number
 
-    def run(x: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
-        T = x.shape[1]
-        (past,) = state  # (B, reach, E)
-        seen = np.concatenate([past, x], axis=1)  # (B, reach + T, E)
-        y = b
-        for k, W_k in enumerate(W):  # k = 0 looks furthest back
-            y = y + seen[:, k * dilation : k * dilation + T] @ W_k
-        return activation(y), (seen[:, T:],)
-
-    return run
-
-
-def _transposed(weights: Weights) -> tuple[Floats, Floats]:
-    """W and U, ready for ``x @ W`` and ``h @ U``: (E, G * H) and (H, G * H)."""
-    return (
-        np.ascontiguousarray(weights["weight_ih_l0"].T),
-        np.ascontiguousarray(weights["weight_hh_l0"].T),
-    )
+    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+        x, T = Wx, Wx.shape[1]
+        seen = np.concatenate([state[0], x], axis=1)  # (B, reach + T, E)
+        y: Floats = self.b
+        for k, W_k in enumerate(self.W):
+            y = y + seen[:, k * self.dilation : k * self.dilation + T] @ W_k
+        return self.activation(y), (seen[:, T:],)
 
 
 def _room(trace: LayerTrace | None, names: str, like: Floats) -> list[Floats]:

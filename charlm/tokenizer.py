@@ -82,7 +82,7 @@ class CharTokenizer:
 
     @cached_property
     def _ids(self) -> np.ndarray[Any, np.dtype[np.int32]]:
-        """code point -> id, the unknown id, or -1; dense up to the largest code point and one more."""
+        """code point -> id, the unknown id, or -1; the last entry stands for all points above."""
         missing = len(self.characters) if self.unknown else -1
         table = np.full(ord(self.characters[-1]) + 2, missing, dtype=np.int32)
         table[_code_points(self.characters)] = np.arange(len(self.characters), dtype=np.int32)

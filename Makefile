@@ -1,0 +1,58 @@
+# make demo      train on a real text for a minute and read what the model writes
+# make test      the everyday tests         make test-all  with the slow ones
+# make install   the environment alone: .venv/bin/charlm
+# make bench     every published figure     make lint      ruff and mypy
+#
+# PYTHON=python3.12 takes another interpreter; TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# takes torch from another index: on Linux the default one brings several GB of CUDA along.
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo install test test-all bench lint clean
+.DEFAULT_GOAL := install
+
+demo: install
+	@test -s corpora/python-prose.txt || $(BIN)/charlm corpus make python-prose
+	$(BIN)/charlm train corpora/python-prose.txt --minutes 1
+	$(BIN)/charlm eval
+	$(BIN)/charlm sample --length 600
+
+install: .venv/.installed
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest
+
+test-all: .venv/.installed-dev
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+bench: .venv/.installed-dev
+	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/quality.py
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy charlm
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The environment is made once and again when what it is made from changes.
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "charlm needs Python 3.11 or newer, and $(PYTHON) is older: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
+	$(if $(TORCH_INDEX),$(PIP) install --quiet --constraint constraints.txt --index-url $(TORCH_INDEX) torch)
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

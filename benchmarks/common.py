@@ -1,0 +1,57 @@
+"""What the benchmarks share: the machine they name, and where they find tinyshakespeare."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+from pathlib import Path
+
+SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+
+
+def add_corpus_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--corpus", type=Path, help="tinyshakespeare, if it is not at corpora/shakespeare.txt"
+    )
+
+
+def shakespeare(given: Path | None) -> Path:
+    """The file, verified, so that figures from different machines are about the same text."""
+    from charlm.corpus import text_sha256
+
+    path = given or Path(__file__).parent.parent / "corpora" / "shakespeare.txt"
+    if not path.exists():
+        raise SystemExit(f"{path} is not there: run `charlm corpus get shakespeare` first")
+    if text_sha256(path.read_text(encoding="utf-8")) != SHAKESPEARE_SHA256:
+        raise SystemExit(f"{path} is not char-rnn's tinyshakespeare")
+    return path
+
+
+def describe() -> str:
+    """One line: processor, cores, versions, date."""
+    import numpy
+    import torch
+
+    import charlm
+
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":", 1)[1].strip() if names else model
+    bf16 = [
+        name
+        for name, has in (
+            ("AVX512_BF16", torch.cpu._is_avx512_bf16_supported()),
+            ("AMX", torch.cpu._is_amx_tile_supported()),
+        )
+        if has
+    ]
+    return (
+        f"{model} ({', '.join(bf16) or 'no bfloat16'}), {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} threads; charlm {charlm.__version__}, torch "
+        f"{torch.__version__}, NumPy {numpy.__version__}, Python {platform.python_version()}; "
+        f"{datetime.date.today()}"
+    )

@@ -1,0 +1,121 @@
+"""How fast a character comes: the NumPy engine against torch, and the command's first character.
+
+    python benchmarks/sampling.py [--repeats 5]
+
+1. Time per character at batch 1: ``charlm.generate`` (engine, sampler and tokenizer, all that
+   ``charlm sample`` does) against a plain loop over ``torch.nn.LSTM`` with the same weights, which
+   draws with torch.multinomial. Both in this process, in turn; the ratio is what counts.
+2. From starting ``charlm sample`` to its first character on a pipe, with torch absent from
+   ``sys.modules`` at the end; the control is a Python that only imports torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from common import describe
+
+from charlm import checkpoint
+from charlm.checkpoint import Checkpoint
+from charlm.config import ModelConfig, SampleConfig
+from charlm.generate import CharLM
+from charlm.models import LanguageModel, build
+from charlm.tokenizer import CharTokenizer
+
+
+def make_model(layers: int, hidden: int) -> tuple[LanguageModel, Checkpoint]:
+    """A fresh LSTM over 65 symbols: speed does not depend on what the weights know."""
+    tokenizer = CharTokenizer("".join(map(chr, range(32, 97))))
+    config = ModelConfig.resolve(vocab_size=65, num_layers=layers, hidden_size=hidden)
+    model = build(config, seed=1).eval()
+    weights = {name: p.detach().numpy() for name, p in model.named_parameters()}
+    return model, Checkpoint(config, tokenizer, weights)
+
+
+@torch.no_grad()
+def torch_loop(model: LanguageModel, characters: int) -> float:
+    """Seconds per character of the plain loop."""
+    state = model.initial_state(1)
+    token = torch.zeros(1, 1, dtype=torch.long)
+    began = time.perf_counter()
+    for _ in range(characters):
+        logits, state = model(token, state)
+        token = torch.multinomial(torch.softmax(logits[0, -1] / 0.8, dim=0), 1)[None]
+    return (time.perf_counter() - began) / characters
+
+
+def charlm_loop(model: CharLM, characters: int) -> float:
+    """Seconds per character of charlm's own stream."""
+    began = time.perf_counter()
+    written = sum(1 for _ in model.stream(config=SampleConfig(length=characters, seed=1)))
+    assert written == characters
+    return (time.perf_counter() - began) / characters
+
+
+def first_character(path: Path) -> tuple[float, bool]:
+    """(seconds from start to the first byte of ``charlm sample``, whether torch was imported)."""
+    code = (
+        "import sys; from charlm.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: sys.stderr.write('TORCH' if 'torch' in sys.modules else 'NO-TORCH')"
+    )
+    command = [sys.executable, "-c", code, "sample", str(path), "--length", "20"]
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.read(1)
+        seconds = time.perf_counter() - began
+        process.stdout.read()
+        said = process.stderr.read()
+    assert said in (b"TORCH", b"NO-TORCH"), said
+    return seconds, said == b"TORCH"
+
+
+def import_torch() -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
+    return time.perf_counter() - began
+
+
+def show(name: str, values: list[float], unit: str, scale: float) -> None:
+    values = [value * scale for value in values]
+    print(
+        f"{name:<44} median {statistics.median(values):8.2f} {unit}"
+        f"   ({min(values):.2f} to {max(values):.2f})"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    repeats = parser.parse_args().repeats
+    print(describe(), "\n")
+    for layers, hidden in ((1, 256), (2, 128), (2, 256), (1, 512)):
+        model, saved = make_model(layers, hidden)
+        ours = CharLM(saved)
+        torch_loop(model, 50)
+        charlm_loop(ours, 200)
+        pairs = [(torch_loop(model, 300), charlm_loop(ours, 2000)) for _ in range(repeats)]
+        print(f"LSTM {layers}x{hidden}, batch 1, {repeats} pairs")
+        show("  torch.nn.LSTM step loop", [a for a, _ in pairs], "us/char", 1e6)
+        show("  charlm", [b for _, b in pairs], "us/char", 1e6)
+        show("  ratio", [a / b for a, b in pairs], "times", 1.0)
+    print("\nfrom starting the command to its first character (LSTM 1x256)")
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "model.safetensors"
+        checkpoint.write(path, make_model(1, 256)[1])
+        starts = [first_character(path) for _ in range(repeats + 1)][1:]
+    show("  charlm sample", [seconds for seconds, _ in starts], "s", 1.0)
+    show("  control: a Python that imports torch", [import_torch() for _ in range(3)], "s", 1.0)
+    print(f"  torch imported by charlm sample: {any(imported for _, imported in starts)}")
+
+
+if __name__ == "__main__":
+    main()

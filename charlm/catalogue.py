@@ -1,0 +1,331 @@
+"""The corpora that charlm can make on the spot or fetch, and how each is made.
+
+Made corpora need no network: `viaggi` comes from the grammar, the two Python corpora from the
+standard library of the interpreter that runs. Fetched ones are verified by SHA-256, so that a
+figure measured on them means the same text everywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import random
+import sys
+import sysconfig
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlm.errors import CorpusError, RequestError
+
+VIAGGI_CHARS = 1_000_000
+DEFAULT_SEED = 2009
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the catalogue. `kind` is "make" or "get"; `size` is for people to read."""
+
+    name: str
+    kind: str
+    size: str
+    language: str
+    source: str
+    description: str
+
+
+CATALOGUE = (
+    Entry(
+        "viaggi", "make", "1 MB, or --chars", "Italian", "generated; same licence as charlm",
+        "a travel diary from a seeded grammar",
+    ),
+    Entry(
+        "python-prose", "make", "about 1.8 MB", "English", "Python's documentation; PSF licence",
+        "paragraphs of the standard library's docstrings and help topics, shuffled",
+    ),
+    Entry(
+        "python-stdlib", "make", "about 12 MB", "Python", "Python's source; PSF licence",
+        "the source files of the standard library, tests left out",
+    ),
+    Entry(
+        "shakespeare", "get", "1.1 MB", "English", "karpathy/char-rnn; public domain",
+        "tiny Shakespeare: scenes from the plays",
+    ),
+    Entry(
+        "dante", "get", "0.5 MB", "Italian", "gmagistr/divina-commedia-nanogpt; public domain",
+        "the Divina Commedia, after Project Gutenberg",
+    ),
+    Entry(
+        "names", "get", "0.2 MB", "English", "karpathy/makemore; public data",
+        "32 thousand first names, one to a line",
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Download:
+    """Where a fetched corpus lives, and the SHA-256 of its bytes in lower-case hexadecimal."""
+
+    url: str
+    sha256: str
+
+
+_RAW = "https://raw.githubusercontent.com"
+DOWNLOADS: Mapping[str, Download] = {
+    "shakespeare": Download(
+        f"{_RAW}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    ),
+    "dante": Download(
+        f"{_RAW}/gmagistr/divina-commedia-nanogpt/main/divina_commedia.txt",
+        "81f9544d85aff13c525d5f7e5428e628a6acbe60ad749f9df1ccf952f34de4a9",
+    ),
+    "names": Download(
+        f"{_RAW}/karpathy/makemore/master/names.txt",
+        "0a30b5557f192f32ab962680889aac5f6fda0f4cecf40a6d0b5694f58ea8cc4d",
+    ),
+}
+
+
+def python_version() -> str:
+    """The version that made a Python corpus, to stand beside any figure: "CPython 3.11.7"."""
+    name = {"cpython": "CPython", "pypy": "PyPy"}.get(sys.implementation.name)
+    return f"{name or sys.implementation.name} {'.'.join(map(str, sys.version_info[:3]))}"
+
+
+# ---- viaggi -----------------------------------------------------------------------------------
+
+
+def make_viaggi(num_chars: int = VIAGGI_CHARS, seed: int = DEFAULT_SEED) -> str:
+    """The Italian travel diary: exactly `num_chars` characters, the last of them a newline.
+
+    The last entry is cut where the count is reached. The text is a function of (seed, num_chars) on
+    every platform and Python version, and one seed's shorter text begins its longer one. Raises
+    RequestError where num_chars is less than 1.
+    """
+    from charlm.grammar import diary
+
+    if num_chars < 1:
+        raise RequestError(f"a corpus of {num_chars} characters is empty: ask for at least 1")
+    return diary(random.Random(seed), num_chars)
+
+
+# ---- the standard library ---------------------------------------------------------------------
+
+_LEFT_OUT = {
+    "test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "lib-dynload",
+}  # fmt: skip
+
+
+def _stdlib_files(root: Path | None) -> Iterator[tuple[str, Path]]:
+    """(relative path with "/", path) of the library's source files, in the order of those paths."""
+    root = Path(sysconfig.get_paths()["stdlib"]) if root is None else root
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [
+            name for name in folders if name not in _LEFT_OUT and not name.startswith("config-")
+        ]
+        for name in files:
+            if name.endswith(".py") and not name.startswith("_sysconfigdata"):
+                path = Path(folder, name)
+                found.append((path.relative_to(root).as_posix(), path))
+    if not found:
+        raise CorpusError(f"no standard library sources in {root}: this Python carries none")
+    yield from sorted(found)
+
+
+def _read(path: Path) -> str | None:
+    """The text of a source file, or None where it is not UTF-8 or cannot be read."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _docstrings(source: str) -> Iterator[str]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node, clean=True)
+            if text:
+                yield text
+
+
+def _topics() -> list[str]:
+    """The help topics of this interpreter; none where its build carries none."""
+    try:
+        from pydoc_data import topics
+    except ImportError:
+        return []
+    return [topics.topics[name] for name in sorted(topics.topics)]
+
+
+def _is_prose(paragraph: str) -> bool:
+    """Whether a paragraph reads as English sentences rather than as markup, tables or code."""
+    if any(mark in paragraph for mark in (">>>", "::=", "\n..", "+--", "===", "---", "\x00")):
+        return False
+    letters = sum(char.isalpha() or char.isspace() for char in paragraph)
+    tokens = paragraph.split()
+    words = sum(token.strip(".,;:()'\"?!").isalpha() for token in tokens)
+    return len(tokens) >= 6 and letters >= 0.8 * len(paragraph) and words >= 0.6 * len(tokens)
+
+
+def make_python_prose(seed: int = DEFAULT_SEED, root: Path | None = None) -> str:
+    """English prose that every Python installation carries, about 1.8 MB, in an order of the seed.
+
+    Paragraphs of the docstrings of every module, class and function of the standard library, and of
+    `pydoc_data.topics` (what `help("for")` prints). Indentation is cleaned; each paragraph stands
+    once; blank lines separate them. Left out: directories of tests, paragraphs
+    with doctests or grammar rules, underlined headings, directives, and whatever is less than
+    four-fifths letters and spaces or has fewer than six words: signatures, tables, lists of names.
+    The text differs between Python versions (`python_version`) and not between machines of one.
+    `root` is the library's folder where it is not this interpreter's. Raises CorpusError where
+    there are no sources.
+    """
+    import inspect
+
+    from charlm.grammar.chance import shuffle
+
+    texts: list[str] = []
+    for _, path in _stdlib_files(root):
+        source = _read(path)
+        if source is not None:
+            texts.extend(_docstrings(source))
+    if root is None:
+        texts.extend(_topics())
+    unique: dict[str, None] = {}
+    for text in texts:
+        for block in "\n".join(line.rstrip() for line in text.splitlines()).split("\n\n"):
+            paragraph = inspect.cleandoc(block).strip()
+            if _is_prose(paragraph):
+                unique.setdefault(paragraph)
+    # Sorted first, so that the order before shuffling owes nothing to the walk over the files.
+    paragraphs = sorted(unique)
+    shuffle(random.Random(seed), paragraphs)
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def make_python_stdlib(root: Path | None = None) -> str:
+    """The source files of the standard library in the order of their paths, about 12 MB.
+
+    Tests, installed packages and generated tables are left out, as are files that are not UTF-8.
+    The text differs between Python versions: see `python_version`.
+    """
+    sources = (_read(path) for _, path in _stdlib_files(root))
+    return "\n".join(text for text in sources if text)
+
+
+# ---- writing and fetching ---------------------------------------------------------------------
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write UTF-8 with '\\n' line ends: the file is there whole or not at all.
+
+    Raises CorpusError where the folder or the file cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        _share(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise CorpusError(f"cannot write {path}: {error.strerror or error}") from error
+    except BaseException:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _share(path: str) -> None:
+    """Give a temporary file, which is born private, the permissions of an ordinary one."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, 0o666 & ~mask)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes in lower-case hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A fetched corpus: where it lies, and whether it already lay there."""
+
+    path: Path
+    reused: bool
+
+
+def fetch(
+    name: str,
+    directory: Path,
+    *,
+    filename: str | None = None,
+    force: bool = False,
+    downloads: Mapping[str, Download] = DOWNLOADS,
+    timeout: float = 30.0,
+) -> Fetched:
+    """Download a corpus into `directory` as NAME.txt (or `filename`) and verify its SHA-256.
+
+    A file with the right hash is reused. Another file in its place is replaced only with `force`.
+    The download goes to a hidden temporary name in the same directory and is renamed once it is
+    verified, so nothing partial is ever seen or left. `downloads` is the table of addresses and
+    `timeout` is in seconds. Raises RequestError for a name not in the table, a file in the way or
+    a missing pooch; CorpusError where the download fails or its hash is wrong.
+    """
+    if name not in downloads:
+        raise RequestError(f"no corpus {name!r} to get: choose from {', '.join(downloads)}")
+    wanted = downloads[name]
+    target = directory / (filename or f"{name}.txt")
+    try:
+        if target.is_file() and file_sha256(target) == wanted.sha256:
+            return Fetched(target, reused=True)
+    except OSError as error:
+        raise CorpusError(f"cannot read {target}: {error.strerror or error}") from error
+    if target.exists() and not force:
+        raise RequestError(f"{target} exists and is another text: give --force to replace it")
+    try:
+        import pooch
+    except ImportError as error:
+        raise RequestError(
+            'downloading needs pooch: run pip install "charlm[data]" and try again'
+        ) from error
+    temporary = None
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=directory)
+        os.close(handle)
+        pooch.HTTPDownloader(timeout=timeout, progressbar=False)(wanted.url, temporary, None)
+        got = file_sha256(Path(temporary))
+        if got != wanted.sha256:
+            raise CorpusError(
+                f"{wanted.url} is not the expected text: SHA-256 {got}, expected {wanted.sha256}; "
+                "it may have changed, or the download was cut short: try again later"
+            )
+        _share(temporary)
+        os.replace(temporary, target)
+    except (OSError, ValueError) as error:
+        # requests raises subclasses of OSError for refused connections and HTTP errors alike.
+        cause = " ".join(str(error).split())
+        raise CorpusError(f"cannot download {wanted.url}: {cause}; is the network up?") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+    return Fetched(target, reused=False)

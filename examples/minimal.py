@@ -1,0 +1,110 @@
+"""A character model from scratch: NumPy only, gradients by hand, no framework.
+
+    python examples/minimal.py [corpus.txt] [--cell lstm|gru|rnn] [--steps 2000]
+
+It reads B streams of the text side by side, T characters at a time, and carries the state from
+window to window while the gradient stops at the window's edge: truncated backpropagation through
+time. ``charlm.bptt.backward`` is the mathematics, and is meant to be read next. Below is the rest
+that training takes: data, initial weights, Adam, and a sampler.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+
+from charlm.bptt import backward
+from charlm.config import ModelConfig
+from charlm.engine import Engine, softmax
+
+B, T, H = 16, 32, 128  # streams, characters of a window, hidden units
+
+
+def initial_weights(config: ModelConfig, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Normal with variance 1 / fan-in; the LSTM's forget gate starts open."""
+    weights = {
+        name: rng.normal(size=shape, scale=shape[-1] ** -0.5).astype(np.float32)
+        if len(shape) > 1
+        else np.zeros(shape, np.float32)
+        for name, shape in config.parameter_shapes().items()
+    }
+    weights["body.embedding.weight"] *= H**0.5  # a look-up has no sum to keep small
+    if config.cell == "lstm":
+        weights["body.layers.0.bias_ih_l0"][H : 2 * H] = 1.0  # order of gates: i, f, g, o
+    return weights
+
+
+class Adam:
+    """Kingma & Ba (2015): a step in units of each gradient's own recent size."""
+
+    def __init__(self, weights: dict[str, np.ndarray]) -> None:
+        self.mean = {name: np.zeros_like(w) for name, w in weights.items()}
+        self.square = {name: np.zeros_like(w) for name, w in weights.items()}
+        self.steps = 0
+
+    def update(self, weights: dict, gradients: dict, rate: float) -> None:
+        self.steps += 1
+        norm = np.sqrt(sum(float((g * g).sum()) for g in gradients.values()))
+        for name, g in gradients.items():
+            g = g * min(1.0, 1.0 / (norm + 1e-12))  # clip: a steep wall must not throw us far
+            self.mean[name] += 0.1 * (g - self.mean[name])
+            self.square[name] += 0.01 * (g * g - self.square[name])
+            mean = self.mean[name] / (1 - 0.9**self.steps)
+            square = self.square[name] / (1 - 0.99**self.steps)
+            weights[name] -= rate * mean / (np.sqrt(square) + 1e-8)
+
+
+def sample(config, weights, characters, length: int, rng: np.random.Generator) -> str:
+    """Draw one character after another, each fed back in as the next input."""
+    engine = Engine(config, weights)
+    state, last, text = engine.initial_state(1), np.zeros(1, int), ""
+    for _ in range(length):
+        logits, state = engine.step(last, state)
+        last = rng.choice(len(characters), size=1, p=softmax(logits[0].astype(float) / 0.8))
+        text += characters[last[0]]
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    viaggi = Path(__file__).parent.parent / "corpora" / "viaggi.txt"
+    parser.add_argument("corpus", nargs="?", type=Path, default=viaggi)
+    parser.add_argument("--cell", choices=["lstm", "gru", "rnn"], default="lstm")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--rate", type=float, default=4e-3)
+    options = parser.parse_args()
+
+    text = options.corpus.read_text(encoding="utf-8")
+    characters = sorted(set(text))
+    ids = np.array([characters.index(c) for c in text])
+    streams = ids[: len(ids) // B * B].reshape(B, -1)  # (B, N / B)
+    windows = (streams.shape[1] - 1) // T
+
+    rng = np.random.default_rng(1)
+    config = ModelConfig.resolve(vocab_size=len(characters), cell=options.cell, hidden_size=H)
+    weights = initial_weights(config, rng)
+    optimizer = Adam(weights)
+    print(f"{len(text):,} characters, {len(characters)} symbols; {config.describe()}")
+    print(f"a uniform guess costs {np.log2(len(characters)):.3f} bits/char")
+
+    began, nats = time.time(), 0.0
+    for step in range(1, options.steps + 1):
+        start = (step - 1) % windows * T
+        if start == 0:
+            state = Engine(config, weights).initial_state(B)
+        inputs, targets = streams[:, start : start + T], streams[:, start + 1 : start + T + 1]
+        result = backward(config, weights, inputs, targets, state)
+        state = result.state  # its values go on; the gradient was cut
+        gradients = {name: g / (B * T) for name, g in result.gradients.items()}
+        optimizer.update(weights, gradients, options.rate * (1 - step / (options.steps + 1)))
+        nats += result.nats / (B * T)
+        if step % 100 == 0:
+            speed = step * B * T / (time.time() - began)
+            print(f"step {step:5}  {nats / 100 / np.log(2):.3f} bits/char  {speed:,.0f} char/s")
+            nats = 0.0
+    print("\n" + sample(config, weights, characters, 400, rng))
+
+
+if __name__ == "__main__":
+    main()
