@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.errors import CorpusError, RequestError
+from charlm.files import write_atomically
 
 VIAGGI_CHARS = 1_000_000
 DEFAULT_SEED = 2009
@@ -74,13 +75,15 @@ class Download:
 
 
 _RAW = "https://raw.githubusercontent.com"
+# A later version of the file ends with a table of special characters.
+_DANTE_COMMIT = "8f4e82cbcfeadca0b641bf60970e81ffdae9a3f4"
 DOWNLOADS: Mapping[str, Download] = {
     "shakespeare": Download(
         f"{_RAW}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
         "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
     ),
     "dante": Download(
-        f"{_RAW}/gmagistr/divina-commedia-nanogpt/main/divina_commedia.txt",
+        f"{_RAW}/gmagistr/divina-commedia-nanogpt/{_DANTE_COMMIT}/divina_commedia.txt",
         "81f9544d85aff13c525d5f7e5428e628a6acbe60ad749f9df1ccf952f34de4a9",
     ),
     "names": Download(
@@ -227,36 +230,16 @@ def make_python_stdlib(root: Path | None = None) -> str:
 # ---- writing and fetching ---------------------------------------------------------------------
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Write UTF-8 with '\\n' line ends: the file is there whole or not at all.
 
     Raises CorpusError where the folder or the file cannot be written.
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        _share(temporary)
-        os.replace(temporary, path)
+        write_atomically(path, text.encode("utf-8"))
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise CorpusError(f"cannot write {path}: {error.strerror or error}") from error
-    except BaseException:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _share(path: str) -> None:
-    """Give a temporary file, which is born private, the permissions of an ordinary one."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)
 
 
 def file_sha256(path: Path) -> str:
@@ -285,8 +268,8 @@ def fetch(
     """Download a corpus into `directory` as NAME.txt (or `filename`) and verify its SHA-256.
 
     A file with the right hash is reused. Another file in its place is replaced only with `force`.
-    The download goes to a hidden temporary name in the same directory and is renamed once it is
-    verified, so nothing partial is ever seen or left. `downloads` is the table of addresses and
+    The download is verified before anything is written to `directory`, and written in one piece,
+    so nothing partial is ever seen or left. `downloads` is the table of addresses and
     `timeout` is in seconds. Raises RequestError for a name not in the table, a file in the way or
     a missing pooch; CorpusError where the download fails or its hash is wrong.
     """
@@ -307,25 +290,21 @@ def fetch(
         raise RequestError(
             'downloading needs pooch: run pip install "charlm[data]" and try again'
         ) from error
-    temporary = None
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=directory)
-        os.close(handle)
-        pooch.HTTPDownloader(timeout=timeout, progressbar=False)(wanted.url, temporary, None)
-        got = file_sha256(Path(temporary))
+        with tempfile.TemporaryDirectory() as elsewhere:
+            arrived = Path(elsewhere, name)
+            pooch.HTTPDownloader(timeout=timeout, progressbar=False)(wanted.url, arrived, None)
+            data = arrived.read_bytes()
+        got = hashlib.sha256(data).hexdigest()
         if got != wanted.sha256:
             raise CorpusError(
                 f"{wanted.url} is not the expected text: SHA-256 {got}, expected {wanted.sha256}; "
                 "it may have changed, or the download was cut short: try again later"
             )
-        _share(temporary)
-        os.replace(temporary, target)
+        write_atomically(target, data)
     except (OSError, ValueError) as error:
         # requests raises subclasses of OSError for refused connections and HTTP errors alike.
         cause = " ".join(str(error).split())
         raise CorpusError(f"cannot download {wanted.url}: {cause}; is the network up?") from error
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
     return Fetched(target, reused=False)

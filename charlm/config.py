@@ -258,6 +258,14 @@ class TrainConfig(_Config):
     DEFAULT_EPOCHS = 8.0
     DEFAULT_STEPS_BETWEEN = (500, 20_000)
 
+    def check_length(self) -> None:
+        """Refuse a run whose length is asked for twice (before ``steps`` is settled)."""
+        asked = [name for name in ("epochs", "steps", "minutes") if getattr(self, name) is not None]
+        if len(asked) > 1:
+            raise RequestError(
+                f"--{asked[0]} and --{asked[1]} both set the length of the run; give one"
+            )
+
     @property
     def window(self) -> tuple[int, int]:
         """(batch_size, seq_len), once they are settled."""

@@ -134,7 +134,7 @@ def encode(texts: Texts, tokenizer: Tokenizer) -> Dataset:
     """Encode both parts; CorpusError where there is too little text to be a corpus at all."""
     if len(texts.train) < 2:
         raise CorpusError(
-            f"{texts.name}: {len(texts.whole)} characters leave {len(texts.train)} to train on; "
-            "at least 3 are needed, and thousands to learn anything"
+            f"{texts.name}: {len(texts.train)} of {len(texts.whole)} characters left to train on; "
+            "at least 3 characters are needed, and thousands to learn anything"
         )
     return Dataset(texts, tokenizer, tokenizer.encode(texts.train), tokenizer.encode(texts.val))

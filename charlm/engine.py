@@ -205,7 +205,7 @@ class _Recurrent(Layer):
     def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
         self.W = np.ascontiguousarray(weights["weight_ih_l0"].T)  # (E, G * H)
         self.U = np.ascontiguousarray(weights["weight_hh_l0"].T)  # (H, G * H)
-        self.b = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+        self.b: Floats = weights["bias_ih_l0"] + weights["bias_hh_l0"]
         self.activation = np.tanh if config.nonlinearity == "tanh" else relu
 
     def project(self, x: Floats) -> Floats:

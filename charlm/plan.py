@@ -57,11 +57,7 @@ def settle(
     began: ``time.monotonic()`` when the command started; ``--minutes`` counts from there
     """
     notes: list[str] = []
-    lengths = [name for name in ("epochs", "steps", "minutes") if getattr(train, name) is not None]
-    if len(lengths) > 1:
-        raise RequestError(
-            f"--{lengths[0]} and --{lengths[1]} both set the length of the run; give one"
-        )
+    train.check_length()
     B, T = fit_window(len(dataset.train_ids), train.batch_size, train.seq_len)
     open_batch = train.batch_size is None and B != DEFAULT_BATCH_SIZE
     open_window = train.seq_len is None and T != DEFAULT_SEQ_LEN

@@ -81,25 +81,33 @@ class Run:
             file.write(json.dumps(record) + "\n")
 
 
-def create(out: Path, name: str | None, default: str) -> Run:
-    """Make a new run's directory. An unnamed run takes the corpus's name, NAME-2, NAME-3, ..."""
-    if name is not None and (
-        name in (".", "..") or re.search(r"[/\\\0]", name) or name.startswith(("-", "."))
-    ):
+def check_name(out: Path, name: str) -> None:
+    """Refuse a name that is none, that leaves ``out``, or that is taken."""
+    if name in ("", ".", "..") or re.search(r"[/\\\0]", name) or name.startswith(("-", ".")):
         raise RequestError(
             f"--name is {name!r}; give a plain name, without slashes or a leading dot or dash"
         )
+    if (out / name).exists():
+        raise RequestError(
+            f"{out / name} exists; continue it with --resume {name}, or choose another --name"
+        )
+
+
+def create(out: Path, name: str | None, default: str) -> Run:
+    """Make a new run's directory. An unnamed run takes the corpus's name, NAME-2, NAME-3, ..."""
+    if name is not None:
+        check_name(out, name)
     base = name or re.sub(r"[^\w.-]+", "-", default).strip("-.") or "run"
     number = 1
     while True:
         path = out / (base if number == 1 else f"{base}-{number}")
         try:
             path.mkdir(parents=True)
-        except FileExistsError as error:
-            if name is not None:
-                raise RequestError(
-                    f"{path} exists; continue it with --resume {name}, or choose another --name"
-                ) from error
+        except FileExistsError:
+            if name is not None or not path.exists():
+                raise CharlmError(
+                    f"{path}: something is in the way of the run's directory"
+                ) from None
             number += 1
         except OSError as error:
             raise CharlmError(

@@ -14,11 +14,11 @@ def command() -> None:
     """Make or get a text to train on.
 
     \b
-    charlm corpus list                             what there is
-    charlm corpus make viaggi                      1 MB of Italian diary, corpora/viaggi.txt
-    charlm corpus make viaggi --chars 5000 --out - the first 5000 characters, on stdout
-    charlm corpus make python-prose --seed 3       English prose, in another order
-    charlm corpus get dante                        the Divina Commedia, verified by SHA-256
+    charlm corpus list                              what there is
+    charlm corpus make viaggi                       1 MB of Italian diary, corpora/viaggi.txt
+    charlm corpus make viaggi --chars 5000 --out -  5000 characters of it, on stdout
+    charlm corpus make python-prose --seed 3        English prose, in another order
+    charlm corpus get dante                         the Divina Commedia, verified by SHA-256
     """
 
 
@@ -95,7 +95,7 @@ def make(name: str, out: str | None, chars: int | None, seed: int | None, force:
             return
         if not force:
             raise RequestError(f"{path} exists and is another text: give --force to replace it")
-    catalogue.write_atomically(path, text)
+    catalogue.write(path, text)
     click.echo(f"{len(text):,} characters, {origin}", err=True)
     click.echo(path)
 

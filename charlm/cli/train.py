@@ -103,6 +103,7 @@ def _begin(
     from charlm import data, plan
     from charlm.train import Trainer
 
+    device = _device(options["device"])
     source = data.Source(
         sources=tuple(_absolute(name) for name in corpus),
         encoding=options["encoding"],
@@ -126,7 +127,6 @@ def _begin(
     # Refuse a wrong shape before anything is timed; dropout stays open until the steps are known.
     ModelConfig.resolve(**shape)
     config = TrainConfig(**{name: options[name] for name in _TRAINING})
-    device = _device(options["device"])
     _describe_corpus(texts, dataset)
     settled = plan.settle(ModelConfig(**shape), config, dataset, source, device, began=began)
     for note in (*texts.notes, *settled.notes):
@@ -143,7 +143,9 @@ def _begin(
 def _check_options(options: dict[str, Any]) -> None:
     """What can be refused in a moment is refused before torch is imported."""
     ModelConfig.resolve(**{name: options[name] for name in _SHAPE})
-    TrainConfig(**{name: options[name] for name in _TRAINING})
+    TrainConfig(**{name: options[name] for name in _TRAINING}).check_length()
+    if options["name"] is not None:
+        runs.check_name(options["out"], options["name"])
     if not 0.0 <= options["val_fraction"] < 1.0:
         raise RequestError(
             f"--val-fraction is {options['val_fraction']}; give at least 0 and less than 1"
@@ -232,6 +234,12 @@ def _summarize(run: Run, trainer: Trainer) -> None:
             f"(step {trainer.progress.best_step:,}; uniform over the vocabulary: "
             f"{summary.uniform_bits(trainer.dataset):.4f} bits)"
         )
+        if trainer.progress.best_step == 0:
+            click.echo(
+                "the validation loss never fell below the untrained model's; the newest weights "
+                f"are in {run.last}",
+                err=True,
+            )
     click.echo(f"files  {run.best}  {run.last}  {run.log}")
     click.echo(f"next   charlm sample {run.path}")
 

@@ -1,0 +1,24 @@
+"""A seeded grammar of Italian travel prose: the corpus `viaggi` and sentences that state a year.
+
+    chance      drawing that is the same on every platform and Python version
+    words       articles, articulated prepositions, agreement
+    verbs       the tenses of a story
+    calendar    dates, hours, numbers, seasons, and the weather that a month allows
+    places      lands and towns with their prepositions
+    people      companions, names, made-up villages
+    lexicon     what is seen, eaten, bought and met, by culture
+    template    the notation of sentence templates
+    rules_*     the templates: of a day, of what happens, of a year; `rules` joins them
+    scene       who travels, where and when; answers the slots of the templates
+    sentences   single sentences that state one year
+    diary       dated entries that hang together
+
+Every text is a function of the numbers that `rng.random()` returns, and of nothing else.
+"""
+
+from __future__ import annotations
+
+from charlm.grammar.diary import diary, entries
+from charlm.grammar.sentences import POSITIONS, Position, Sentence, sentence, undated
+
+__all__ = ["POSITIONS", "Position", "Sentence", "diary", "entries", "sentence", "undated"]

@@ -1,0 +1,77 @@
+"""Single sentences about a journey that state one year, at the start, in the middle or at the end.
+
+They are the material of an experiment that asks a model for the year of "Sono andato in Nepal nel
+2009". A sentence may carry further numbers (metres, rooms, prices, a year of birth), so that the
+year cannot be found by looking for four digits alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from charlm.errors import RequestError
+from charlm.grammar import people
+from charlm.grammar.chance import Rng, between, chance, pick
+from charlm.grammar.scene import MARK, Scene, finish, new_scene
+
+FIRST_YEAR, LAST_YEAR = 1950, 2025
+Position = Literal["start", "middle", "end"]
+POSITIONS: tuple[Position, ...] = ("start", "middle", "end")
+_RULE = {"start": "inizio", "middle": "dentro", "end": "fine"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence and the year it states.
+
+    `year_start` is the offset in characters of the year's first digit in `text`, and `year` its
+    value; a sentence that states no year of a journey has None and -1.
+    """
+
+    text: str
+    year: int | None = None
+    year_start: int = -1
+
+
+def _cast(rng: Rng, year: int) -> Scene:
+    """A scene whose subject is io, noi or somebody named, going to a town or to a land."""
+    scene = new_scene(rng, year, alone=1.0)
+    scene.goal = "paese" if chance(rng, 0.5) else "qui"
+    form = rng.random()
+    if form < 0.40:
+        scene.flags |= {"prima"}
+        scene.subject = "io" if chance(rng, 0.08) else ""
+    elif form < 0.62:
+        scene.flags |= {"prima"}
+        scene.person, scene.tag = "noi", scene.me[0] + "p"
+        scene.subject = "noi" if chance(rng, 0.08) else ""
+    else:
+        who = people.companion(rng)
+        scene.person, scene.tag = ("lei" if who.tag[1] == "s" else "loro"), who.tag
+        scene.subject = who.first
+        # A year of another role, between subject and verb.
+        if scene.person == "lei" and "," not in who.first and chance(rng, 0.12):
+            born = year - between(rng, 18, 70)
+            scene.subject += f", {'nata' if who.tag == 'fs' else 'nato'} nel {born},"
+    return scene
+
+
+def sentence(rng: Rng, *, year: int | None = None, position: Position | None = None) -> Sentence:
+    """A random travel sentence that states one year.
+
+    `year` is drawn from 1950 to 2025 unless given (1700 to 9999), `position` from start, middle and
+    end: where in the sentence the year stands. RequestError for a year outside those bounds.
+    """
+    if year is not None and not 1700 <= year <= 9999:
+        raise RequestError(f"year {year} cannot be told: give one from 1700 to 9999")
+    told = between(rng, FIRST_YEAR, LAST_YEAR) if year is None else year
+    where = pick(rng, POSITIONS) if position is None else position
+    marked = finish(_cast(rng, told).rule(_RULE[where]))
+    return Sentence(marked.replace(MARK, ""), told, marked.index(MARK))
+
+
+def undated(rng: Rng) -> Sentence:
+    """A travel sentence that states no year of the journey; numbers in it play other parts."""
+    scene = _cast(rng, between(rng, FIRST_YEAR, LAST_YEAR))
+    return Sentence(finish(scene.rule("senza_anno")))

@@ -1,0 +1,108 @@
+"""``charlm corpus``: what goes to stdout, what is kept, what is refused."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from charlm import catalogue
+from charlm.catalogue import CATALOGUE, Fetched
+from charlm.cli.corpus import command
+from charlm.errors import RequestError
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(line: str) -> Result:
+        return CliRunner().invoke(command, shlex.split(line))
+
+    return invoke
+
+
+def test_list_names_every_corpus(run) -> None:  # type: ignore[no-untyped-def]
+    result = run("list")
+    assert result.exit_code == 0
+    for entry in CATALOGUE:
+        assert re.search(rf"^{entry.name} +{entry.kind} ", result.stdout, re.MULTILINE)
+
+
+def test_make_writes_where_it_says(run) -> None:  # type: ignore[no-untyped-def]
+    result = run("make viaggi --chars 3000")
+    assert result.exit_code == 0, result.output
+    path = Path(result.stdout.strip())
+    assert path == Path("corpora/viaggi.txt")
+    assert path.read_text(encoding="utf-8") == catalogue.make_viaggi(3000)
+    assert "3,000 characters" in result.stderr
+    again = run("make viaggi --chars 3000")
+    assert "already there" in again.stderr
+    assert again.stdout == result.stdout
+
+
+def test_another_text_is_replaced_only_with_force(run) -> None:  # type: ignore[no-untyped-def]
+    run("make viaggi --chars 500 --out a.txt")
+    before = Path("a.txt").read_bytes()
+    refused = run("make viaggi --chars 500 --seed 1 --out a.txt")
+    assert isinstance(refused.exception, RequestError)
+    assert "--force" in str(refused.exception)
+    assert Path("a.txt").read_bytes() == before
+    assert run("make viaggi --chars 500 --seed 1 --out a.txt --force").exit_code == 0
+    assert Path("a.txt").read_bytes() != before
+
+
+def test_stdout_carries_the_text_and_nothing_else(run) -> None:  # type: ignore[no-untyped-def]
+    result = run("make viaggi --chars 700 --out -")
+    assert result.stdout_bytes.decode("utf-8") == catalogue.make_viaggi(700)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("make python-prose --chars 10", "--chars is for viaggi"),
+        ("make python-stdlib --seed 1", "--seed is for"),
+        ("make viaggi --chars 0", "at least 1"),
+        ("make petrarca", "choose from viaggi"),
+        ("make dante", "charlm corpus get dante"),
+        ("get viaggi", "charlm corpus make viaggi"),
+        ("get dante --out -", "a file name"),
+        ("make viaggi --chars 9 --out .", "is a directory"),
+    ],
+)
+def test_wrong_requests_are_told_in_one_line(run, line: str, cause: str) -> None:  # type: ignore[no-untyped-def]
+    result = run(line)
+    assert isinstance(result.exception, RequestError)
+    assert cause in str(result.exception)
+    assert "\n" not in str(result.exception)
+    assert list(Path().iterdir()) == []
+
+
+@pytest.mark.parametrize("reused", [True, False])
+def test_get_says_whether_it_downloaded(run, monkeypatch, reused: bool) -> None:  # type: ignore[no-untyped-def]
+    asked: list[tuple[object, ...]] = []
+
+    def fake(name: str, directory: Path, *, filename: str, **_: object) -> Fetched:
+        asked.append((name, directory, filename))
+        return Fetched(directory / filename, reused)
+
+    monkeypatch.setattr(catalogue, "fetch", fake)
+    result = run("get dante --out libri/commedia.txt")
+    assert result.stdout.strip() == str(Path("libri/commedia.txt"))
+    assert asked == [("dante", Path("libri"), "commedia.txt")]
+    assert ("already there" in result.stderr) is reused
+
+
+@pytest.mark.parametrize("line", ["--help", "list --help", "make --help", "get --help"])
+def test_help_shows_examples_whose_options_exist(run, line: str) -> None:  # type: ignore[no-untyped-def]
+    result = run(line)
+    assert result.exit_code == 0
+    examples = re.findall(r"^ +charlm corpus ((?:\S+ ?)+)", result.stdout, re.MULTILINE)
+    assert examples
+    for example in examples:
+        name, *rest = shlex.split(example.split("|")[0])
+        command.commands[name].make_context(name, rest)
