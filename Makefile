@@ -30,6 +30,7 @@ test-all: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/minimal.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/quality.py
 

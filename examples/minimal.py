@@ -66,6 +66,23 @@ def sample(config, weights, characters, length: int, rng: np.random.Generator) -
     return text
 
 
+def train(ids, config, weights, steps: int, rate: float):
+    """Yield the loss of every update, in nats per character; the weights change in place."""
+    streams = ids[: len(ids) // B * B].reshape(B, -1)  # (B, N / B)
+    windows = (streams.shape[1] - 1) // T
+    optimizer = Adam(weights)
+    for step in range(steps):
+        start = step % windows * T
+        if start == 0:
+            state = Engine(config, weights).initial_state(B)
+        inputs, targets = streams[:, start : start + T], streams[:, start + 1 : start + T + 1]
+        result = backward(config, weights, inputs, targets, state)
+        state = result.state  # its values go on; the gradient was cut
+        gradients = {name: g / (B * T) for name, g in result.gradients.items()}
+        optimizer.update(weights, gradients, rate * (1 - step / steps))
+        yield result.nats / (B * T)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     viaggi = Path(__file__).parent.parent / "corpora" / "viaggi.txt"
@@ -78,31 +95,20 @@ def main() -> None:
     text = options.corpus.read_text(encoding="utf-8")
     characters = sorted(set(text))
     ids = np.array([characters.index(c) for c in text])
-    streams = ids[: len(ids) // B * B].reshape(B, -1)  # (B, N / B)
-    windows = (streams.shape[1] - 1) // T
-
     rng = np.random.default_rng(1)
     config = ModelConfig.resolve(vocab_size=len(characters), cell=options.cell, hidden_size=H)
     weights = initial_weights(config, rng)
-    optimizer = Adam(weights)
     print(f"{len(text):,} characters, {len(characters)} symbols; {config.describe()}")
     print(f"a uniform guess costs {np.log2(len(characters)):.3f} bits/char")
 
-    began, nats = time.time(), 0.0
-    for step in range(1, options.steps + 1):
-        start = (step - 1) % windows * T
-        if start == 0:
-            state = Engine(config, weights).initial_state(B)
-        inputs, targets = streams[:, start : start + T], streams[:, start + 1 : start + T + 1]
-        result = backward(config, weights, inputs, targets, state)
-        state = result.state  # its values go on; the gradient was cut
-        gradients = {name: g / (B * T) for name, g in result.gradients.items()}
-        optimizer.update(weights, gradients, options.rate * (1 - step / (options.steps + 1)))
-        nats += result.nats / (B * T)
+    began, recent = time.time(), []
+    for step, nats in enumerate(train(ids, config, weights, options.steps, options.rate), 1):
+        recent.append(nats)
         if step % 100 == 0:
             speed = step * B * T / (time.time() - began)
-            print(f"step {step:5}  {nats / 100 / np.log(2):.3f} bits/char  {speed:,.0f} char/s")
-            nats = 0.0
+            bits = np.mean(recent) / np.log(2)
+            print(f"step {step:5}  {bits:.3f} bits/char  {speed:,.0f} char/s")
+            recent = []
     print("\n" + sample(config, weights, characters, 400, rng))
 
 
