@@ -37,6 +37,7 @@ from charlm.tokenizer import Tokenizer, tokenizer_from_dict
 
 FORMAT = "charlm/1"
 _ITEM_SIZES = {"F32": 4, "I64": 8, "U8": 1}
+_EXTRA_DTYPES = (np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.uint8))
 _MAX_HEADER = 64 * 2**20
 
 Tensors = dict[str, NDArray[Any]]
@@ -54,7 +55,12 @@ class Checkpoint:
     extra: Tensors = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not self.config.settled:
+            raise CheckpointError("the file's model is of a shape that no training makes")
         _check_weights(self.config, self.weights)
+        for name, value in self.extra.items():
+            if ":" not in name or value.dtype not in _EXTRA_DTYPES:
+                raise CheckpointError(f"tensor {name} ({value.dtype}) has no place in a model file")
         if self.config.vocab_size != self.tokenizer.vocab_size:
             raise CheckpointError(
                 f"the model has {self.config.vocab_size} symbols, its tokenizer "
@@ -135,6 +141,8 @@ def _parse(data: bytes) -> Checkpoint:
     try:
         parts = {key: json.loads(metadata[key]) for key in ("config", "tokenizer", "provenance")}
         training = json.loads(metadata["training"]) if "training" in metadata else None
+        if "training" in metadata:
+            parts["training"] = training
     except (KeyError, ValueError, RecursionError) as error:
         raise CheckpointError(f"damaged metadata ({_first_line(error)})") from error
     if not all(isinstance(part, dict) for part in parts.values()):
@@ -162,8 +170,10 @@ def _header(data: bytes) -> dict[str, str]:
         metadata = header.pop("__metadata__", {})
         for entry in header.values():
             begin, end = entry["data_offsets"]
+            sizes = [begin, end, *entry["shape"]]
             if (
-                not 0 <= begin <= end <= len(data) - 8 - length
+                any(type(size) is not int or size < 0 for size in sizes)
+                or not begin <= end <= len(data) - 8 - length
                 or math.prod(entry["shape"]) * _ITEM_SIZES[entry["dtype"]] != end - begin
             ):
                 raise CheckpointError("damaged: a tensor is larger than the file")

@@ -24,6 +24,7 @@ GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 NONLINEARITIES = ("tanh", "relu")
 OPTIMIZERS = ("muon", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("cosine", "linear", "constant")
+MAX_RECEPTIVE_FIELD = 2**17
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -71,7 +72,7 @@ def _check(spec: dataclasses.Field[Any], value: Any) -> None:
         return
     kind = limits["type"]
     if kind is float and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < 2**1023 else math.inf
     if type(value) is not kind:
         raise RequestError(f"{name} is {value!r}, not of type {kind.__name__}")
     if kind is float and not math.isfinite(value):
@@ -130,12 +131,21 @@ class ModelConfig(_Config):
                 f"--tie needs equal sizes, but --embedding-size is {config.embedding_size} and "
                 f"--hidden-size {config.hidden_size}; leave --embedding-size out"
             )
-        if config.cell == "conv" and config.layers > 24:
+        if config.cell == "conv" and (config.receptive_field or 0) > MAX_RECEPTIVE_FIELD:
             raise RequestError(
-                f"--num-layers is {config.layers}, which would dilate a conv model's last layer by "
-                f"2^{config.layers - 1} characters; give at most 24"
+                f"--num-layers {config.layers} and --kernel-size {config.kernel_size} would see "
+                f"{config.receptive_field:,} characters back, more than {MAX_RECEPTIVE_FIELD:,}; "
+                "lower either"
             )
         return config
+
+    @property
+    def settled(self) -> bool:
+        """Whether no field is open and ``resolve`` would accept it as it is."""
+        try:
+            return ModelConfig.resolve(**self.to_dict()) == self
+        except RequestError:
+            return False
 
     # The open fields as numbers, once they are settled.
 
@@ -231,7 +241,9 @@ class TrainConfig(_Config):
     clip: float = _option(
         1.0, "largest norm of the whole gradient; 0 turns clipping off", type=float, min=0.0
     )
-    weight_decay: float = _option(0.0, "decoupled weight decay", type=float, min=0.0)
+    weight_decay: float = _option(
+        0.1, "decoupled weight decay, as a share of the learning rate", type=float, min=0.0
+    )
     seed: int = _option(1, "seed of weights, batches and dropout", type=int, min=0, max=2**63 - 1)
     precision: str = _option(
         "auto", "arithmetic; auto: bfloat16 where the processor has it", type=str,

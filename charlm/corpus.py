@@ -13,6 +13,7 @@ from __future__ import annotations
 import glob
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import numpy as np
 
 from charlm.arrays import Ids
 from charlm.errors import CorpusError, RequestError, ShortCorpusError
+from charlm.runs import is_run
 from charlm.seeds import derive
 
 DEFAULT_VAL_FRACTION = 0.1
@@ -41,6 +43,7 @@ _WINDOWS = [
 ]
 DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN = _WINDOWS[0]
 NEWLINES = ("keep", "unix")
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -117,10 +120,19 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> str:
     """Decode strictly, dropping a byte-order mark; the error names file, byte offset and line."""
     if encoding is None:
         encoding = "utf-8"
-        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+            encoding = "utf-32"
+        elif data.startswith(_UTF_16_MARKS):
             encoding = "utf-16"
     try:
-        return data.decode(encoding).removeprefix("\ufeff")
+        text = data.decode(encoding).removeprefix("\ufeff")
+        text.encode("utf-8")  # some codecs let lone surrogates through, which are no text
+        return text
+    except UnicodeEncodeError as error:
+        raise CorpusError(
+            f"{name}: {encoding.upper()} gives half a character, U+{ord(text[error.start]):04X}, "
+            f"at character {error.start:,}; name the file's true encoding with --encoding"
+        ) from error
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise CorpusError(
@@ -138,16 +150,20 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> str:
 def _expand(source: str) -> Iterator[tuple[Path, bool]]:
     """The files that ``source`` names, in sorted order, and whether it named each one itself."""
     path = Path(source)
-    if path.is_dir():
+    if not source:
+        raise RequestError("an empty name names no file; name a file, a directory or -")
+    if os.path.isdir(source):
         found = sorted(
             p
             for p in path.rglob("*")
-            if p.is_file() and not any(part.startswith(".") for part in p.relative_to(path).parts)
+            if p.is_file()
+            and not any(part.startswith(".") for part in p.relative_to(path).parts)
+            and not is_run(p.parent)  # a model's own files are no text to train on
         )
         if not found:
             raise CorpusError(f"{source}: the directory holds no file; give one that holds text")
         yield from ((p, False) for p in found)
-    elif path.exists():
+    elif os.path.exists(source):  # Path.exists raises for a name that is too long
         yield path, True
     else:
         matches = sorted(glob.glob(source, recursive=True))
@@ -168,7 +184,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _looks_binary(data: bytes) -> bool:
     """A NUL early on, as in every binary format, and no byte-order mark that would explain it."""
-    return b"\0" in data[:8192] and not data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    return b"\0" in data[:8192] and not data.startswith(_UTF_16_MARKS)
 
 
 def _name(sources: Sequence[str]) -> str:
@@ -202,12 +218,13 @@ def fit_window(
 
     What is asked for is kept, and is a ShortCorpusError where it does not fit. What is left open
     takes the first rung of ``_WINDOWS`` that gives an epoch eight windows; where even 4 streams of
-    16 ids are too many for that, the first rung that fits at all.
+    16 ids are too many for that, the first rung from there on that fits at all.
     """
     targets = num_ids - 1
     ladder = [(batch_size or b, seq_len or t) for b, t in _WINDOWS]
-    roomy = ((b, t) for b, t in ladder[: _WINDOWS.index((4, 16)) + 1] if 8 * b * t <= targets)
-    tight = ((b, t) for b, t in ladder if b * t <= targets)
+    least = _WINDOWS.index((4, 16))
+    roomy = ((b, t) for b, t in ladder[: least + 1] if 8 * b * t <= targets)
+    tight = ((b, t) for b, t in ladder[least:] if b * t <= targets)
     B, T = next(roomy, None) or next(tight, None) or ladder[-1]
     if targets < B * T:
         if batch_size is None and seq_len is None:

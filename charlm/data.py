@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from charlm import corpus
 from charlm.arrays import Ids
-from charlm.errors import CorpusError, RequestError
+from charlm.errors import CheckpointError, CorpusError, RequestError
 from charlm.runs import Run
 from charlm.tokenizer import ByteTokenizer, CharTokenizer, Tokenizer
 
@@ -28,10 +30,14 @@ class Source:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Source:
-        given = dict(values)
-        for key in ("sources", "val_sources"):
-            given[key] = tuple(given[key])
-        return cls(**given)
+        """The inverse of ``to_dict``; CheckpointError for anything else."""
+        try:
+            given = dict(values)
+            for key in ("sources", "val_sources"):
+                given[key] = tuple(given[key])
+            return cls(**given)
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"where the text came from is damaged ({error})") from error
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
     if source.val_sources:
         val = read_part(source.val_sources)
         notes = text.notes + val.notes
-        split = f"validation text from {', '.join(source.val_sources)}"
+        split = f"validation text from {', '.join(Path(s).name for s in source.val_sources)}"
         return Texts(text.name, text.text, val.text, text.text + val.text, split, notes)
     train_part, val_part = corpus.split(text.text, source.val_fraction)
     split = (
@@ -81,7 +87,11 @@ def reread(source: Source, run: Run, provenance: dict[str, Any]) -> Texts:
     finally:
         if stdin is not None:
             stdin.close()
-    if texts.sha256 != provenance["corpus_sha256"]:
+    border = (len(texts.train), len(texts.val))
+    if texts.sha256 != provenance["corpus_sha256"] or border != (
+        provenance["train_characters"],
+        provenance["val_characters"],
+    ):
         raise RequestError(
             f"{', '.join(source.sources)}: the text is not the one that {run.path} was trained on "
             f"(SHA-256 {texts.sha256[:12]}..., not {provenance['corpus_sha256'][:12]}...)"
@@ -100,7 +110,8 @@ class Dataset:
 
     @property
     def can_validate(self) -> bool:
-        return len(self.val_ids) >= 2
+        """Whether there is a character after the first, which is only context."""
+        return self.tokenizer.count_characters(self.val_ids) >= 2
 
     def provenance(self) -> dict[str, Any]:
         """What a shared model says about its text: never a path, which may say too much."""
@@ -124,8 +135,11 @@ def choose_tokenizer(
         if min_count > 1 or nfc:
             raise RequestError("--tokenizer byte goes with neither --min-count nor --nfc")
         return ByteTokenizer()
+    # Composed part by part, as they are encoded: the cut may fall between a letter and its accent.
+    parts = [unicodedata.normalize("NFC", p) if nfc else p for p in (texts.train, texts.val)]
     try:
-        return CharTokenizer.from_text(texts.whole, min_count=min_count, nfc=nfc)
+        found = CharTokenizer.from_text("".join(parts), min_count=min_count)
+        return CharTokenizer(found.characters, unknown=found.unknown, nfc=nfc)
     except ValueError as error:
         raise RequestError(f"--min-count {min_count}: {error}; lower it") from error
 

@@ -18,6 +18,7 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
+    second = temporary.with_suffix(".link")
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
@@ -25,7 +26,6 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         if keep_as is not None and path.exists():
-            second = temporary.with_suffix(".link")
             try:
                 os.link(path, second)
             except OSError:  # a file system without hard links
@@ -33,8 +33,9 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
             os.replace(second, keep_as)
         os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        for leftover in (temporary, second):
+            with contextlib.suppress(OSError):
+                leftover.unlink()
         raise
     _flush_directory(path.parent)
 

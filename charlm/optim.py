@@ -72,11 +72,20 @@ class Optimizers:
             adamw = torch.optim.AdamW(rest, weight_decay=decay, betas=(0.9, 0.99), fused=True)
             self.all.append(adamw)
         elif config.optimizer == "rmsprop":
-            self.all.append(torch.optim.RMSprop(rest, alpha=0.95, weight_decay=decay))
+            self.all.append(torch.optim.RMSprop(rest, alpha=0.95))
         else:
-            self.all.append(torch.optim.SGD(rest, weight_decay=decay, momentum=0.9))
+            self.all.append(torch.optim.SGD(rest, momentum=0.9))
+        # torch's RMSprop and SGD would add the decay to the gradient, which is another method.
+        self._decayed_here: list[Tensor] = (
+            list(rest) if config.optimizer in ("rmsprop", "sgd") else []
+        )
+        self._decay = decay
 
+    @torch.no_grad()
     def step(self, rate: float) -> None:
+        """One update of every parameter at learning rate ``rate``, decay included."""
+        if self._decayed_here:
+            torch._foreach_mul_(self._decayed_here, 1 - rate * self._decay)
         for optimizer in self.all:
             for group in optimizer.param_groups:
                 group["lr"] = rate

@@ -59,15 +59,17 @@ class Run:
             os.close(descriptor)
 
     def read_log(self) -> list[dict[str, Any]]:
-        """The log's objects in order; a line that a crash cut off is left out."""
+        """The log's objects in order; a damaged line is left out."""
         if not self.log.exists():
             return []
         records = []
-        for line in self.log.read_text(encoding="utf-8").splitlines():
+        for line in self.log.read_bytes().splitlines():
             try:
-                records.append(json.loads(line))
-            except ValueError:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(record, dict) and isinstance(record.get("step"), int):
+                records.append(record)
         return records
 
     def cut_log(self, step: int) -> None:
@@ -83,11 +85,20 @@ class Run:
 
 def check_name(out: Path, name: str) -> None:
     """Refuse a name that is none, that leaves ``out``, or that is taken."""
-    if name in ("", ".", "..") or re.search(r"[/\\\0]", name) or name.startswith(("-", ".")):
+    if (
+        not name.isprintable()
+        or name != name.strip()
+        or not name
+        or re.search(r"[/\\]", name)
+        or name.startswith(("-", "."))
+        or len(os.fsencode(name)) > 200
+    ):
+        shown = name if len(name) <= 40 else name[:40] + "..."
         raise RequestError(
-            f"--name is {name!r}; give a plain name, without slashes or a leading dot or dash"
+            f"--name is {shown!r}; give a plain name, short, without slashes, control characters or "
+            "a leading dot or dash"
         )
-    if (out / name).exists():
+    if os.path.lexists(out / name):
         raise RequestError(
             f"{out / name} exists; continue it with --resume {name}, or choose another --name"
         )
@@ -123,16 +134,16 @@ def find_run(given: str | None, out: Path | None = None) -> Run:
     None is the newest run there."""
     out = out or Path(DEFAULT_OUT)
     if given is None:
-        runs = [path for path in out.glob("*") if _is_run(path)]
+        runs = [path for path in out.glob("*") if is_run(path)]
         if not runs:
             raise RequestError(f"no run under {out}/; train one first: charlm train corpus.txt")
         return Run(max(runs, key=_newest))
     for path in (Path(given), out / given):
-        if _is_run(path):
+        if is_run(path):
             return Run(path)
-    if Path(given).is_dir():
+    if os.path.isdir(given):
         raise RequestError(f"{given} holds no best.safetensors or last.safetensors; name a run")
-    known = ", ".join(sorted(path.name for path in out.glob("*") if _is_run(path))[:10])
+    known = ", ".join(sorted(path.name for path in out.glob("*") if is_run(path))[:10])
     raise RequestError(
         f"no run called {given!r}; " + (f"runs under {out}/: {known}" if known else
         f"there is none under {out}/ yet: charlm train corpus.txt")
@@ -141,14 +152,15 @@ def find_run(given: str | None, out: Path | None = None) -> Run:
 
 def find_model(given: str | None, out: Path | None = None) -> Path:
     """The model file that ``given`` names: a file itself, or a run's best (failing that, last)."""
-    if given is not None and Path(given).is_file():
+    if given is not None and os.path.isfile(given):
         return Path(given)
     run = find_run(given, out)
     return run.best if run.best.exists() else run.last
 
 
-def _is_run(path: Path) -> bool:
-    return (path / "best.safetensors").exists() or (path / "last.safetensors").exists()
+def is_run(path: Path) -> bool:
+    """Whether a directory is a run's. (os.path, since Path.exists raises for a name too long.)"""
+    return any(os.path.exists(path / f"{name}.safetensors") for name in ("best", "last"))
 
 
 def _newest(path: Path) -> float:

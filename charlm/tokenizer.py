@@ -112,8 +112,10 @@ class CharTokenizer:
 
     def without_unseen(self, text: str) -> str:
         """``text`` with every character outside the vocabulary left out."""
-        points = _code_points(self.normalize(text))
-        return _text(np.delete(points, self.unseen(text)))
+        # Leaving one out may let its neighbours compose to another one: hence the loop.
+        while len(unseen := self.unseen(text)):
+            text = _text(np.delete(_code_points(self.normalize(text)), unseen))
+        return text
 
     def decode(self, ids: Ids | Iterable[int]) -> str:
         """The text of ``ids``; the unknown symbol reads U+FFFD."""

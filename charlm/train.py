@@ -53,6 +53,7 @@ class Progress:
     loss_count: int = 0
     best_nats: float | None = None
     best_step: int = 0
+    evaluations: int = 0
     evaluations_without_best: int = 0
     seconds: float = 0.0
 
@@ -171,7 +172,7 @@ class Trainer:
         assert config.save_every is not None
         stop = min(config.steps, stop_at or config.steps)
         began = time.monotonic() - progress.seconds
-        if progress.step == 0:
+        if progress.evaluations == 0:
             self.evaluate(run, reporter)
             self.save(run)
         while progress.step < stop and not self.out_of_patience and not interrupted():
@@ -209,6 +210,7 @@ class Trainer:
             "train_nats_per_char": train_nats and train_nats * self.symbols_per_char,
         }
         progress.loss_sum, progress.loss_count = 0.0, 0
+        progress.evaluations += 1
         if self.dataset.can_validate:
             nats = evaluate.mean_nats(self.model, self.dataset.val_ids) * self.symbols_per_char
             record |= {"val_nats_per_char": nats, "val_bits_per_char": nats / LN2}

@@ -53,7 +53,8 @@ def command(
     if file is not None:
         from charlm.corpus import read_text
 
-        text = read_text([file], encoding=encoding, stdin=sys.stdin.buffer).text
+        stdin = sys.stdin.buffer if sys.stdin is not None else None
+        text = read_text([file], encoding=encoding, stdin=stdin).text
     elif texts is None or not texts[1]:
         raise RequestError(
             f"{model} has no validation text at hand; name the text: charlm eval {model} FILE"

@@ -67,12 +67,13 @@ def command(
     from charlm.generate import load
 
     loaded = load(model)
+    given = loaded.tokenizer.normalize(text)
     skipped = loaded.tokenizer.unseen(text)
     if len(skipped) and on_unknown == "skip":
         from charlm.tokenizer import describe_unknown
 
-        named = describe_unknown(loaded.tokenizer.normalize(text), skipped)
-        click.echo(f"left out of the prompt: {named}", err=True)
+        click.echo(f"left out of the prompt: {describe_unknown(given, skipped)}", err=True)
+        text = loaded.tokenizer.without_unseen(text)
     streams = [
         loaded.stream(text, config, number=number, stop=stop, on_unknown=on_unknown)
         for number in range(num_samples)

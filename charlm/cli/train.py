@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -111,7 +112,7 @@ def _begin(
         val_fraction=options["val_fraction"],
         val_sources=tuple(_absolute(name) for name in options["val_file"]),
     )
-    piped = sys.stdin.buffer.read() if "-" in source.sources else b""
+    piped = _piped(source)
     texts = data.read(source, io.BytesIO(piped))
     shape = {name: options[name] for name in _SHAPE}
     start: Checkpoint | None = None
@@ -138,6 +139,16 @@ def _begin(
     if piped:
         run.stdin.write_bytes(piped)
     return run, trainer
+
+
+def _piped(source: Source) -> bytes:
+    """Standard input, if the corpus or the validation text is to come from it."""
+    asked = (*source.sources, *source.val_sources).count("-")
+    if asked > 1:
+        raise RequestError("'-' stands for standard input, which can be read only once")
+    if asked and sys.stdin is None:
+        raise RequestError("'-' stands for standard input, which is closed")
+    return sys.stdin.buffer.read() if asked else b""
 
 
 def _check_options(options: dict[str, Any]) -> None:
@@ -212,7 +223,7 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None) -> None:
         if finished:
             _summarize(run, trainer)
             return
-        resume = f"charlm train --resume {run.path}"
+        resume = f"charlm train --resume {shlex.quote(str(run.path))}"
         click.echo(
             f"saved at step {progress.step:,} of {config.steps:,}; go on: {resume}", err=True
         )
@@ -241,7 +252,7 @@ def _summarize(run: Run, trainer: Trainer) -> None:
                 err=True,
             )
     click.echo(f"files  {run.best}  {run.last}  {run.log}")
-    click.echo(f"next   charlm sample {run.path}")
+    click.echo(f"next   charlm sample {shlex.quote(str(run.path))}")
 
 
 def _device(name: str) -> Any:

@@ -1,0 +1,103 @@
+"""Shared by the tests: one thread, a small varied text, tiny models, a tiny trained run."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported: with tensors this small a second thread only costs time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from charlm import cli, data
+from charlm.checkpoint import Checkpoint
+from charlm.config import ModelConfig
+from charlm.generate import CharLM
+from charlm.tokenizer import Tokenizer
+
+WORDS = [
+    *("il", "la", "treno", "mare", "monte", "roma", "luna", "perché"),
+    *("città", "è", "vento", "sera", "andare", "vedere", "due", "tre"),
+]
+
+
+def write_text(length: int, seed: int = 0) -> str:
+    """Sentences of random words: a few dozen symbols, some of them two bytes long."""
+    rng = random.Random(seed)
+    lines: list[str] = []
+    while sum(map(len, lines)) < length:
+        words = [rng.choice(WORDS) for _ in range(rng.randint(2, 7))]
+        lines.append(" ".join(words).capitalize() + rng.choice([".", "!", ","]) + "\n")
+    return "".join(lines)[:length]
+
+
+@pytest.fixture(scope="session")
+def text() -> str:
+    return write_text(1500)
+
+
+@pytest.fixture(scope="session")
+def dataset(text: str) -> data.Dataset:
+    """``text`` by characters, its last tenth to validate."""
+    cut = len(text) * 9 // 10
+    texts = data.Texts("tiny", text[:cut], text[cut:], text, "nine to one", ())
+    return data.encode(texts, data.choose_tokenizer(texts))
+
+
+@pytest.fixture(scope="session")
+def make_lm() -> Callable[..., CharLM]:
+    """A model with random weights, ready to write: ``make_lm(tokenizer, cell="gru", ...)``."""
+
+    def make(tokenizer: Tokenizer, *, scale: float = 0.5, **shape: object) -> CharLM:
+        options = {"hidden_size": 8, "embedding_size": 8, "context": 3} | shape
+        config = ModelConfig.resolve(vocab_size=tokenizer.vocab_size, **options)
+        rng = np.random.default_rng(5)
+        weights = {
+            name: (scale * rng.standard_normal(size)).astype(np.float32)
+            for name, size in config.parameter_shapes().items()
+        }
+        return CharLM(Checkpoint(config, tokenizer, weights))
+
+    return make
+
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def charlm() -> Invoke:
+    """Run the command in this process. What escapes as an exception is a bug, so it fails here."""
+
+    def invoke(*arguments: object, input: str | bytes | None = None) -> Result:
+        result = CliRunner().invoke(cli.main, [str(a) for a in arguments], input=input)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    return invoke
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory, text: str) -> Path:
+    path = tmp_path_factory.mktemp("corpus") / "tiny.txt"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invoke) -> Path:
+    """The directory of a small finished run, made by the command line; tests only read it."""
+    out = tmp_path_factory.mktemp("runs")
+    result = charlm(
+        "train", corpus, "--out", out, "--hidden-size", 16, "--steps", 40,
+        "--precision", "float32", "--device", "cpu", "--optimizer", "adamw",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return out / "tiny"

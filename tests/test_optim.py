@@ -1,0 +1,206 @@
+"""The schedule at points computed by hand, who takes which parameter, and an exact round trip."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from charlm.config import CELLS, OPTIMIZERS, ModelConfig, TrainConfig
+from charlm.models import LanguageModel, build, loss_sum
+from charlm.optim import Optimizers, hidden_matrices, learning_rate
+
+V, H = 7, 8
+
+
+def make(cell: str = "lstm", **more: object) -> LanguageModel:
+    return build(ModelConfig.resolve(vocab_size=V, cell=cell, hidden_size=H, **more), seed=1)
+
+
+def config(**options: object) -> TrainConfig:
+    return TrainConfig(**({"learning_rate": 1.0, "steps": 100, "warmup": 10} | options))
+
+
+# ----------------------------------------------------------------------------------------- schedule
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "expected"),
+    [
+        ("cosine", 0, 0.1), ("cosine", 4, 0.5), ("cosine", 9, 1.0), ("cosine", 10, 1.0),
+        ("cosine", 55, 0.2 + 0.8 / 2), ("cosine", 40, 0.2 + 0.8 * 3 / 4), ("cosine", 100, 0.2),
+        ("linear", 0, 0.1), ("linear", 10, 1.0), ("linear", 55, 0.2 + 0.8 / 2),
+        ("linear", 28, 0.2 + 0.8 * 4 / 5), ("linear", 100, 0.2),
+        ("constant", 0, 0.1), ("constant", 10, 1.0), ("constant", 100, 1.0),
+    ],
+)  # fmt: skip
+def test_schedule_by_hand(schedule: str, step: int, expected: float) -> None:
+    settings = config(schedule=schedule, final_learning_rate=0.2)
+    assert learning_rate(settings, step) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_the_rate_falls_after_warm_up_and_never_below_its_end(schedule: str) -> None:
+    settings = config(schedule=schedule, learning_rate=3.0, final_learning_rate=0.01)
+    rates = [learning_rate(settings, step) for step in range(10, 101)]
+    assert all(a > b for a, b in itertools.pairwise(rates))
+    assert rates[-1] == pytest.approx(0.03)
+
+
+def test_warm_up_takes_a_tenth_of_the_run_at_most() -> None:
+    settings = config(warmup=50, steps=20)
+    assert [learning_rate(settings, step) for step in range(3)] == pytest.approx([0.5, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("options", [{"warmup": 0}, {"steps": 1}, {"steps": 9}])
+def test_without_warm_up_the_first_rate_is_the_peak(options: dict[str, int]) -> None:
+    assert learning_rate(config(**options), 0) == 1.0
+
+
+# ----------------------------------------------------------------------------------- who takes what
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"),
+    [
+        ("lstm", ["weight_ih_l0", "weight_hh_l0"]),
+        ("gru", ["weight_ih_l0", "weight_hh_l0"]),
+        ("rnn", ["weight_ih_l0", "weight_hh_l0"]),
+        ("window", ["weight"]),
+        ("conv", []),  # kernels have three dimensions, and Muon takes two
+    ],
+)
+@pytest.mark.parametrize("tie", [False, True])
+def test_muon_takes_the_hidden_matrices_and_adamw_the_rest(
+    cell: str, names: list[str], tie: bool
+) -> None:
+    model = make(cell, num_layers=2, tie=tie)
+    expected = {f"body.layers.{layer}.{name}" for layer in range(2) for name in names}
+    assert set(hidden_matrices(model)) == expected
+    found: dict[str, set[str]] = {}
+    by_parameter = {p: name for name, p in model.named_parameters()}
+    for optimizer in Optimizers(model, config(optimizer="muon")).all:
+        parameters = {by_parameter[p] for group in optimizer.param_groups for p in group["params"]}
+        found[type(optimizer).__name__] = parameters
+    assert found.get("Muon", set()) == expected
+    assert found["AdamW"] == set(by_parameter.values()) - expected
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_parameter_has_exactly_one_optimizer(name: str) -> None:
+    model = make()
+    owned = [
+        id(parameter)
+        for optimizer in Optimizers(model, config(optimizer=name)).all
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    ]
+    assert sorted(owned) == sorted(id(p) for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_weight_decay_is_a_share_of_the_learning_rate_and_no_part_of_the_gradient(
+    name: str,
+) -> None:
+    for decay in (0.0, 0.3):
+        model = make()
+        before = {key: p.detach().clone() for key, p in model.named_parameters()}
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        Optimizers(model, config(optimizer=name, weight_decay=decay)).step(0.01)
+        for key, parameter in model.named_parameters():
+            torch.testing.assert_close(parameter.detach(), before[key] * (1 - 0.01 * decay))
+
+
+# -------------------------------------------------------------------------------------------- steps
+
+
+def take_steps(model: LanguageModel, optimizers: Optimizers, number: int, first: int = 0) -> Tensor:
+    """Some updates on random gradients that depend on the step alone; the model's weights."""
+    for step in range(first, first + number):
+        generator = torch.Generator().manual_seed(step)
+        for parameter in model.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizers.step(0.01)
+        optimizers.zero_grad()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_loaded_optimizer_goes_on_exactly(name: str, cell: str) -> None:
+    settings = config(optimizer=name)
+    model = make(cell)
+    optimizers = Optimizers(model, settings)
+    take_steps(model, optimizers, 3)
+    tensors = {key: value.clone() for key, value in optimizers.tensors().items()}
+    weights = {key: value.clone() for key, value in model.state_dict().items()}
+    expected = take_steps(model, optimizers, 3, first=3)
+
+    def go_on(saved: dict[str, Tensor]) -> Tensor:
+        fresh = make(cell)
+        fresh.load_state_dict(weights)
+        again = Optimizers(fresh, settings)
+        again.load(saved)
+        assert set(again.tensors()) == set(saved)
+        return take_steps(fresh, again, 3, first=3)
+
+    assert torch.equal(go_on(tensors), expected)
+    # What is loaded is a copy, so the same tensors serve twice.
+    assert torch.equal(go_on(tensors), expected)
+    assert not torch.equal(go_on({}), expected)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_new_optimizer_has_no_state(name: str) -> None:
+    assert Optimizers(make(), config(optimizer=name)).tensors() == {}
+
+
+def test_tensors_are_named_after_their_parameter() -> None:
+    model = make()
+    optimizers = Optimizers(model, config(optimizer="muon"))
+    take_steps(model, optimizers, 1)
+    names = {key.rpartition("/")[0] for key in optimizers.tensors()}
+    assert names == {name for name, _ in model.named_parameters()}
+    assert "body.layers.0.weight_hh_l0/momentum_buffer" in optimizers.tensors()
+    assert "head.bias/exp_avg_sq" in optimizers.tensors()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_rate_scales_the_update(name: str) -> None:
+    moved = []
+    for rate in (1e-3, 2e-3, 0.0):
+        model = make()
+        before = torch.cat([p.detach().flatten() for p in model.parameters()]).clone()
+        optimizers = Optimizers(model, config(optimizer=name))
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizers.step(rate)
+        after = torch.cat([p.detach().flatten() for p in model.parameters()])
+        moved.append(float((after - before).norm()))
+    assert moved[1] == pytest.approx(2 * moved[0], rel=1e-2)
+    assert moved[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"), [("muon", 0.02), ("adamw", 0.02), ("rmsprop", 0.01), ("sgd", 0.3)]
+)
+def test_every_optimizer_reduces_the_loss(name: str, rate: float) -> None:
+    model = make()
+    optimizers = Optimizers(model, config(optimizer=name))
+    ids = torch.arange(33).remainder(V)[None]
+
+    def loss() -> Tensor:
+        logits, _ = model(ids[:, :-1], model.initial_state(1))
+        return loss_sum(logits, ids[:, 1:]) / 32
+
+    before = loss().item()
+    assert before == pytest.approx(math.log(V), abs=0.1)
+    for _ in range(40):
+        loss().backward()
+        optimizers.step(rate)
+        optimizers.zero_grad()
+    assert loss().item() < before / 2

@@ -1,0 +1,191 @@
+"""What a run leaves open is settled before step 0: by defaults, by epochs, or by the clock."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from charlm import data, plan
+from charlm.config import ModelConfig, TrainConfig, default_dropout, default_learning_rate
+from charlm.errors import RequestError
+from charlm.plan import Costs, Plan
+from charlm.tokenizer import CharTokenizer
+
+CPU = torch.device("cpu")
+
+
+def corpus_of(length: int) -> data.Dataset:
+    text = "abcdefgh" * (length // 8 + 1)
+    texts = data.Texts("x", text[:length], text[:100], text, "", ())
+    return data.encode(texts, CharTokenizer("abcdefgh"))
+
+
+def settle(
+    length: int = 10_000, *, shape: dict[str, Any] | None = None, ago: float = 0.0, **options: Any
+) -> Plan:
+    model = ModelConfig(**({"vocab_size": 8, "hidden_size": 16} | (shape or {})))
+    return plan.settle(
+        model, TrainConfig(**options), corpus_of(length), data.Source(("x",)), CPU,
+        began=time.monotonic() - ago,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------------- defaults
+
+
+def test_nothing_is_left_open() -> None:
+    settled = settle()
+    optional = {"epochs", "minutes"}
+    assert all(v is not None for v in settled.model.to_dict().values())
+    assert {k for k, v in settled.train.to_dict().items() if v is None} == optional
+    assert settled.train.precision in ("float32", "bfloat16")
+    assert settled.train.learning_rate == default_learning_rate("muon", 16)
+
+
+def test_the_default_length_is_eight_passes_within_reason() -> None:
+    """64 x 64 of a training part of 400 x 4096 + 1: 400 updates an epoch."""
+    assert settle(400 * 4096 + 1).train.steps == 8 * 400
+    assert settle(10_000).train.steps == 500
+    assert settle(4_000_000).train.steps == 8 * (3_999_999 // 4096)
+    assert TrainConfig.DEFAULT_STEPS_BETWEEN == (500, 20_000)
+
+
+def test_epochs_are_counted_in_windows() -> None:
+    """Of 10,000 characters 9,999 are targets: 39 windows of 16 x 16."""
+    options = {"batch_size": 16, "seq_len": 16}
+    assert settle(epochs=2.0, **options).train.steps == 78
+    assert settle(epochs=0.5, **options).train.steps == 20
+    assert settle(epochs=1e-9, **options).train.steps == 1
+
+
+def test_what_is_asked_for_is_kept() -> None:
+    settled = settle(
+        steps=77, batch_size=3, seq_len=5, learning_rate=0.25, eval_every=9, save_every=11,
+        precision="float32", shape={"dropout": 0.3},
+    )  # fmt: skip
+    expected = {
+        "steps": 77, "batch_size": 3, "seq_len": 5, "learning_rate": 0.25, "eval_every": 9,
+        "save_every": 11, "precision": "float32",
+    }  # fmt: skip
+    assert expected.items() <= settled.train.to_dict().items()
+    assert settled.model.dropout == 0.3
+    assert settled.notes == ()
+
+
+@pytest.mark.parametrize(("steps", "interval"), [(1000, 50), (999, 50), (500, 25), (40, 25)])
+def test_a_run_is_evaluated_twenty_times_but_not_too_often(steps: int, interval: int) -> None:
+    train = settle(steps=steps).train
+    assert (train.eval_every, train.save_every) == (interval, interval)
+
+
+def test_saving_goes_with_evaluating_unless_asked() -> None:
+    assert settle(steps=100, eval_every=7).train.save_every == 7
+
+
+def test_default_dropout_is_none_for_few_passes_and_grows_to_a_half() -> None:
+    assert default_dropout(0.5) == default_dropout(4) == 0.0
+    rates = [default_dropout(epochs) for epochs in (4, 5, 8, 16, 32, 64, 1e4, 1e9)]
+    assert rates == sorted(rates)
+    assert rates[1] > 0
+    assert rates[-1] == 0.5
+
+
+def test_dropout_follows_from_the_planned_epochs() -> None:
+    assert settle(epochs=4.0).model.dropout == 0.0
+    assert settle(epochs=16.0).model.dropout == pytest.approx(default_dropout(16), abs=0.01)
+    windows = (10_000 - 1) // (16 * 16)
+    by_steps = settle(steps=8 * windows, batch_size=16, seq_len=16)
+    assert by_steps.model.dropout == default_dropout(8) > 0
+    assert settle(epochs=16.0, shape={"dropout": 0.0}).model.dropout == 0.0
+
+
+def test_a_small_corpus_gets_a_smaller_window_and_says_so() -> None:
+    settled = settle(3000)
+    B, T = settled.train.window
+    assert B * T * 8 <= 3000
+    assert settled.notes[0].startswith(f"small corpus: batch size {B} and window {T}")
+
+
+@pytest.mark.parametrize(
+    "two",
+    [{"epochs": 1.0, "steps": 5}, {"steps": 5, "minutes": 1.0}, {"epochs": 1.0, "minutes": 1}],
+)
+def test_two_lengths_are_refused(two: dict[str, float]) -> None:
+    one, other = (f"--{name}" for name in ("epochs", "steps", "minutes") if name in two)
+    with pytest.raises(RequestError, match=f"{one} and {other} both set"):
+        settle(**two)
+
+
+# ----------------------------------------------------------------------------------------- minutes
+
+
+@pytest.fixture
+def costs(monkeypatch: pytest.MonkeyPatch) -> Costs:
+    """An update takes 10 ms, an evaluation 0.4 s, a save 0.1 s, the exact figure at the end 3 s."""
+    known = Costs(update=0.01, evaluation=0.4, save=0.1, final=3.0)
+    monkeypatch.setattr(plan, "measure", lambda *a, **k: known)
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    return known
+
+
+def test_minutes_fix_the_steps_by_hand(costs: Costs) -> None:
+    """Of 60 s, 3.1 go at the end. A twentieth of 56.9 s holds 5 evaluations of half a second; with
+    the one before the first update 3 s, and in the other 53.9 s fit 5,390 updates."""
+    settled = settle(minutes=1.0)
+    assert settled.train.steps == 5390
+    assert settled.train.eval_every == 1078
+    assert "10.0 ms per update, so 5,390 updates" in settled.notes[-1]
+
+
+def test_what_has_passed_since_the_start_counts(costs: Costs) -> None:
+    """Half a minute later 26.9 s are left; two evaluations, and 25.4 s of updates."""
+    assert settle(minutes=1.0, ago=30.0).train.steps == 2540
+
+
+def test_an_interval_that_is_asked_for_is_paid_for(costs: Costs) -> None:
+    """An update costs 10 ms and a hundredth of half a second: 15 ms of 56.4 s."""
+    settled = settle(minutes=1.0, eval_every=100)
+    assert settled.train.steps == 3760
+    assert settled.train.eval_every == 100
+
+
+def test_dropout_follows_from_the_steps_that_the_clock_allows(costs: Costs) -> None:
+    settled = settle(minutes=1.0, batch_size=16, seq_len=16)
+    assert settled.model.dropout == default_dropout(5390 / 39)
+
+
+@pytest.mark.parametrize("budget", [30.0, 60.0, 600.0, 3600.0])
+@pytest.mark.parametrize("every", [None, 10, 1000])
+def test_a_plan_fits_its_budget(budget: float, every: int | None) -> None:
+    costs = Costs(update=0.01, evaluation=0.4, save=0.1, final=3.0)
+    steps, _ = costs.plan(budget, every, budget / 60)
+    every = every or math.ceil(steps / costs.plan(budget, None, budget / 60)[1])
+    spent = steps * 0.01 + (1 + steps // every) * 0.5 + 3.1
+    assert 0.9 * budget < spent <= budget + 0.6
+
+
+def test_too_few_minutes_are_refused_with_a_number_that_suffices(costs: Costs) -> None:
+    with pytest.raises(RequestError, match=r"--minutes 0\.05 is too short") as caught:
+        settle(minutes=0.05)
+    suggested = float(str(caught.value).split()[-1])
+    assert settle(minutes=suggested).train.steps >= 2
+
+
+def test_measure_times_a_throwaway_copy() -> None:
+    """No figure of a clock is checked, only that each is one and that nothing is left behind."""
+    dataset = corpus_of(3000)
+    model = ModelConfig.resolve(vocab_size=8, hidden_size=8)
+    train = TrainConfig(
+        batch_size=4, seq_len=8, learning_rate=0.01, steps=1000, precision="float32",
+        optimizer="adamw",
+    )  # fmt: skip
+    found = plan.measure(model, train, dataset, data.Source(("x",)), CPU, seconds=1.0)
+    for seconds in (found.update, found.save, found.final):
+        assert seconds > 0
+    assert found.evaluation >= 0
+    assert np.isfinite([found.update, found.save, found.final, found.evaluation]).all()

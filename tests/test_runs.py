@@ -1,0 +1,270 @@
+"""A run's directory: its name, its lock, its log, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlm import runs
+from charlm.errors import BusyError, CharlmError, RequestError
+from charlm.runs import Run
+
+pytest.importorskip("fcntl")
+
+
+def make(out: Path, name: str, *, age: float = 0.0, best: bool = True, last: bool = True) -> Run:
+    run = Run(out / name)
+    run.path.mkdir(parents=True)
+    for file, wanted in ((run.best, best), (run.last, last)):
+        if wanted:
+            file.write_bytes(b"")
+            os.utime(file, (10**9 - age, 10**9 - age))
+    return run
+
+
+# ------------------------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/b", "/tmp", "a\\b", "a\0b", ".hidden", "-rf", "x/.."]
+)
+def test_a_name_cannot_leave_its_directory(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RequestError, match="give a plain name"):
+        runs.create(tmp_path / "out", name, "book")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["book", "città nuova", "v1.2", "a-b_c", "x..y", "日記"])
+def test_a_plain_name_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
+    run = runs.create(tmp_path / "deep" / "out", name, "book")
+    assert run.path == tmp_path / "deep" / "out" / name
+    assert run.path.is_dir()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=40))
+def test_a_corpus_of_any_name_makes_a_plain_directory(name: str) -> None:
+    with TemporaryDirectory() as out:
+        path = runs.create(Path(out), None, name).path
+        assert path.parent == Path(out)
+        assert [path] == list(Path(out).iterdir())
+        assert path.name[0] not in ".-"
+
+
+def test_a_second_run_without_a_name_gets_a_number(tmp_path: Path) -> None:
+    paths = [runs.create(tmp_path, None, "my book!").path.name for _ in range(3)]
+    assert paths == ["my-book", "my-book-2", "my-book-3"]
+
+
+def test_an_existing_named_run_is_refused(tmp_path: Path) -> None:
+    run = runs.create(tmp_path, "book", "corpus")
+    with pytest.raises(RequestError, match="exists; continue it with --resume book, or choose"):
+        runs.create(tmp_path, "book", "corpus")
+    assert list(tmp_path.iterdir()) == [run.path]
+
+
+def test_two_that_ask_for_one_name_at_once_do_not_both_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "check_name", lambda out, name: None)
+    runs.create(tmp_path, "book", "corpus")
+    with pytest.raises(CharlmError, match="in the way"):
+        runs.create(tmp_path, "book", "corpus")
+
+
+def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CharlmError, match="cannot make the run's directory"):
+        runs.create(tmp_path / "file", "book", "corpus")
+
+
+def test_a_dangling_link_in_the_way_is_an_error_and_not_an_endless_search(tmp_path: Path) -> None:
+    (tmp_path / "book").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CharlmError, match="in the way"):
+        runs.create(tmp_path, None, "book")
+
+
+# ------------------------------------------------------------------------------------ the lock
+
+
+@contextmanager
+def another_process(run: Run) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the run's lock until its standard input closes."""
+    script = f"""
+import pathlib, sys
+from charlm.runs import Run
+with Run(pathlib.Path({str(run.path)!r})).locked():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_training_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
+    run, other = runs.create(tmp_path, "book", ""), runs.create(tmp_path, "other", "")
+    with another_process(run) as process:
+        with (
+            pytest.raises(BusyError, match="book is being trained by another process"),
+            run.locked(),
+        ):
+            pytest.fail("the lock was given twice")
+        with other.locked():
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with run.locked():
+            pass
+
+
+def test_the_lock_is_given_back_whatever_happens_under_it(tmp_path: Path) -> None:
+    run = runs.create(tmp_path, "book", "")
+    with pytest.raises(ZeroDivisionError), run.locked():
+        raise ZeroDivisionError
+    with run.locked():
+        pass
+
+
+def test_the_lock_leaves_no_file(tmp_path: Path) -> None:
+    run = runs.create(tmp_path, "book", "")
+    with run.locked():
+        assert list(run.path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------- the log
+
+
+def test_the_log_holds_one_object_per_line(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.read_log() == []
+    records: list[dict[str, Any]] = [
+        {"step": 0, "note": "città\u2028\n"},
+        {"step": 10, "loss": 1.25},
+    ]
+    for record in records:
+        run.append_log(record)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == records == run.read_log()
+
+
+@pytest.mark.parametrize(("step", "kept"), [(-1, 0), (0, 1), (15, 2), (20, 3), (99, 4)])
+def test_the_log_is_cut_back_to_a_step(tmp_path: Path, step: int, kept: int) -> None:
+    run = Run(tmp_path)
+    for logged in (0, 10, 20, 30):
+        run.append_log({"step": logged})
+    run.cut_log(step)
+    assert run.read_log() == [{"step": logged} for logged in (0, 10, 20, 30)[:kept]]
+    run.append_log({"step": 40})
+    assert len(run.read_log()) == kept + 1
+
+
+def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.append_log({"step": 0})
+    with run.log.open("a") as file:
+        file.write('{"step": 1')
+    assert run.read_log() == [{"step": 0}]
+    run.cut_log(5)
+    run.append_log({"step": 6})
+    assert run.read_log() == [{"step": 0}, {"step": 6}]
+
+
+# ----------------------------------------------------------------------------- finding a run
+
+
+def test_a_run_is_found_by_name_and_by_directory(tmp_path: Path) -> None:
+    run = make(tmp_path, "book")
+    for given_name in ("book", str(run.path), f"{run.path}/"):
+        assert runs.find_run(given_name, tmp_path).path == run.path
+
+
+def test_a_directory_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "out", "book")
+    make(tmp_path, "book")
+    monkeypatch.chdir(tmp_path)
+    assert runs.find_run("book", tmp_path / "out").path == Path("book")
+
+
+def test_the_place_to_look_is_checkpoints_unless_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "checkpoints", "book")
+    monkeypatch.chdir(tmp_path)
+    assert runs.find_run("book").path == runs.find_run(None).path == Path("checkpoints/book")
+
+
+def test_the_newest_run_is_the_one_that_saved_last(tmp_path: Path) -> None:
+    make(tmp_path, "old", age=20)
+    make(tmp_path, "new", age=10, best=False)
+    make(tmp_path, "older", age=30)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "README.md").write_text("")
+    assert runs.find_run(None, tmp_path).path.name == "new"
+    os.utime(tmp_path / "older" / "last.safetensors", (10**9, 10**9))
+    assert runs.find_run(None, tmp_path).path.name == "older"
+
+
+def test_a_model_is_a_file_or_the_best_or_failing_that_the_last_of_a_run(tmp_path: Path) -> None:
+    both, last = make(tmp_path, "both"), make(tmp_path, "last", best=False)
+    assert runs.find_model("both", tmp_path) == both.best
+    assert runs.find_model("last", tmp_path) == last.last
+    assert runs.find_model(str(both.last), tmp_path) == both.last
+
+
+def test_what_is_not_there_is_named_beside_what_is(tmp_path: Path) -> None:
+    for find in (runs.find_run, runs.find_model):
+        with pytest.raises(RequestError, match=r"no run called 'x'; there is none under .* yet"):
+            find("x", tmp_path)
+    with pytest.raises(RequestError, match=r"no run under .*; train one first"):
+        runs.find_run(None, tmp_path)
+    make(tmp_path, "b"), make(tmp_path, "a")
+    with pytest.raises(RequestError, match=r"no run called 'x'; runs under .*: a, b$"):
+        runs.find_run("x", tmp_path)
+
+
+def test_a_directory_without_a_model_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"holds no best\.safetensors or last\.safetensors"):
+        runs.find_run(str(tmp_path), tmp_path)
+
+
+# ---------------------------------------------------------------------- not so yet in the code
+
+
+def test_a_name_too_long_for_the_system_is_refused(tmp_path: Path) -> None:
+    for refuse in (runs.find_run, runs.find_model, lambda name, out: runs.check_name(out, name)):
+        with pytest.raises(RequestError):
+            refuse("a" * 300, tmp_path)
+
+
+@pytest.mark.parametrize("name", [" ", "a\nb", "\x1b[2J"])
+def test_a_name_that_cannot_be_printed_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(RequestError):
+        runs.check_name(tmp_path, name)
+
+
+@pytest.mark.parametrize("line", [b"12\n", b'{"a": 1}\n', b"null\n", b"\xff\xfe\n"])
+def test_a_damaged_line_of_the_log_is_left_out(tmp_path: Path, line: bytes) -> None:
+    run = Run(tmp_path)
+    run.log.write_bytes(b'{"step": 0}\n' + line)
+    run.cut_log(5)
+    assert run.read_log() == [{"step": 0}]
