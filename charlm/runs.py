@@ -95,8 +95,8 @@ def check_name(out: Path, name: str) -> None:
     ):
         shown = name if len(name) <= 40 else name[:40] + "..."
         raise RequestError(
-            f"--name is {shown!r}; give a plain name, short, without slashes, control characters or "
-            "a leading dot or dash"
+            f"--name is {shown!r}; give a plain name: short, no slashes or control characters, no "
+            "leading dot or dash"
         )
     if os.path.lexists(out / name):
         raise RequestError(
