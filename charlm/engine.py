@@ -137,13 +137,11 @@ class Engine:
         self, ids: Ids, state: State, trace: list[LayerTrace] | None = None
     ) -> tuple[Floats, State]:
         """ids (B, T) -> features (B, T, H) and the state after the last id."""
-        x = self.embedding[ids]  # (B, T, E)
+        table = self._table
+        x = self.embedding[ids] if table is None else table[ids]  # (B, T, E), or projected already
         after: list[State] = []
         for number, layer in enumerate(self.layers):
-            if number == 0 and self._table is not None:
-                projected = self._table[ids]
-            else:
-                projected = layer.project(x)
+            projected = x if number == 0 and table is not None else layer.project(x)
             seen: LayerTrace | None = None if trace is None else {}
             y, last = layer.run(projected, self._part(state, number), seen)
             after.append(last)
@@ -151,7 +149,9 @@ class Engine:
                 trace.append({**seen, "h": y})
             x = y if number == 0 else x + y
         if self.config.recurrent:
-            return x, tuple(np.array(parts) for parts in zip(*after, strict=True))
+            if len(after) == 1:
+                return x, tuple(part[None] for part in after[0])
+            return x, tuple(np.stack(parts) for parts in zip(*after, strict=True))
         return x, tuple(part[None] for parts in after for part in parts)
 
     def _part(self, state: State, layer: int) -> State:
@@ -235,7 +235,8 @@ class GRU(_Recurrent):
         hs = np.empty((*Wx.shape[:2], H), Wx.dtype)
         gates = _room(trace, "rzn", hs)
         for t in range(Wx.shape[1]):
-            Uh = h @ self.U + self.d  # (B, 3H)
+            Uh = h @ self.U  # (B, 3H)
+            Uh += self.d
             rz = sigmoid(Wx[:, t, : 2 * H] + Uh[:, : 2 * H])
             r, z = rz[:, :H], rz[:, H:]
             n = np.tanh(Wx[:, t, 2 * H :] + r * Uh[:, 2 * H :])
@@ -246,17 +247,27 @@ class GRU(_Recurrent):
 
 
 class LSTM(_Recurrent):
+    """One tanh for all gates: sigmoid(a) = (1 + tanh(a / 2)) / 2, and halving weights is exact."""
+
+    def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
+        super().__init__(config, weights, number)
+        half, one = np.full(config.hidden_size, 0.5), np.ones(config.hidden_size)
+        self.scale = np.concatenate([half, half, one, half]).astype(self.W.dtype)  # i, f, g, o
+        self.shift = 1 - self.scale
+        self.W, self.U, self.b = self.W * self.scale, self.U * self.scale, self.b * self.scale
+
     def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
         h, c = state  # (B, H) each
         H = h.shape[1]
         hs = np.empty((*Wx.shape[:2], H), Wx.dtype)
         gates = _room(trace, "ifgoc", hs)
         for t in range(Wx.shape[1]):
-            a = Wx[:, t] + h @ self.U  # (B, 4H)
-            i_f = sigmoid(a[:, : 2 * H])
-            i, f = i_f[:, :H], i_f[:, H:]
-            g = np.tanh(a[:, 2 * H : 3 * H])
-            o = sigmoid(a[:, 3 * H :])
+            a = h @ self.U  # (B, 4H), the rows of i, f and o halved
+            a += Wx[:, t]
+            np.tanh(a, out=a)
+            a *= self.scale
+            a += self.shift
+            i, f, g, o = a[:, :H], a[:, H : 2 * H], a[:, 2 * H : 3 * H], a[:, 3 * H :]
             c = f * c + i * g
             h = o * np.tanh(c)
             hs[:, t] = h

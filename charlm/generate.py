@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -106,12 +107,12 @@ class CharLM:
         assert config.seed is not None
         rng = np.random.default_rng(derive(config.seed, "sampling", number))
         decoder = self.tokenizer.decoder()
-        recent = list(ids)
+        recent = deque(ids, maxlen=REPETITION_WINDOW)
         logits, state = self.read(ids)
         while True:
             p = distribution(logits, config, recent=recent, forbidden=self.tokenizer.forbidden)
             token = draw(p, rng)
-            recent = [*recent[-REPETITION_WINDOW:], token]
+            recent.append(token)
             yield from decoder.feed(token)
             next_logits, state = self.engine.step(np.array([token]), state)
             logits = next_logits[0]

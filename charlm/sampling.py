@@ -58,7 +58,7 @@ def penalize_repetition(logits: Floats, recent: Sequence[int], penalty: float) -
     if penalty == 1.0 or not recent:
         return logits
     scores = log_softmax(logits)
-    seen = np.unique(np.asarray(recent[-REPETITION_WINDOW:]))
+    seen = np.unique(list(recent)[-REPETITION_WINDOW:])
     scores[seen] *= penalty
     return scores
 
@@ -92,10 +92,10 @@ def distribution(
 
 def draw(p: Probabilities, rng: np.random.Generator) -> int:
     """One id from probabilities (V,), by inverting their cumulative sum."""
-    cumulative = np.cumsum(p)
-    place = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")
+    cumulative = p.cumsum()
+    place = int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
     # Rounding can put the draw on the total itself: then the last possible symbol is meant.
-    return min(int(place), int(np.flatnonzero(p)[-1]))
+    return place if place < len(p) else int(np.flatnonzero(p)[-1])
 
 
 def _renormalized(p: Probabilities, keep: NDArray[np.bool_]) -> Probabilities:

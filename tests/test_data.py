@@ -108,6 +108,19 @@ def test_validating_takes_two_characters(tmp_path: Path, characters: int, can: b
     assert data.encode(texts, data.choose_tokenizer(texts)).can_validate == can
 
 
+def test_two_bytes_of_one_character_are_too_little_to_validate_on(tmp_path: Path) -> None:
+    for text, can in (("a" * 9 + "è", False), ("a" * 18 + "èè", True)):
+        texts = data.read(Source((write(tmp_path / "short", text),)))
+        assert data.encode(texts, ByteTokenizer()).can_validate == can
+
+
+def test_composing_happens_before_the_vocabulary_is_taken(tmp_path: Path) -> None:
+    texts = data.read(Source((write(tmp_path / "nfc.txt", "e\u0301" * 10),)))
+    tokenizer = data.choose_tokenizer(texts, nfc=True)
+    assert isinstance(tokenizer, CharTokenizer)
+    assert tokenizer.characters == "é" and tokenizer.nfc
+
+
 def test_provenance_tells_what_the_text_was(book: str) -> None:
     texts = data.read(Source((book,)))
     assert data.encode(texts, data.choose_tokenizer(texts)).provenance() == {
@@ -153,7 +166,7 @@ def test_standard_input_is_read_again_from_the_run(tmp_path: Path) -> None:
 def test_a_text_that_has_changed_is_refused(book: str, tmp_path: Path) -> None:
     source = Source((book,))
     before = provenance(source)
-    write(Path(book), "another text than the one before")
+    write(Path(book), Path(book).read_text("utf-8").replace("x", "X"))
     with pytest.raises(RequestError, match=r"is not the one that .* was trained on"):
         data.reread(source, Run(tmp_path), before)
 

@@ -146,11 +146,16 @@ def test_only_eight_unknown_characters_are_named() -> None:
 @given(TOKENIZERS, st.text(alphabet=st.characters()))
 def test_what_is_left_after_dropping_the_unseen_is_known(tokenizer: Tokenizer, text: str) -> None:
     known = tokenizer.without_unseen(text)
-    unseen = tokenizer.unseen(text)
-    assert len(known) + len(unseen) == len(tokenizer.normalize(text))
+    assert not len(tokenizer.unseen(known))
+    assert tokenizer.decode(tokenizer.encode(known)) == tokenizer.normalize(known)
     if not (isinstance(tokenizer, CharTokenizer) and tokenizer.nfc):
-        assert not len(tokenizer.unseen(known))
-        assert tokenizer.decode(tokenizer.encode(known)) == known
+        assert len(known) + len(tokenizer.unseen(text)) == len(text)
+
+
+def test_neighbours_that_compose_once_a_character_is_dropped_are_dropped_too() -> None:
+    tokenizer = CharTokenizer("e\u0301", nfc=True)
+    assert tokenizer.unseen("ex\u0301e").tolist() == [1]
+    assert tokenizer.without_unseen("ex\u0301e") == "e"
 
 
 def test_the_unknown_symbol_does_not_hide_what_is_unseen() -> None:

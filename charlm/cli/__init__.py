@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -15,6 +16,11 @@ import click
 
 from charlm import __version__
 from charlm.errors import CharlmError
+
+# The engine's products are small: a second BLAS thread gains little, and on a busy machine each one
+# waits for it, which made the exact pass 20 times slower. NumPy reads this when it is imported; torch
+# has threads of its own.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 _COMMANDS = ("train", "sample", "eval", "info", "corpus")
 
