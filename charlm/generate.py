@@ -6,6 +6,7 @@ import secrets
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -109,12 +110,14 @@ class CharLM:
         decoder = self.tokenizer.decoder()
         recent = deque(ids, maxlen=REPETITION_WINDOW)
         logits, state = self.read(ids)
+        last = np.zeros(1, dtype=np.int64)
         while True:
             p = distribution(logits, config, recent=recent, forbidden=self.tokenizer.forbidden)
             token = draw(p, rng)
             recent.append(token)
             yield from decoder.feed(token)
-            next_logits, state = self.engine.step(np.array([token]), state)
+            last[0] = token
+            next_logits, state = self.engine.step(last, state)
             logits = next_logits[0]
 
     def evaluate(self, text: str) -> Score:
@@ -133,10 +136,13 @@ def _until(characters: Iterator[str], stop: str, length: int) -> Iterator[str]:
 
     What could be the beginning of ``stop`` is held back until it turns out to be something else.
     """
+    if not stop:
+        yield from islice(characters, length)
+        return
     held = ""
     for _ in range(length):
         held += next(characters)
-        if stop and held.endswith(stop):
+        if held.endswith(stop):
             if len(held) > len(stop):
                 yield held[: -len(stop)]
             return

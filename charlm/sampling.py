@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from charlm.arrays import Floats
 from charlm.config import SampleConfig
-from charlm.engine import log_softmax, softmax
+from charlm.engine import log_softmax
 
 REPETITION_WINDOW = 64
 """How many of the last ids the repetition penalty looks at."""
@@ -77,16 +77,18 @@ def distribution(
     scores: Floats = logits.astype(np.float64)
     if forbidden:
         scores[list(forbidden)] = -np.inf
-    scores = penalize_repetition(scores, recent, config.repetition_penalty)
-    # Dividing the distances from the largest logit cannot overflow to NaN, however small the
-    # temperature: they are at most 0.
-    distances = scores - scores.max()
+    if config.repetition_penalty != 1.0:
+        scores = penalize_repetition(scores, recent, config.repetition_penalty)
     if config.temperature == 0.0:
         certain: Probabilities = np.zeros(len(scores))
-        certain[int(np.argmax(distances))] = 1.0
+        certain[int(np.argmax(scores))] = 1.0
         return certain
-    with np.errstate(over="ignore"):
-        p: Probabilities = softmax(distances / config.temperature).astype(np.float64)
+    # The distances from the largest logit are at most 0, and no float32 among them can overflow
+    # when it is divided by this: so exp gives no warning and no NaN, however small the temperature.
+    scores -= scores.max()
+    scores /= max(config.temperature, 1e-250)
+    p: Probabilities = np.exp(scores)
+    p /= p.sum()
     return min_p(top_p(top_k(p, config.top_k), config.top_p), config.min_p)
 
 
