@@ -25,6 +25,7 @@ NONLINEARITIES = ("tanh", "relu")
 OPTIMIZERS = ("muon", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("cosine", "linear", "constant")
 MAX_RECEPTIVE_FIELD = 2**17
+MAX_PARAMETERS = 2**31
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -131,11 +132,20 @@ class ModelConfig(_Config):
                 f"--tie needs equal sizes, but --embedding-size is {config.embedding_size} and "
                 f"--hidden-size {config.hidden_size}; leave --embedding-size out"
             )
-        if config.cell == "conv" and (config.receptive_field or 0) > MAX_RECEPTIVE_FIELD:
+        dilation = 1 << (config.layers - 1)
+        if (
+            config.cell == "conv"
+            and max(config.receptive_field or 0, dilation) > MAX_RECEPTIVE_FIELD
+        ):
             raise RequestError(
                 f"--num-layers {config.layers} and --kernel-size {config.kernel_size} would see "
-                f"{config.receptive_field:,} characters back, more than {MAX_RECEPTIVE_FIELD:,}; "
-                "lower either"
+                f"{max(config.receptive_field or 0, dilation):,} characters back, more than "
+                f"{MAX_RECEPTIVE_FIELD:,}; lower either"
+            )
+        if config.num_parameters > MAX_PARAMETERS:
+            raise RequestError(
+                f"a model of this shape has {config.num_parameters:,} parameters, more than "
+                f"{MAX_PARAMETERS:,}; lower --hidden-size or --num-layers"
             )
         return config
 
@@ -249,11 +259,13 @@ class TrainConfig(_Config):
         "auto", "arithmetic; auto: bfloat16 where the processor has it", type=str,
         choices=PRECISIONS,
     )  # fmt: skip
-    epochs: float | None = _option(None, "length in passes over the text", type=float, above=0.0)
-    steps: int | None = _option(None, "length in updates", type=int, min=1)
+    epochs: float | None = _option(
+        None, "length in passes over the text", type=float, above=0.0, max=1e6
+    )
+    steps: int | None = _option(None, "length in updates", type=int, min=1, max=10**12)
     minutes: float | None = _option(
         None, "length in minutes, evaluation included; fixes the steps at start", type=float,
-        above=0.0,
+        above=0.0, max=1e6,
     )  # fmt: skip
     eval_every: int | None = _option(
         None, "updates between evaluations [default: a twentieth of the run]", type=int, min=1
@@ -303,7 +315,7 @@ class SampleConfig(_Config):
         min=0.0, max=1.0,
     )  # fmt: skip
     repetition_penalty: float = _option(
-        1.0, "above 1: make the last 64 characters less likely", type=float, above=0.0
+        1.0, "above 1: make the last 64 characters less likely", type=float, above=0.0, max=100.0
     )
     seed: int | None = _option(
         None, "same seed, same text [default: a new one]", type=int, min=0, max=2**63 - 1

@@ -43,6 +43,7 @@ _WINDOWS = [
 ]
 DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN = _WINDOWS[0]
 NEWLINES = ("keep", "unix")
+_UTF_32_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -120,7 +121,7 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> str:
     """Decode strictly, dropping a byte-order mark; the error names file, byte offset and line."""
     if encoding is None:
         encoding = "utf-8"
-        if data.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        if data.startswith(_UTF_32_MARKS):
             encoding = "utf-32"
         elif data.startswith(_UTF_16_MARKS):
             encoding = "utf-16"
@@ -134,7 +135,7 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> str:
             f"at character {error.start:,}; name the file's true encoding with --encoding"
         ) from error
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = data[: error.start].decode(encoding, "ignore").count("\n") + 1
         raise CorpusError(
             f"{name}: byte 0x{data[error.start]:02x} at offset {error.start:,} (line {line:,}) is "
             f"not valid {encoding.upper()}; name the file's encoding, for example "
@@ -156,7 +157,7 @@ def _expand(source: str) -> Iterator[tuple[Path, bool]]:
         found = sorted(
             p
             for p in path.rglob("*")
-            if p.is_file()
+            if os.path.isfile(p)  # Path.is_file raises where a link leads into the forbidden
             and not any(part.startswith(".") for part in p.relative_to(path).parts)
             and not is_run(p.parent)  # a model's own files are no text to train on
         )
@@ -184,7 +185,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _looks_binary(data: bytes) -> bool:
     """A NUL early on, as in every binary format, and no byte-order mark that would explain it."""
-    return b"\0" in data[:8192] and not data.startswith(_UTF_16_MARKS)
+    return b"\0" in data[:8192] and not data.startswith(_UTF_32_MARKS + _UTF_16_MARKS)
 
 
 def _name(sources: Sequence[str]) -> str:

@@ -87,16 +87,26 @@ def reread(source: Source, run: Run, provenance: dict[str, Any]) -> Texts:
     finally:
         if stdin is not None:
             stdin.close()
-    border = (len(texts.train), len(texts.val))
-    if texts.sha256 != provenance["corpus_sha256"] or border != (
-        provenance["train_characters"],
-        provenance["val_characters"],
-    ):
+    found = (texts.sha256, len(texts.train), len(texts.val))
+    keys = ("corpus_sha256", "train_characters", "val_characters")
+    try:
+        recorded = tuple(provenance[key] for key in keys)
+        name = provenance["corpus"]
+    except KeyError as error:
+        raise CheckpointError(
+            f"{run.path} does not say what it was trained on ({error})"
+        ) from error
+    if found != recorded:
+        differences = ", ".join(
+            f"{key} {str(new)[:12]} instead of {str(old)[:12]}"
+            for key, new, old in zip(keys, found, recorded, strict=True)
+            if new != old
+        )
         raise RequestError(
             f"{', '.join(source.sources)}: the text is not the one that {run.path} was trained on "
-            f"(SHA-256 {texts.sha256[:12]}..., not {provenance['corpus_sha256'][:12]}...)"
+            f"({differences}); bring that one back"
         )
-    return replace(texts, name=provenance["corpus"])
+    return replace(texts, name=name)
 
 
 @dataclass(frozen=True)

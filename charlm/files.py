@@ -14,7 +14,7 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
     The bytes go to a temporary file beside it, reach the disk, and take the name in one rename;
     the directory is flushed too, since a name is the directory's data. ``keep_as`` first gives the
     old file a second name, so that at no moment the only whole version is nameless.
-    Raises OSError with nothing changed.
+    Raises OSError, with nothing changed unless it is the last flush that failed.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
@@ -29,7 +29,9 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
             try:
                 os.link(path, second)
             except OSError:  # a file system without hard links
-                second.write_bytes(path.read_bytes())
+                with second.open("wb") as copy:
+                    copy.write(path.read_bytes())
+                    os.fsync(copy.fileno())
             os.replace(second, keep_as)
         os.replace(temporary, path)
     except BaseException:

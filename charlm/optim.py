@@ -28,7 +28,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     warmup = min(config.warmup, total // 10)
     if step < warmup:
         return peak * (step + 1) / warmup
-    progress = (step - warmup) / max(1, total - warmup)
+    progress = min(1.0, (step - warmup) / max(1, total - warmup))
     if config.schedule == "cosine":
         share = 0.5 * (1 + math.cos(math.pi * progress))
     elif config.schedule == "linear":
@@ -118,7 +118,9 @@ class Optimizers:
                 if key.rpartition("/")[0] == name
             }
             if slots:
+                # A fused optimizer wants its step count beside the parameter, the others do not.
+                on_device = optimizer.defaults.get("fused")
                 optimizer.state[parameter] = {
-                    slot: value.to(parameter.device) if value.ndim else value
+                    slot: value.to(parameter.device) if value.ndim or on_device else value
                     for slot, value in slots.items()
                 }

@@ -54,9 +54,15 @@ class Run:
                     f"{self.path} is being trained by another process; wait for it or use another "
                     "--name"
                 ) from error
+            self._sweep()
             yield
         finally:
             os.close(descriptor)
+
+    def _sweep(self) -> None:
+        """Remove what a killed process was writing; under the lock, so nobody is writing now."""
+        for leftover in (*self.path.glob(".*.tmp"), *self.path.glob(".*.link")):
+            leftover.unlink(missing_ok=True)
 
     def read_log(self) -> list[dict[str, Any]]:
         """The log's objects in order; a damaged line is left out."""
@@ -76,11 +82,21 @@ class Run:
         """Forget what was logged after ``step``: a resumed run will say it again."""
         kept = [record for record in self.read_log() if record["step"] <= step]
         lines = "".join(json.dumps(record) + "\n" for record in kept)
-        write_atomically(self.log, lines.encode())
+        with self._writing_log():
+            write_atomically(self.log, lines.encode())
 
     def append_log(self, record: dict[str, Any]) -> None:
-        with self.log.open("a", encoding="utf-8") as file:
+        with self._writing_log(), self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+    @contextmanager
+    def _writing_log(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CharlmError(
+                f"{self.log}: cannot be written ({error.strerror or error})"
+            ) from error
 
 
 def check_name(out: Path, name: str) -> None:

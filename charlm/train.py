@@ -64,10 +64,11 @@ def choose_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        cause = str(error).splitlines()[0].partition(". ")[0][:100]
         raise RequestError(
-            f"--device {name} cannot be used here ({str(error).splitlines()[0]}); give cpu or auto"
+            f"--device {name} cannot be used here ({cause}); give cpu or auto"
         ) from error
     return device
 
@@ -129,7 +130,8 @@ class Trainer:
             self.optimizers.zero_grad()
             raise DivergenceError(
                 f"step {step}: loss {nats:.4g} and gradient norm {norm:.4g} at learning rate "
-                f"{rate:.3g}; the last checkpoint is intact: try a lower --learning-rate or --clip"
+                f"{rate:.3g}; what was saved before is intact: try a lower --learning-rate or "
+                "--clip"
             )
         self.optimizers.step(rate)
         self.optimizers.zero_grad()
@@ -212,7 +214,14 @@ class Trainer:
         progress.loss_sum, progress.loss_count = 0.0, 0
         progress.evaluations += 1
         if self.dataset.can_validate:
+            # The last update may have spoilt the weights without a loss of its own to show it.
             nats = evaluate.mean_nats(self.model, self.dataset.val_ids) * self.symbols_per_char
+            if not math.isfinite(nats):
+                raise DivergenceError(
+                    f"step {progress.step}: validation loss {nats:.4g} after an update at learning "
+                    f"rate {learning_rate(config, max(0, progress.step - 1)):.3g}; what was saved "
+                    "before is intact: try a lower --learning-rate or --clip"
+                )
             record |= {"val_nats_per_char": nats, "val_bits_per_char": nats / LN2}
             better = progress.best_nats is None or nats < progress.best_nats
         else:

@@ -72,6 +72,19 @@ def test_a_run_ends_with_its_figure_its_files_and_what_is_next(
     assert [record["step"] for record in log_of(run)] == [0, 5, 10, 12]
 
 
+def test_training_goes_on_where_nobody_listens(corpus: Path, tmp_path: Path) -> None:
+    """The reader of stderr leaves at once; the run is finished all the same."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "charlm", "train", str(corpus), "--out", str(tmp_path),
+         *map(str, SMALL)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    process.stderr.close()
+    process.wait(60)
+    assert [record["step"] for record in log_of(tmp_path / "tiny")][-1] == 12
+
+
 def test_talk_is_on_stderr_and_says_every_loss_with_its_unit(
     charlm: Invoke, corpus: Path, tmp_path: Path
 ) -> None:
@@ -87,7 +100,7 @@ def test_talk_is_on_stderr_and_says_every_loss_with_its_unit(
 def test_every_option_of_the_model_arrives(charlm: Invoke, corpus: Path, tmp_path: Path) -> None:
     result = charlm(
         "train", corpus, "--out", tmp_path, "--name", "all", "--cell", "conv", "--hidden-size", 6,
-        "--num-layers", 2, "--embedding-size", 5, "--nonlinearity", "relu", "--context", 7,
+        "--num-layers", 2, "--embedding-size", 5, "--nonlinearity", "relu",
         "--kernel-size", 2, "--dropout", 0.25, "--steps", 1, "--device", "cpu",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -95,7 +108,7 @@ def test_every_option_of_the_model_arrives(charlm: Invoke, corpus: Path, tmp_pat
     del config["vocab_size"]
     assert config == {
         "cell": "conv", "hidden_size": 6, "num_layers": 2, "embedding_size": 5,
-        "nonlinearity": "relu", "context": 7, "kernel_size": 2, "dropout": 0.25, "tie": False,
+        "nonlinearity": "relu", "context": 16, "kernel_size": 2, "dropout": 0.25, "tie": False,
     }  # fmt: skip
 
 
@@ -393,6 +406,11 @@ def test_the_printed_resume_command_can_be_pasted(
         (["--steps", 5, "--minutes", 1], ["--steps and --minutes both"]),
         (["--eval-every", 0], ["--eval-every"]),
         (["--val-fraction", 1], ["--val-fraction"]),
+        (["--context", 7], ["--context means nothing to --cell lstm, only to window"]),
+        (["--cell", "window", "--kernel-size", 2], ["--kernel-size means nothing"]),
+        (["--val-fraction", 0.2, "--val-file", "x"], ["give one"]),
+        (["--hidden-size", 60000, "--num-layers", 9], ["parameters, more than 2,147,483,648"]),
+        (["--epochs", "1e308"], ["--epochs is 1e+308; give at most"]),
         (["--val-fraction", -0.1], ["--val-fraction"]),
         (["--val-fraction", "nan"], ["--val-fraction"]),
         (["--tokenizer", "byte", "--nfc"], ["--tokenizer byte"]),
@@ -475,7 +493,7 @@ def test_divergence_is_exit_1_and_leaves_a_run_that_can_be_used(
 ) -> None:
     arguments = ["--optimizer", "sgd", "--learning-rate", "1e38", "--clip", 0, "--warmup", 0]
     result = charlm("train", corpus, "--out", tmp_path, *SMALL, *arguments)
-    refused(result, 1, "learning rate", "the last checkpoint is intact")
+    refused(result, 1, "learning rate", "what was saved before is intact")
     assert len(charlm("sample", tmp_path / "tiny", "--length", 5).stdout) == 5
 
 

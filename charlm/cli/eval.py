@@ -67,7 +67,8 @@ def command(
     if ladder and texts is not None:
         from charlm import baselines
 
-        rungs = baselines.ladder(texts[0], text)
+        known = loaded.tokenizer.normalize
+        rungs = baselines.ladder(known(texts[0]), known(text))
     elif ladder:
         click.echo("no ladder: the run's training text is not at hand", err=True)
     if as_json:

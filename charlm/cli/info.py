@@ -18,6 +18,7 @@ def command(model: str | None, as_json: bool) -> None:
     charlm info checkpoints/book/best.safetensors --json
     """
     from charlm import checkpoint, runs
+    from charlm.cli.terminal import printable
 
     path = runs.find_model(model)
     loaded = checkpoint.read(path)
@@ -41,4 +42,5 @@ def command(model: str | None, as_json: bool) -> None:
     click.echo(f"tokenizer   {loaded.tokenizer.kind}, {loaded.tokenizer.vocab_size} symbols")
     click.echo(f"weights     sha256 {checkpoint.weights_sha256(loaded)}")
     for key, value in loaded.provenance.items():
-        click.echo(f"{key:<11} {value!r}" if key == "commonest" else f"{key:<11} {value}")
+        shown = repr(value) if key == "commonest" else printable(str(value))
+        click.echo(f"{printable(key):<11} {shown}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 from typing import Any
 
-import click
 from tqdm import tqdm
 
-from charlm.cli.terminal import printable
+from charlm.cli.terminal import printable, say
 from charlm.surprisal import LN2
 
 
@@ -74,11 +74,12 @@ class ProgressReporter:
 
     def say(self, text: str) -> None:
         """A line on stderr, above the bar if there is one."""
-        if self._bar is not None:
-            self._bar.clear()
-        click.echo(text, err=True)
-        if self._bar is not None:
-            self._bar.refresh()
+        with contextlib.suppress(OSError):
+            if self._bar is not None:
+                self._bar.clear()
+            say(text)
+            if self._bar is not None:
+                self._bar.refresh()
 
     def close(self) -> None:
         if self._bar is not None:

@@ -110,6 +110,8 @@ def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
                 f"--prompt-file {prompt_file}: cannot be read ({error.strerror})"
             ) from error
     if prompt == "-":
+        if sys.stdin is None:
+            raise RequestError("--prompt - reads standard input, which is closed")
         # The newline that echo and editors add would make the model begin a new line.
         return decode(sys.stdin.buffer.read(), "standard input").removesuffix("\n")
     return prompt or ""
@@ -125,7 +127,7 @@ def _show(text: str, terminal: bool) -> None:
 
 def _record(number: int, prompt: str, text: str, config: SampleConfig) -> str:
     record = {"sample": number, "seed": config.seed, "prompt": prompt, "text": text}
-    return json.dumps(record, ensure_ascii=False)
+    return json.dumps(record)
 
 
 def _write(out: Path, texts: list[str], as_json: bool, prompt: str, config: SampleConfig) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from types import FrameType, TracebackType
-
-import click
 
 
 class Interruption:
@@ -44,4 +44,6 @@ class Interruption:
         self.signal = number
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
-        click.echo("\nstopping after this update and saving; once more leaves at once", err=True)
+        # A handler may interrupt a write to the same stream, which buffered writing does not allow.
+        with contextlib.suppress(OSError):
+            os.write(2, b"\nstopping after this update and saving; once more leaves at once\n")

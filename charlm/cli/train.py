@@ -14,9 +14,10 @@ import click
 
 from charlm import runs
 from charlm.cli.options import flag, from_fields, given
+from charlm.cli.terminal import say
 from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import DEFAULT_VAL_FRACTION, NEWLINES
-from charlm.errors import RequestError
+from charlm.errors import CheckpointError, RequestError
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
@@ -33,6 +34,9 @@ _TRAINING = (
     "final_learning_rate", "clip", "weight_decay", "seed", "precision", "epochs", "steps",
     "minutes", "eval_every", "save_every", "sample_every", "patience",
 )  # fmt: skip
+_OF_ONE_CELL = {
+    "nonlinearity": ("rnn", "window", "conv"), "context": ("window",), "kernel_size": ("conv",),
+}  # fmt: skip
 # What may be said beside --resume: where the run is, where it computes, how far it goes now.
 _WITH_RESUME = {"resume", "out", "stop_at", "device"}
 
@@ -88,19 +92,22 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
         if also:
             named = "CORPUS" if "corpus" in also else flag(sorted(also)[0])
             raise RequestError(f"--resume takes everything from the run; leave {named} out")
-        run, trainer = _resume(options)
+        run = runs.find_run(options["resume"], options["out"])
+        with run.locked():  # before it is read, so that nobody else moves it on in between
+            _train(run, _resume(run, options["device"]), options["stop_at"])
     else:
         if not corpus:
             raise RequestError("no corpus given: charlm train corpus.txt, or --resume RUN")
         run, trainer = _begin(ctx, corpus, options, began)
-    _train(run, trainer, options["stop_at"])
+        with run.locked():
+            _train(run, trainer, options["stop_at"])
 
 
 def _begin(
     ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any], began: float
 ) -> tuple[Run, Trainer]:
     """Settle everything, then make the run's directory: what is refused leaves nothing behind."""
-    _check_options(options)
+    _check_options(ctx, options)
     from charlm import data, plan
     from charlm.train import Trainer
 
@@ -131,7 +138,7 @@ def _begin(
     _describe_corpus(texts, dataset)
     settled = plan.settle(ModelConfig(**shape), config, dataset, source, device, began=began)
     for note in (*texts.notes, *settled.notes):
-        click.echo(note, err=True)
+        say(note)
     trainer = Trainer(settled.model, settled.train, dataset, source, device)
     if start is not None:
         trainer.load_weights(start.weights)
@@ -151,10 +158,18 @@ def _piped(source: Source) -> bytes:
     return sys.stdin.buffer.read() if asked else b""
 
 
-def _check_options(options: dict[str, Any]) -> None:
+def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
     """What can be refused in a moment is refused before torch is imported."""
     ModelConfig.resolve(**{name: options[name] for name in _SHAPE})
     TrainConfig(**{name: options[name] for name in _TRAINING}).check_length()
+    for name, cells in _OF_ONE_CELL.items():
+        if name in given(ctx) and options["cell"] not in cells and options["init_from"] is None:
+            raise RequestError(
+                f"{flag(name)} means nothing to --cell {options['cell']}, only to "
+                f"{', '.join(cells)}; leave it out"
+            )
+    if options["val_file"] and "val_fraction" in given(ctx):
+        raise RequestError("--val-file and --val-fraction both say what validates; give one")
     if options["name"] is not None:
         runs.check_name(options["out"], options["name"])
     if not 0.0 <= options["val_fraction"] < 1.0:
@@ -177,21 +192,20 @@ def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint
     return start, shape | {"dropout": options["dropout"]}
 
 
-def _resume(options: dict[str, Any]) -> tuple[Run, Trainer]:
+def _resume(run: Run, device: str) -> Trainer:
     """The trainer as it was when the run last saved."""
     from charlm import checkpoint, data
     from charlm.train import Trainer
 
-    run = runs.find_run(options["resume"], options["out"])
     saved = checkpoint.read(run.last)
     source, config = _stored(saved, run)
     dataset = data.encode(data.reread(source, run, saved.provenance), saved.tokenizer)
-    trainer = Trainer(saved.config, config, dataset, source, _device(options["device"]))
+    trainer = Trainer(saved.config, config, dataset, source, _device(device))
     trainer.restore(saved)
-    click.echo(f"resuming {run.path} at step {trainer.progress.step:,}", err=True)
+    say(f"resuming {run.path} at step {trainer.progress.step:,}")
     for difference in trainer.differences(saved):
-        click.echo(f"not bit-exact because {difference}", err=True)
-    return run, trainer
+        say(f"not bit-exact because {difference}")
+    return trainer
 
 
 def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
@@ -199,34 +213,33 @@ def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
 
     if saved.training is None:
         raise RequestError(f"{run.path} holds no state of training to resume from")
-    return Source.from_dict(saved.training["source"]), TrainConfig.from_dict(
-        saved.training["config"]
-    )
+    try:
+        stored = saved.training["source"], saved.training["config"]
+    except KeyError as error:
+        raise CheckpointError(f"{run.last}: what resuming needs is missing ({error})") from error
+    return Source.from_dict(stored[0]), TrainConfig.from_dict(stored[1])
 
 
 def _train(run: Run, trainer: Trainer, stop_at: int | None) -> None:
-    """Run the loop under the lock, then say what came of it."""
+    """Run the loop, then say what came of it."""
     from charlm.cli.progress import ProgressReporter
     from charlm.cli.signals import Interruption
 
     config, progress = trainer.config, trainer.progress
     assert config.steps is not None
     _describe_run(run, trainer)
-    with run.locked():
-        run.cut_log(progress.step)
-        reporter = ProgressReporter(config.steps, progress.step, trainer.symbols_per_char)
-        with Interruption() as interrupted:
-            try:
-                finished = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
-            finally:
-                reporter.close()
-        if finished:
-            _summarize(run, trainer)
-            return
+    run.cut_log(progress.step)
+    reporter = ProgressReporter(config.steps, progress.step, trainer.symbols_per_char)
+    with Interruption() as interrupted:
+        try:
+            finished = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
+        finally:
+            reporter.close()
+    if finished:
+        _summarize(run, trainer)
+    else:
         resume = f"charlm train --resume {shlex.quote(str(run.path))}"
-        click.echo(
-            f"saved at step {progress.step:,} of {config.steps:,}; go on: {resume}", err=True
-        )
+        say(f"saved at step {progress.step:,} of {config.steps:,}; go on: {resume}")
     if interrupted():
         sys.exit(interrupted.exit_code)
 
@@ -246,10 +259,9 @@ def _summarize(run: Run, trainer: Trainer) -> None:
             f"{summary.uniform_bits(trainer.dataset):.4f} bits)"
         )
         if trainer.progress.best_step == 0:
-            click.echo(
+            say(
                 "the validation loss never fell below the untrained model's; the newest weights "
-                f"are in {run.last}",
-                err=True,
+                f"are in {run.last}"
             )
     click.echo(f"files  {run.best}  {run.last}  {run.log}")
     click.echo(f"next   charlm sample {shlex.quote(str(run.path))}")
@@ -268,14 +280,11 @@ def _absolute(name: str) -> str:
 
 def _describe_corpus(texts: Texts, dataset: Dataset) -> None:
     symbols = "bytes" if dataset.tokenizer.kind == "byte" else "symbols"
-    click.echo(
+    say(
         f"corpus  {texts.name}: {len(texts.train) + len(texts.val):,} characters, "
-        f"{dataset.tokenizer.vocab_size} {symbols}",
-        err=True,
+        f"{dataset.tokenizer.vocab_size} {symbols}"
     )
-    click.echo(
-        f"split   {texts.split} ({len(texts.train):,} / {len(texts.val):,} characters)", err=True
-    )
+    say(f"split   {texts.split} ({len(texts.train):,} / {len(texts.val):,} characters)")
 
 
 def _describe_run(run: Run, trainer: Trainer) -> None:
@@ -283,11 +292,10 @@ def _describe_run(run: Run, trainer: Trainer) -> None:
     assert config.steps is not None
     B, T = config.window
     epochs = config.steps / trainer.streams.steps_per_epoch
-    click.echo(f"model   {model.describe()}", err=True)
-    click.echo(
+    say(f"model   {model.describe()}")
+    say(
         f"train   {config.steps:,} updates of {B}x{T} ({epochs:.1f} epochs), {config.optimizer}, "
         f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}, "
-        f"{config.precision} on {trainer.device}",
-        err=True,
+        f"{config.precision} on {trainer.device}"
     )
-    click.echo(f"run     {run.path}", err=True)
+    say(f"run     {run.path}")
