@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from charlm import evaluate
@@ -28,7 +27,8 @@ EVALUATIONS = 20
 """How often a run is evaluated where no interval is asked for."""
 
 EVALUATION_SHARE = 0.05
-"""How much of a run that is planned by the clock may go into evaluating, at most."""
+FEWEST_EVALUATIONS = 4
+"""How much of a run that is planned by the clock may go into evaluating, unless that is too few."""
 
 LEAST_INTERVAL = 25
 """Updates between evaluations, at least, where no interval is asked for."""
@@ -124,13 +124,15 @@ class Costs:
     def plan(self, budget: float, eval_every: int | None, minutes: float) -> tuple[int, int]:
         """(steps, evaluations) that fill ``budget`` seconds, the final exact evaluation included.
 
-        Evaluations take a share of it, but there are at least two. Raises RequestError where not
-        even a few updates fit.
+        Evaluations take a share of it, but there are a few in any case. Raises RequestError where
+        hardly an update fits.
         """
         left = budget - self.final - self.save
         each = self.evaluation + self.save
         if eval_every is None:
-            evaluations = max(2, min(EVALUATIONS, int(EVALUATION_SHARE * left / each)))
+            evaluations = max(
+                FEWEST_EVALUATIONS, min(EVALUATIONS, int(EVALUATION_SHARE * left / each))
+            )
             # One more before the first update; a new best is written beside every ``last``.
             steps = int((left - (evaluations + 1) * each) / self.update)
         else:
@@ -163,17 +165,17 @@ def measure(
     def update() -> None:
         trainer.update(trainer.streams.batch(trainer.progress.step))
 
+    def updates_per(seconds: float) -> int:
+        began, count = time.monotonic(), 0
+        while not count or time.monotonic() - began < seconds:
+            update()
+            count += 1
+        return count
+
+    updates_per(0.5 * limit)
     began = time.monotonic()
-    for _ in range(5):
-        update()
-        if time.monotonic() - began > limit:
-            break
-    durations: list[float] = []
-    began = time.monotonic()
-    while not durations or time.monotonic() - began < limit:
-        started = time.perf_counter()
-        update()
-        durations.append(time.perf_counter() - started)
+    count = updates_per(limit)
+    per_update = (time.monotonic() - began) / count
     evaluation = 0.0
     if dataset.can_validate:
         # Two lengths tell the fixed part (warm-up of the streams) from the cost of a character.
@@ -189,7 +191,7 @@ def measure(
     some = dataset.val_ids[:2000]
     surprisals(engine, some[:500])
     final = _timed(lambda: surprisals(engine, some)) / max(1, len(some)) * len(dataset.val_ids)
-    return Costs(float(np.mean(durations)), evaluation, save, final)
+    return Costs(per_update, evaluation, save, final)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="RUN")
+@click.argument("model", metavar="[RUN]", required=False)
 @click.argument("file", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option(
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 @click.option("--ladder/--no-ladder", default=True, show_default=True, help="Show the baselines.")
 @click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
 def command(
-    model: str,
+    model: str | None,
     file: str | None,
     as_json: bool,
     on_unknown: str,
     ladder: bool,
     encoding: str | None,
 ) -> None:
-    """Score FILE (- for standard input) under a model; without FILE, the run's validation text.
+    """Score FILE (- for standard input) under a model; without FILE, the run's validation text;
+    without RUN, the newest run.
 
     One exact pass; the first character is context and is not counted. The ladder beside the figure:
     a model that knows only the vocabulary, character frequencies, an n-gram model and three
@@ -56,8 +57,9 @@ def command(
         stdin = sys.stdin.buffer if sys.stdin is not None else None
         text = read_text([file], encoding=encoding, stdin=stdin).text
     elif texts is None or not texts[1]:
+        name = model or path.parent
         raise RequestError(
-            f"{model} has no validation text at hand; name the text: charlm eval {model} FILE"
+            f"{name} has no validation text at hand; name the text: charlm eval {name} FILE"
         )
     else:
         text = texts[1]
