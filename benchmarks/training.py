@@ -10,7 +10,8 @@ round, so that a busy neighbour slows both.
 
 The floating-point rate counts three passes (forward, gradient of inputs, gradient of weights) of
 two operations per weight and character, over recurrent, input and output matrices; the peak is that
-of a 2048 x 2048 matrix product in the same process.
+of a 2048 x 2048 matrix product in the same process. The control is charlm in float32: what is left
+of its lead where the processor has no bfloat16.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def plain_loop(dataset: Dataset, layers: int, hidden: int) -> Callable[[], None]
 
 
 def charlm_loop(
-    dataset: Dataset, layers: int, hidden: int, optimizer: str
+    dataset: Dataset, layers: int, hidden: int, optimizer: str, precision: str = "auto"
 ) -> tuple[Callable[[], None], Trainer]:
     model = ModelConfig.resolve(vocab_size=V, num_layers=layers, hidden_size=hidden)
     config = TrainConfig(
@@ -80,7 +81,7 @@ def charlm_loop(
         seq_len=T,
         optimizer=optimizer,
         learning_rate=default_learning_rate(optimizer, hidden),
-        precision=choose_precision("auto", torch.device("cpu")),
+        precision=choose_precision(precision, torch.device("cpu")),
         steps=100_000,
     )
     trainer = Trainer(model, config, dataset, Source(sources=()))
@@ -122,9 +123,10 @@ def muon_share(trainer: Trainer, update: Callable[[], None], updates: int) -> fl
 def compare(layers: int, hidden: int, rounds: int, updates: int, peaks: dict[str, float]) -> None:
     dataset = make_dataset()
     plain = plain_loop(dataset, layers, hidden)
+    control, _ = charlm_loop(dataset, layers, hidden, "adamw", "float32")
     adamw, _ = charlm_loop(dataset, layers, hidden, "adamw")
     muon, muon_trainer = charlm_loop(dataset, layers, hidden, "muon")
-    loops = {"plain": plain, "adamw": adamw, "muon": muon}
+    loops = {"plain": plain, "control": control, "adamw": adamw, "muon": muon}
     for loop in loops.values():
         seconds(loop, 5)
     timed: dict[str, list[float]] = {name: [] for name in loops}
@@ -137,12 +139,13 @@ def compare(layers: int, hidden: int, rounds: int, updates: int, peaks: dict[str
     print(f"\nLSTM {layers}x{hidden}, {B}x{T} characters, {rounds} rounds of {updates} updates")
     titles = {
         "plain": "plain PyTorch, float32, Adam",
+        "control": "charlm --optimizer adamw, float32",
         "adamw": f"charlm --optimizer adamw, {precision}",
         "muon": f"charlm default (muon), {precision}",
     }
     for name, values in timed.items():
         median = statistics.median(values)
-        top = peaks["float32" if name == "plain" else precision]
+        top = peaks["float32" if name in ("plain", "control") else precision]
         line = (
             f"  {titles[name]:<40} {1e3 * median:7.1f} ms  {B * T / median / 1e3:7.0f}k char/s  "
             f"{work / median / 1e9:5.0f} GFLOP/s = {100 * work / median / top:3.0f} % of peak"

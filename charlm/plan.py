@@ -7,6 +7,7 @@ resumed run is the same run.
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -162,20 +163,18 @@ def measure(
     trainer = Trainer(model, train, dataset, source, device)
     limit = min(6.0, 0.06 * seconds)
 
-    def update() -> None:
-        trainer.update(trainer.streams.batch(trainer.progress.step))
+    def updates(seconds: float) -> list[float]:
+        """Seconds of each update, for so long, but at least of one."""
+        durations: list[float] = []
+        while sum(durations) < seconds:
+            began = time.perf_counter()
+            trainer.update(trainer.streams.batch(trainer.progress.step))
+            durations.append(time.perf_counter() - began)
+        return durations
 
-    def updates_per(seconds: float) -> int:
-        began, count = time.monotonic(), 0
-        while not count or time.monotonic() - began < seconds:
-            update()
-            count += 1
-        return count
-
-    updates_per(0.5 * limit)
-    began = time.monotonic()
-    count = updates_per(limit)
-    per_update = (time.monotonic() - began) / count
+    updates(0.5 * limit)
+    # The median: somebody else's short burst of work must not shorten the whole run.
+    per_update = statistics.median(updates(limit))
     evaluation = 0.0
     if dataset.can_validate:
         # Two lengths tell the fixed part (warm-up of the streams) from the cost of a character.
