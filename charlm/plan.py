@@ -7,7 +7,6 @@ resumed run is the same run.
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -78,11 +77,19 @@ def settle(
     steps_per_epoch = (len(dataset.train_ids) - 1) // (B * T)
     steps = train.steps
     if train.minutes is not None:
-        # A guess at the steps settles what is timed; its only trace in the run is the figure.
-        trial = _complete(model, replace(train, steps=1000), steps_per_epoch)
-        costs = measure(*trial, dataset, source, device, seconds=train.minutes * 60)
-        budget = train.minutes * 60 - (time.monotonic() - began)
-        steps, evaluations = costs.plan(budget, train.eval_every, train.minutes)
+        # What is timed needs its dropout, which follows from the steps, which follow from the time:
+        # so from a guess, and once more if the guess was on the wrong side of no dropout at all.
+        guess = 1000
+        for _ in range(2):
+            trial = _complete(model, replace(train, steps=guess), steps_per_epoch)
+            costs = measure(*trial, dataset, source, device, seconds=train.minutes * 60)
+            budget = train.minutes * 60 - (time.monotonic() - began)
+            fitting, evaluations = costs.plan(budget, train.eval_every, train.minutes)
+            planned, _ = _complete(model, replace(train, steps=fitting), steps_per_epoch)
+            if bool(planned.dropout) == bool(trial[0].dropout):
+                break
+            guess = fitting
+        steps = fitting
         if train.eval_every is None:
             train = replace(train, eval_every=math.ceil(steps / evaluations))
         notes.append(
@@ -173,8 +180,10 @@ def measure(
         return durations
 
     updates(0.5 * limit)
-    # The median: somebody else's short burst of work must not shorten the whole run.
-    per_update = statistics.median(updates(limit))
+    # A little below the median: the first seconds are slower than the rest of a run (measured: by 3
+    # to 7 percent), and somebody else's short burst of work must not shorten the whole of it.
+    durations = sorted(updates(limit))
+    per_update = durations[len(durations) // 3]
     evaluation = 0.0
     if dataset.can_validate:
         # Two lengths tell the fixed part (warm-up of the streams) from the cost of a character.

@@ -307,7 +307,7 @@ def test_a_resume_takes_everything_from_the_run(
         (["--hidden-size", 16], "--hidden-size"), (["--name", "x"], "--name"),
         (["--init-from", trained], "--init-from"), (["--val-fraction", 0.1], "--val-fraction"),
     ]:  # fmt: skip
-        refused(charlm("train", "--resume", trained, *extra), 2, f"leave {named} out")
+        refused(charlm("train", "--resume", trained, *extra), 2, f"leave out {named}")
 
 
 def test_a_resume_with_another_or_no_text_is_refused(

@@ -49,6 +49,7 @@ def given(ctx: click.Context) -> set[str]:
     return {name for name in ctx.params if ctx.get_parameter_source(name) not in sources}
 
 
-def flag(name: str) -> str:
-    """A parameter's name as the user types it."""
-    return "--" + name.replace("_", "-")
+def typed(ctx: click.Context, name: str) -> str:
+    """A parameter as the user types it: ``--min-count``, or ``CORPUS`` for an argument."""
+    parameter = next(each for each in ctx.command.params if each.name == name)
+    return name.upper() if isinstance(parameter, click.Argument) else parameter.opts[0]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm import runs
-from charlm.cli.options import flag, from_fields, given
+from charlm.cli.options import from_fields, given, typed
 from charlm.cli.terminal import say
 from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import DEFAULT_VAL_FRACTION, NEWLINES
@@ -90,8 +90,8 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
     if options["resume"] is not None:
         also = given(ctx) - _WITH_RESUME
         if also:
-            named = "CORPUS" if "corpus" in also else flag(sorted(also)[0])
-            raise RequestError(f"--resume takes everything from the run; leave {named} out")
+            named = ", ".join(typed(ctx, name) for name in sorted(also))
+            raise RequestError(f"--resume takes everything from the run; leave out {named}")
         run = runs.find_run(options["resume"], options["out"])
         with run.locked():  # before it is read, so that nobody else moves it on in between
             _train(run, _resume(run, options["device"]), options["stop_at"])
@@ -165,7 +165,7 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
     for name, cells in _OF_ONE_CELL.items():
         if name in given(ctx) and options["cell"] not in cells and options["init_from"] is None:
             raise RequestError(
-                f"{flag(name)} means nothing to --cell {options['cell']}, only to "
+                f"{typed(ctx, name)} means nothing to --cell {options['cell']}, only to "
                 f"{', '.join(cells)}; leave it out"
             )
     if options["val_file"] and "val_fraction" in given(ctx):
@@ -187,7 +187,8 @@ def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint
     for name in given(ctx) & {*_SHAPE, "level", "min_count", "nfc"} - {"dropout"}:
         if options[name] != shape.get(name):
             raise RequestError(
-                f"--init-from takes shape and vocabulary from the model; leave {flag(name)} out"
+                "--init-from takes shape and vocabulary from the model; leave out "
+                f"{typed(ctx, name)}"
             )
     return start, shape | {"dropout": options["dropout"]}
 
