@@ -4,7 +4,8 @@
 # make bench     every published figure     make lint      ruff and mypy
 #
 # PYTHON=python3.12 takes another interpreter; TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# takes torch from another index: on Linux the default one brings several GB of CUDA along.
+# takes torch from another index: on Linux the default one brings several GB of CUDA along. Torch alone:
+# what it needs comes from the usual index, since others carry few versions of it.
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -50,7 +51,7 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: setup.cfg pyproject.toml constraints.txt | .venv/bin/python
-	$(if $(TORCH_INDEX),$(PIP) install --quiet --constraint constraints.txt --index-url $(TORCH_INDEX) torch)
+	$(if $(TORCH_INDEX),$(PIP) install --quiet --no-deps --constraint constraints.txt --index-url $(TORCH_INDEX) torch)
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	@touch $@
 

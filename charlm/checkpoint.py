@@ -33,7 +33,7 @@ from safetensors.numpy import save as dump_tensors
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
 from charlm.files import write_atomically
-from charlm.tokenizer import Tokenizer, tokenizer_from_dict
+from charlm.tokenizer import Tokenizer, tokenizer_from_dict, tokenizer_to_json
 
 FORMAT = "charlm/1"
 _ITEM_SIZES = {"F32": 4, "I64": 8, "U8": 1}
@@ -84,7 +84,7 @@ def dump(checkpoint: Checkpoint) -> bytes:
     metadata = {
         "format": FORMAT,
         "config": checkpoint.config.to_json(),
-        "tokenizer": json.dumps(checkpoint.tokenizer.to_dict(), sort_keys=True),
+        "tokenizer": tokenizer_to_json(checkpoint.tokenizer),
         "provenance": json.dumps(checkpoint.provenance, sort_keys=True),
     }
     if checkpoint.training is not None:
