@@ -280,7 +280,7 @@ class TrainConfig(_Config):
 
     # Lengths of a run when none is asked for: eight passes, within reason for tiny and huge texts.
     DEFAULT_EPOCHS = 8.0
-    DEFAULT_STEPS_BETWEEN = (500, 20_000)
+    DEFAULT_STEPS_BETWEEN = (1500, 20_000)
 
     def check_length(self) -> None:
         """Refuse a run whose length is asked for twice (before ``steps`` is settled)."""

@@ -50,9 +50,9 @@ def test_nothing_is_left_open() -> None:
 def test_the_default_length_is_eight_passes_within_reason() -> None:
     """64 x 64 of a training part of 400 x 4096 + 1: 400 updates an epoch."""
     assert settle(400 * 4096 + 1).train.steps == 8 * 400
-    assert settle(10_000).train.steps == 500
+    assert settle(10_000).train.steps == 1500
     assert settle(4_000_000).train.steps == 8 * (3_999_999 // 4096)
-    assert TrainConfig.DEFAULT_STEPS_BETWEEN == (500, 20_000)
+    assert TrainConfig.DEFAULT_STEPS_BETWEEN == (1500, 20_000)
 
 
 def test_epochs_are_counted_in_windows() -> None:
