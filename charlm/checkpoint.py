@@ -1,5 +1,9 @@
 """A model as one safetensors file: written atomically, read with suspicion, never a pickle.
 
+A file is judged in the order of what it costs: its size, its header (bounded, and before the JSON
+in it is built), its configuration and vocabulary, the names, types and shapes that its tensors must
+have by that configuration. Only then are the tensors read, and the checksum has the last word.
+
 Metadata, each value a JSON string:
 
     format      "charlm/1"
@@ -11,18 +15,23 @@ Metadata, each value a JSON string:
                 and bytes; never compare whole files: safetensors orders metadata at random
 
 Tensors: the model's parameters under their torch names, in float32; in a resumable file also
-``optimizer:NAME`` and ``state:N`` (float32, int64 or uint8: NumPy has no bfloat16).
+``optimizer:PARAMETER/SLOT`` and ``state:N`` (float32, int64 or uint8: NumPy has no bfloat16).
+No tensor holds a value that is not finite.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
+import os
+import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors
@@ -36,16 +45,24 @@ from charlm.files import write_atomically
 from charlm.tokenizer import Tokenizer, tokenizer_from_dict, tokenizer_to_json
 
 FORMAT = "charlm/1"
-_ITEM_SIZES = {"F32": 4, "I64": 8, "U8": 1}
-_EXTRA_DTYPES = (np.dtype(np.float32), np.dtype(np.int64), np.dtype(np.uint8))
-_MAX_HEADER = 64 * 2**20
+MAX_HEADER = 2**24
+"""Bytes of a header: a vocabulary of every character that Unicode has takes 15 million."""
+
+MAX_ITEMS = 500_000
+"""Values in a piece of JSON: a file of 16 MB could else fill memory with empty lists."""
+
+_TYPES = {"F32": ("float32", 4), "I64": ("int64", 8), "U8": ("uint8", 1)}
 
 Tensors = dict[str, NDArray[Any]]
+Described = dict[str, tuple[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a model file holds. ``training`` is None in a file that only serves to be used."""
+    """What a model file holds. ``training`` is None in a file that only serves to be used.
+
+    Raises CheckpointError where the parts do not belong together or a value is not finite.
+    """
 
     config: ModelConfig
     tokenizer: Tokenizer
@@ -55,17 +72,14 @@ class Checkpoint:
     extra: Tensors = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not self.config.settled:
-            raise CheckpointError("the file's model is of a shape that no training makes")
-        _check_weights(self.config, self.weights)
-        for name, value in self.extra.items():
-            if ":" not in name or value.dtype not in _EXTRA_DTYPES:
-                raise CheckpointError(f"tensor {name} ({value.dtype}) has no place in a model file")
-        if self.config.vocab_size != self.tokenizer.vocab_size:
-            raise CheckpointError(
-                f"the model has {self.config.vocab_size} symbols, its tokenizer "
-                f"{self.tokenizer.vocab_size}; the file is damaged"
-            )
+        tensors = {**self.weights, **self.extra}
+        if len(tensors) < len(self.weights) + len(self.extra):
+            raise CheckpointError("a tensor has two meanings")
+        described = {name: (str(value.dtype), value.shape) for name, value in tensors.items()}
+        _check_belong(self.config, self.tokenizer, self.training is not None, described)
+        for name, value in tensors.items():
+            if value.dtype == np.float32 and not np.isfinite(value).all():
+                raise CheckpointError(f"tensor {name} holds values that are not finite")
 
 
 def write(path: Path, checkpoint: Checkpoint, *, keep_as: Path | None = None) -> None:
@@ -80,35 +94,48 @@ def write(path: Path, checkpoint: Checkpoint, *, keep_as: Path | None = None) ->
 
 
 def dump(checkpoint: Checkpoint) -> bytes:
-    """The bytes of a model file."""
+    """The bytes of a model file; CheckpointError for a header too long to be read again."""
     metadata = {
         "format": FORMAT,
         "config": checkpoint.config.to_json(),
         "tokenizer": tokenizer_to_json(checkpoint.tokenizer),
-        "provenance": json.dumps(checkpoint.provenance, sort_keys=True),
+        "provenance": json.dumps(checkpoint.provenance, sort_keys=True, allow_nan=False),
     }
     if checkpoint.training is not None:
-        metadata["training"] = json.dumps(checkpoint.training, sort_keys=True)
+        metadata["training"] = json.dumps(checkpoint.training, sort_keys=True, allow_nan=False)
     # order="C" and not ascontiguousarray, which would make a scalar one-dimensional.
     every = {**checkpoint.weights, **checkpoint.extra}
     tensors = {name: np.array(value, order="C") for name, value in every.items()}
     metadata["sha256"] = digest(metadata, tensors)
-    return dump_tensors(tensors, metadata)
+    data = dump_tensors(tensors, metadata)
+    (length,) = struct.unpack("<Q", data[:8])
+    if length > MAX_HEADER or any(_items(text) > MAX_ITEMS for text in metadata.values()):
+        raise CheckpointError(
+            f"vocabulary, provenance and sources take {length:,} bytes, more than a model file "
+            "holds; name a directory instead of its files"
+        )
+    return data
 
 
 def read(path: Path) -> Checkpoint:
     """Read and verify a model file; CheckpointError, in one line, for anything that charlm did not
     write or that has changed since."""
     try:
-        data = path.read_bytes()
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path}: is no file; name a run or a model file")
+        with path.open("rb") as file:
+            return _read(file, os.fstat(file.fileno()).st_size)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file; name a run or a model file") from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
-    try:
-        return _parse(data)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+
+
+def parse(data: bytes) -> Checkpoint:
+    """The inverse of ``dump``; CheckpointError as in ``read``."""
+    return _read(io.BytesIO(data), len(data))
 
 
 def digest(metadata: dict[str, str], tensors: Tensors) -> str:
@@ -119,7 +146,7 @@ def digest(metadata: dict[str, str], tensors: Tensors) -> str:
     for name in sorted(tensors):
         value = tensors[name]
         sha.update(json.dumps([name, value.dtype.str, list(value.shape)]).encode())
-        sha.update(value.tobytes())
+        sha.update(np.array(value, order="C").data)
     return sha.hexdigest()
 
 
@@ -128,77 +155,140 @@ def weights_sha256(checkpoint: Checkpoint) -> str:
     return digest({}, checkpoint.weights)
 
 
-def _parse(data: bytes) -> Checkpoint:
-    metadata = _header(data)
+def state_sha256(checkpoint: Checkpoint) -> str:
+    """SHA-256 of parameters, optimizer and state: two runs with the same one go on alike."""
+    return digest({}, {**checkpoint.weights, **checkpoint.extra})
+
+
+def _read(file: BinaryIO, size: int) -> Checkpoint:
+    entries, metadata = _header(file, size)
     if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"not a charlm model (format {metadata.get('format')!r})")
+        raise CheckpointError(f"not a charlm model (format {metadata.get('format')!r:.40})")
+    parts = _meanings(metadata)
+    config = ModelConfig.from_dict(parts["config"])
+    tokenizer = tokenizer_from_dict(parts["tokenizer"])
+    _check_belong(config, tokenizer, "training" in parts, entries)
+    file.seek(0)
+    data = file.read(size)
     try:
         tensors = load_tensors(data)
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise CheckpointError(f"damaged or cut off ({_first_line(error)})") from error
     if digest(metadata, tensors) != metadata.get("sha256"):
         raise CheckpointError("damaged: the checksum does not match; use another copy")
-    try:
-        parts = {key: json.loads(metadata[key]) for key in ("config", "tokenizer", "provenance")}
-        training = json.loads(metadata["training"]) if "training" in metadata else None
-        if "training" in metadata:
-            parts["training"] = training
-    except (KeyError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"damaged metadata ({_first_line(error)})") from error
-    if not all(isinstance(part, dict) for part in parts.values()):
-        raise CheckpointError("damaged metadata (an object is missing)")
-    extra = {name: value for name, value in tensors.items() if ":" in name}
     return Checkpoint(
-        config=ModelConfig.from_dict(parts["config"]),
-        tokenizer=tokenizer_from_dict(parts["tokenizer"]),
-        weights={name: value for name, value in tensors.items() if name not in extra},
+        config=config,
+        tokenizer=tokenizer,
+        weights={name: value for name, value in tensors.items() if ":" not in name},
         provenance=parts["provenance"],
-        training=training,
-        extra=extra,
+        training=parts.get("training"),
+        extra={name: value for name, value in tensors.items() if ":" in name},
     )
 
 
-def _header(data: bytes) -> dict[str, str]:
-    """The metadata, after checking that every tensor that the header claims is there in full."""
-    if len(data) < 8:
+def _header(file: BinaryIO, size: int) -> tuple[Described, dict[str, str]]:
+    """(what the tensors claim to be, metadata), after checking that the file is large enough for
+    every claim."""
+    if size < 8:
         raise CheckpointError("not a safetensors file: too short")
-    (length,) = struct.unpack("<Q", data[:8])
-    if length > min(len(data) - 8, _MAX_HEADER):
+    (length,) = struct.unpack("<Q", file.read(8))
+    if length > size - 8:
         raise CheckpointError("not a safetensors file, or cut off: its header does not fit")
+    if length > MAX_HEADER:
+        raise CheckpointError(f"a header of {length:,} bytes; {MAX_HEADER:,} are the most")
+    described: Described = {}
     try:
-        header = json.loads(data[8 : 8 + length])
+        header = _json(file.read(length).decode("ascii"))
         metadata = header.pop("__metadata__", {})
-        for entry in header.values():
+        for name, entry in header.items():
+            dtype, item_size = _TYPES[entry["dtype"]]
+            shape = tuple(entry["shape"])
             begin, end = entry["data_offsets"]
-            sizes = [begin, end, *entry["shape"]]
             if (
-                any(type(size) is not int or size < 0 for size in sizes)
-                or not begin <= end <= len(data) - 8 - length
-                or math.prod(entry["shape"]) * _ITEM_SIZES[entry["dtype"]] != end - begin
+                any(type(number) is not int or number < 0 for number in (begin, end, *shape))
+                or not begin <= end <= size - 8 - length
+                or len(shape) > 8
+                or math.prod(shape) * item_size != end - begin
             ):
                 raise CheckpointError("damaged: a tensor is larger than the file")
+            described[name] = dtype, shape
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"damaged header ({_first_line(error)})") from error
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
         raise CheckpointError("damaged header (metadata)")
-    return metadata
+    return described, metadata
 
 
-def _check_weights(config: ModelConfig, weights: Tensors) -> None:
-    """The weights must be exactly those of the configuration: names, shapes, type, finite."""
+def _meanings(metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """The objects that the metadata spell out; ``training`` only where there is one."""
+    parts: dict[str, dict[str, Any]] = {}
+    for key in ("config", "tokenizer", "provenance", "training"):
+        if key == "training" and key not in metadata:
+            continue
+        try:
+            parts[key] = _json(metadata[key])
+        except (KeyError, ValueError, RecursionError) as error:
+            raise CheckpointError(f"damaged metadata ({_first_line(error)})") from error
+        if not isinstance(parts[key], dict):
+            raise CheckpointError(f"damaged metadata ({key} is no object)")
+    return parts
+
+
+def _json(text: str) -> Any:
+    """JSON as charlm writes it: bounded, no key twice, no NaN; ValueError for anything else."""
+    if _items(text) > MAX_ITEMS:
+        raise ValueError(f"more than {MAX_ITEMS:,} values")
+    return json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_number)
+
+
+def _items(text: str) -> int:
+    """At least as many as there are values in a piece of JSON, without building them."""
+    return sum(text.count(mark) for mark in ",[{")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a name stands twice")
+    return values
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _check_belong(
+    config: ModelConfig, tokenizer: Tokenizer, resumable: bool, tensors: Described
+) -> None:
+    """The tensors must be those of the configuration, no more, no less: names, shapes, types."""
+    if not config.settled:
+        raise CheckpointError("the file's model is of a shape that no training makes")
+    if config.vocab_size != tokenizer.vocab_size:
+        raise CheckpointError(
+            f"the model has {config.vocab_size} symbols, its tokenizer {tokenizer.vocab_size}; "
+            "the file is damaged"
+        )
     shapes = config.parameter_shapes()
-    if set(weights) != set(shapes):
-        wrong = sorted(set(weights) ^ set(shapes))
-        raise CheckpointError(f"missing or surplus tensors: {', '.join(wrong[:4])}")
-    for name, shape in shapes.items():
-        value = weights[name]
-        if value.shape != shape or value.dtype != np.float32:
-            raise CheckpointError(
-                f"tensor {name} is {value.dtype} {value.shape}, not float32 {shape}"
-            )
-        if not np.isfinite(value).all():
-            raise CheckpointError(f"tensor {name} holds values that are not finite")
+    expected = {name for name in tensors if resumable and _belongs_to_training(name, shapes)}
+    expected |= set(shapes)
+    if set(tensors) != expected:
+        wrong = sorted(set(tensors) ^ expected)
+        named = ", ".join(f"{name!r:.60}" for name in wrong[:4])
+        raise CheckpointError(f"missing or surplus tensors: {named}")
+    for name, (dtype, shape) in tensors.items():
+        if name in shapes and (dtype, shape) != ("float32", shapes[name]):
+            raise CheckpointError(f"tensor {name} is {dtype} {shape}, not float32 {shapes[name]}")
+        if dtype not in ("float32", "int64", "uint8"):
+            raise CheckpointError(f"tensor {name} is {dtype}, which has no place in a model file")
+
+
+def _belongs_to_training(name: str, shapes: Mapping[str, object]) -> bool:
+    kind, _, rest = name.partition(":")
+    if kind == "optimizer":
+        return rest.rpartition("/")[0] in shapes
+    return kind == "state" and re.fullmatch(r"\d{1,4}", rest) is not None
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".strip()
+    line = str(error).splitlines()[0] if str(error) else ""
+    return f"{type(error).__name__}: {line:.100}".strip()

@@ -48,13 +48,15 @@ class _Config:
         return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+    def from_dict(cls, values: Any) -> Self:
         """The inverse of ``to_dict``; CheckpointError for a surplus, missing or wrong field."""
         names = {spec.name for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        if not isinstance(values, Mapping):
+            raise CheckpointError(f"{cls.__name__} is missing; the file is damaged")
         if set(values) != names:
-            wrong = sorted(set(values) ^ names)
+            wrong = sorted(set(values) ^ names)[:4]
             raise CheckpointError(
-                f"{cls.__name__} has missing or surplus fields: {', '.join(wrong)}; "
+                f"{cls.__name__} has missing or surplus fields: {', '.join(wrong):.200}; "
                 "the file was written by another version of charlm"
             )
         try:
@@ -75,11 +77,12 @@ def _check(spec: dataclasses.Field[Any], value: Any) -> None:
     if kind is float and type(value) is int:
         value = float(value) if abs(value) < 2**1023 else math.inf
     if type(value) is not kind:
-        raise RequestError(f"{name} is {value!r}, not of type {kind.__name__}")
+        raise RequestError(f"{name} is {value!r:.60}, not of type {kind.__name__}")
     if kind is float and not math.isfinite(value):
         raise RequestError(f"{name} is {value}; give a finite number")
     if "choices" in limits and value not in limits["choices"]:
-        raise RequestError(f"{name} is {value!r}; choose one of {', '.join(limits['choices'])}")
+        choices = ", ".join(limits["choices"])
+        raise RequestError(f"{name} is {value!r:.60}; choose one of {choices}")
     if "min" in limits and value < limits["min"]:
         raise RequestError(f"{name} is {value}; give at least {limits['min']}")
     if "above" in limits and value <= limits["above"]:
@@ -289,6 +292,12 @@ class TrainConfig(_Config):
             raise RequestError(
                 f"--{asked[0]} and --{asked[1]} both set the length of the run; give one"
             )
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is open any more, so that a run can be gone on with."""
+        needed = (self.batch_size, self.seq_len, self.learning_rate, self.steps)
+        return None not in (*needed, self.eval_every, self.save_every) and self.precision != "auto"
 
     @property
     def window(self) -> tuple[int, int]:

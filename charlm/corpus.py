@@ -14,6 +14,8 @@ import glob
 import gzip
 import hashlib
 import os
+import shlex
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -108,7 +110,7 @@ def read_text(
     if newline == "unix":
         parts = [part.replace("\r\n", "\n").replace("\r", "\n") for part in parts]
     joined = "".join(
-        part if part.endswith("\n") or not part or number == len(parts) - 1 else part + "\n"
+        part if part.endswith(("\n", "\r")) or not part or number == len(parts) - 1 else part + "\n"
         for number, part in enumerate(parts)
     )
     if not joined:
@@ -153,6 +155,12 @@ def _expand(source: str) -> Iterator[tuple[Path, bool]]:
     path = Path(source)
     if not source:
         raise RequestError("an empty name names no file; name a file, a directory or -")
+    try:
+        os.stat(source)
+    except PermissionError as error:  # which os.path.exists takes for absence
+        raise CorpusError(f"{source}: cannot be read ({error.strerror})") from error
+    except (OSError, ValueError):
+        pass  # it may be a glob
     if os.path.isdir(source):
         found = sorted(
             p
@@ -167,15 +175,29 @@ def _expand(source: str) -> Iterator[tuple[Path, bool]]:
     elif os.path.exists(source):  # Path.exists raises for a name that is too long
         yield path, True
     else:
-        matches = sorted(glob.glob(source, recursive=True))
+        matches = [m for m in sorted(glob.glob(source, recursive=True)) if os.path.isfile(m)]
         if not matches:
             raise RequestError(f"{source}: no such file or directory; check the path")
-        yield from ((Path(m), False) for m in matches if Path(m).is_file())
+        yield from ((Path(m), False) for m in matches)
 
 
 def _read_bytes(path: Path) -> bytes:
+    """The whole of a file; CorpusError for what is none, and for one that changes meanwhile."""
     try:
-        data = path.read_bytes()
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe may wait for ever
+            raise CorpusError(
+                f"{path}: is no file, and training reads a text again when it resumes; pipe it in: "
+                f"charlm train - < {shlex.quote(str(path))}"
+            )
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            data = file.read()
+            after = os.fstat(file.fileno())
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise CorpusError(
+                f"{path}: changed while it was read (from {before.st_size:,} to "
+                f"{after.st_size:,} bytes); wait until it is whole, or take a copy"
+            )
         return gzip.decompress(data) if path.suffix == ".gz" else data
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise CorpusError(f"{path}: not a whole gzip file ({error}); fetch it again") from error

@@ -29,15 +29,28 @@ class Source:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Source:
+    def from_dict(cls, values: Any) -> Source:
         """The inverse of ``to_dict``; CheckpointError for anything else."""
         try:
             given = dict(values)
             for key in ("sources", "val_sources"):
                 given[key] = tuple(given[key])
-            return cls(**given)
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"where the text came from is damaged ({error})") from error
+            source = cls(**given)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"where the text came from is damaged ({error!s:.100})"
+            ) from error
+        names = (*source.sources, *source.val_sources)
+        if not (
+            source.sources
+            and all(isinstance(name, str) and name and "\0" not in name for name in names)
+            and isinstance(source.encoding, str | None)
+            and source.newline in corpus.NEWLINES
+            and isinstance(source.val_fraction, float | int)
+            and 0.0 <= source.val_fraction < 1.0
+        ):
+            raise CheckpointError("where the text came from is damaged")
+        return source
 
 
 @dataclass(frozen=True)

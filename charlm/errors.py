@@ -9,8 +9,8 @@
         ├── UnknownCharacterError   a character that the model has never seen
         └── ShortCorpusError        the options ask for more text than there is
 
-The command line prints the message of any of these as one line on stderr and leaves with the code;
-anything else is a bug and keeps its traceback.
+The command line prints the message of any of these as one line on stderr and leaves with the code.
+Anything else is the system's doing or a bug: one line too, and code 1; --debug shows the traceback.
 """
 
 from __future__ import annotations

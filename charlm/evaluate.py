@@ -6,6 +6,8 @@ This is what training looks at. The exact figure, one pass in one stream, is
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
@@ -19,12 +21,19 @@ MAX_TARGETS = 2**19
 """A larger validation text is judged by this many characters, spread evenly over it."""
 
 
+class Interrupted(Exception):  # noqa: N818 - a request, not an error
+    """Somebody asked to stop while an evaluation was at work; nothing came of it."""
+
+
 @torch.no_grad()
-def mean_nats(model: LanguageModel, ids: Ids) -> float:
+def mean_nats(
+    model: LanguageModel, ids: Ids, *, interrupted: Callable[[], bool] = lambda: False
+) -> float:
     """Mean nats per id of ``ids`` (N,), N >= 2, in float32 and without dropout.
 
     The targets are cut into ``STREAMS`` equal stretches. A stretch begins with the state after the
     ``WARMUP`` ids before it, which are read but not counted; the first begins from zero.
+    Raises Interrupted between two chunks where ``interrupted()`` says so.
     """
     was_training = model.training
     model.eval()
@@ -43,6 +52,9 @@ def mean_nats(model: LanguageModel, ids: Ids) -> float:
             part[:, 0] = 0  # there is nothing before the first stretch
     total = 0.0
     for start in range(0, counted, CHUNK):
+        if interrupted():
+            model.train(was_training)
+            raise Interrupted
         places = begins[:, None] + np.arange(start, min(start + CHUNK, counted))
         inputs = torch.from_numpy(ids[places].astype(np.int64)).to(device)
         targets = torch.from_numpy(ids[places + 1].astype(np.int64)).to(device)

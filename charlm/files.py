@@ -39,7 +39,7 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
             with contextlib.suppress(OSError):
                 leftover.unlink()
         raise
-    _flush_directory(path.parent)
+    flush_directory(path.parent)
 
 
 def _umask() -> int:
@@ -49,7 +49,8 @@ def _umask() -> int:
     return mask
 
 
-def _flush_directory(directory: Path) -> None:
+def flush_directory(directory: Path) -> None:
+    """Make the names in ``directory`` reach the disk: they are its data, not the files'."""
     if os.name != "posix":  # elsewhere a directory cannot be opened
         return
     descriptor = os.open(directory, os.O_RDONLY)

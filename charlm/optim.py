@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from charlm.config import TrainConfig
+from charlm.errors import CheckpointError
 from charlm.models import LanguageModel
 
 
@@ -45,6 +46,15 @@ def hidden_matrices(model: LanguageModel) -> dict[str, Tensor]:
         for name, parameter in model.named_parameters()
         if name.startswith("body.layers.") and parameter.ndim == 2
     }
+
+
+# What each optimizer remembers of a parameter after its first step.
+_SLOTS: dict[type[Optimizer], set[str]] = {
+    torch.optim.Muon: {"momentum_buffer"},
+    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+    torch.optim.RMSprop: {"step", "square_avg"},
+    torch.optim.SGD: {"momentum_buffer"},
+}
 
 
 class Optimizers:
@@ -110,17 +120,26 @@ class Optimizers:
         }
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """The inverse of ``tensors``, exact: every slot keeps the type that it was saved in."""
-        for optimizer, parameter, name in self._slots():
-            slots = {
-                key.rpartition("/")[2]: value.clone()
-                for key, value in tensors.items()
-                if key.rpartition("/")[0] == name
-            }
-            if slots:
-                # A fused optimizer wants its step count beside the parameter, the others do not.
-                on_device = optimizer.defaults.get("fused")
-                optimizer.state[parameter] = {
-                    slot: value.to(parameter.device) if value.ndim or on_device else value
-                    for slot, value in slots.items()
-                }
+        """The inverse of ``tensors``, exact: every slot keeps the type that it was saved in.
+
+        Raises CheckpointError unless there is every slot of every parameter, or none at all.
+        """
+        expected = {
+            f"{name}/{slot}": torch.Size() if slot == "step" else parameter.shape
+            for optimizer, parameter, name in self._slots()
+            for slot in _SLOTS[type(optimizer)]
+        }
+        found = {name: value.shape for name, value in tensors.items()}
+        if found not in ({}, expected):
+            wrong = sorted(name for name, _ in expected.items() ^ found.items())
+            raise CheckpointError(
+                f"the optimizer's state does not fit its parameters: {', '.join(wrong[:4])}"
+            )
+        for optimizer, parameter, name in self._slots() if tensors else ():
+            # A fused optimizer wants its step count beside the parameter, the others do not.
+            on_device = optimizer.defaults.get("fused")
+            for slot in _SLOTS[type(optimizer)]:
+                value = tensors[f"{name}/{slot}"].clone()
+                if value.ndim or on_device:
+                    value = value.to(parameter.device)
+                optimizer.state[parameter][slot] = value

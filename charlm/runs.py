@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import BusyError, CharlmError, RequestError
-from charlm.files import write_atomically
+from charlm.files import flush_directory, write_atomically
 
 try:
     import fcntl
@@ -61,7 +61,7 @@ class Run:
 
     def _sweep(self) -> None:
         """Remove what a killed process was writing; under the lock, so nobody is writing now."""
-        for leftover in (*self.path.glob(".*.tmp"), *self.path.glob(".*.link")):
+        for leftover in filter(_is_leftover, self.path.iterdir()):
             leftover.unlink(missing_ok=True)
 
     def read_log(self) -> list[dict[str, Any]]:
@@ -78,6 +78,18 @@ class Run:
                 records.append(record)
         return records
 
+    def clear(self) -> None:
+        """Remove everything that charlm wrote here, and nothing else; under the lock."""
+        # In this order, so that what is left after a crash is an older model or nothing, never a
+        # state to go on from beside somebody else's log.
+        for file in (self.last, self.previous, self.best, self.log, self.stdin):
+            file.unlink(missing_ok=True)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything in the directory besides what a killed process left over."""
+        return any(p != self.stdin and not _is_leftover(p) for p in self.path.iterdir())
+
     def cut_log(self, step: int) -> None:
         """Forget what was logged after ``step``: a resumed run will say it again."""
         kept = [record for record in self.read_log() if record["step"] <= step]
@@ -87,7 +99,9 @@ class Run:
 
     def append_log(self, record: dict[str, Any]) -> None:
         with self._writing_log(), self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
 
     @contextmanager
     def _writing_log(self) -> Iterator[None]:
@@ -99,7 +113,7 @@ class Run:
             ) from error
 
 
-def check_name(out: Path, name: str) -> None:
+def check_name(out: Path, name: str, *, force: bool = False) -> None:
     """Refuse a name that is none, that leaves ``out``, or that is taken."""
     if (
         not name.isprintable()
@@ -114,34 +128,74 @@ def check_name(out: Path, name: str) -> None:
             f"--name is {shown!r}; give a plain name: short, no slashes or control characters, no "
             "leading dot or dash"
         )
-    if os.path.lexists(out / name):
+    path = out / name
+    if not os.path.lexists(path) or (path.is_dir() and not Run(path).begun):
+        return
+    if not force:
         raise RequestError(
-            f"{out / name} exists; continue it with --resume {name}, or choose another --name"
+            f"{path} exists; continue it with --resume {name}, replace it with --force, or choose "
+            "another --name"
+        )
+    if not is_run(path):
+        raise RequestError(
+            f"{path} is no run, and --force replaces nothing else; choose another --name"
         )
 
 
-def create(out: Path, name: str | None, default: str) -> Run:
-    """Make a new run's directory. An unnamed run takes the corpus's name, NAME-2, NAME-3, ..."""
+@contextmanager
+def begin(out: Path, name: str | None, default: str, *, force: bool = False) -> Iterator[Run]:
+    """A new run's directory, made and locked; with ``force``, an old run's, emptied.
+
+    An unnamed run takes the corpus's name (``default``); where that is taken, NAME-2, NAME-3, ...
+    Raises RequestError for a name that is taken, BusyError for one that is being trained.
+    """
+    plain = re.sub(r"[^\w.-]+", "-", default).strip("-.") or "run"
+    if name is None and force:
+        name = plain
     if name is not None:
-        check_name(out, name)
-    base = name or re.sub(r"[^\w.-]+", "-", default).strip("-.") or "run"
+        check_name(out, name, force=force)
+        path = out / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _not_made(path, error) from error
+    else:
+        path = _make_numbered(out, plain)
+    run = Run(path)
+    with run.locked():
+        if force:
+            run.clear()
+        elif run.begun:  # by somebody who was quicker
+            check_name(out, path.name)
+        flush_directory(out)
+        yield run
+
+
+def _make_numbered(out: Path, base: str) -> Path:
     number = 1
     while True:
         path = out / (base if number == 1 else f"{base}-{number}")
         try:
             path.mkdir(parents=True)
-        except FileExistsError:
-            if name is not None or not path.exists():
-                raise CharlmError(
-                    f"{path}: something is in the way of the run's directory"
-                ) from None
+        except FileExistsError as error:
+            if not path.exists():  # a link that leads nowhere, or a parent that is a file
+                raise _not_made(path, error) from error
             number += 1
         except OSError as error:
-            raise CharlmError(
-                f"{path}: cannot make the run's directory ({error.strerror}); choose another --out"
-            ) from error
+            raise _not_made(path, error) from error
         else:
-            return Run(path)
+            return path
+
+
+def _not_made(path: Path, error: OSError) -> CharlmError:
+    return CharlmError(
+        f"{path}: cannot make the run's directory ({error.strerror}); choose another --out"
+    )
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether this is what a killed process was writing (see ``charlm.files``)."""
+    return path.name.startswith(".") and path.suffix in (".tmp", ".link")
 
 
 def find_run(given: str | None, out: Path | None = None) -> Run:
@@ -176,7 +230,8 @@ def find_model(given: str | None, out: Path | None = None) -> Path:
 
 def is_run(path: Path) -> bool:
     """Whether a directory is a run's. (os.path, since Path.exists raises for a name too long.)"""
-    return any(os.path.exists(path / f"{name}.safetensors") for name in ("best", "last"))
+    names = ("best", "last", "previous")
+    return any(os.path.exists(path / f"{name}.safetensors") for name in names)
 
 
 def _newest(path: Path) -> float:

@@ -12,13 +12,12 @@ import json
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from charlm.arrays import Ids
-from charlm.errors import CheckpointError, UnknownCharacterError
+from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _MAX_CODE_POINT = 0x10FFFF
@@ -45,10 +44,12 @@ class CharTokenizer:
     kind = "char"
 
     def __init__(self, characters: str, *, unknown: bool = False, nfc: bool = False) -> None:
-        points = [ord(c) for c in characters]
-        if not points or any(a >= b for a, b in pairwise(points)):
+        if len(characters) > _MAX_CODE_POINT:  # before memory is spent on them
+            raise ValueError(f"a vocabulary of {len(characters):,}, more than Unicode has")
+        points = _code_points(characters)
+        if not len(points) or (points[:-1] >= points[1:]).any():
             raise ValueError("a vocabulary holds at least one character, sorted, each once")
-        if any(0xD800 <= point <= 0xDFFF for point in points):
+        if ((points >= 0xD800) & (points <= 0xDFFF)).any():
             raise ValueError("a vocabulary holds no lone surrogate (U+D800 to U+DFFF)")
         self.characters = characters
         self.unknown = unknown
@@ -118,8 +119,8 @@ class CharTokenizer:
         return text
 
     def decode(self, ids: Ids | Iterable[int]) -> str:
-        """The text of ``ids``; the unknown symbol reads U+FFFD."""
-        return _text(self._points[_array(ids)])
+        """The text of ``ids``; the unknown symbol reads U+FFFD. RequestError for what is no id."""
+        return _text(self._points[_checked(ids, self.vocab_size)])
 
     def count_characters(self, ids: Ids) -> int:
         """Code points that ``ids`` stand for."""
@@ -164,8 +165,9 @@ class ByteTokenizer:
         return _text(np.delete(_code_points(text), self.unseen(text)))
 
     def decode(self, ids: Ids | Iterable[int]) -> str:
-        """The text of ``ids``; bytes that are no UTF-8 read U+FFFD."""
-        return _array(ids).astype(np.uint8).tobytes().decode("utf-8", errors="replace")
+        """The text of ``ids``; bytes that are no UTF-8 read U+FFFD. RequestError for no byte."""
+        data = _checked(ids, self.vocab_size).astype(np.uint8).tobytes()
+        return data.decode("utf-8", errors="replace")
 
     def count_characters(self, ids: Ids) -> int:
         """Code points that ``ids`` begin: every byte but the continuation bytes 10xxxxxx."""
@@ -253,8 +255,15 @@ def describe_unknown(text: str, positions: Ids) -> str:
     )
 
 
-def _array(ids: Ids | Iterable[int]) -> Ids:
-    return ids if isinstance(ids, np.ndarray) else np.array(list(ids), dtype=np.int64)
+def _checked(ids: Ids | Iterable[int], vocab_size: int) -> Ids:
+    """``ids`` as an array; RequestError for one outside the vocabulary (below 0, NumPy would count
+    from the end)."""
+    array = ids if isinstance(ids, np.ndarray) else np.array(list(ids), dtype=np.int64)
+    if len(array) and not 0 <= array.min() <= array.max() < vocab_size:
+        raise RequestError(
+            f"ids from {array.min()} to {array.max()}; the model's are 0 to {vocab_size - 1}"
+        )
+    return array
 
 
 def _code_points(text: str) -> np.ndarray[Any, np.dtype[np.uint32]]:

@@ -14,8 +14,8 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from charlm.config import ModelConfig, SampleConfig, TrainConfig
 from charlm.corpus import Batch, Streams
 from charlm.data import Dataset, Source
 from charlm.errors import CheckpointError, DivergenceError, RequestError
+from charlm.evaluate import Interrupted
 from charlm.generate import CharLM
 from charlm.models import LanguageModel, TensorState, build, loss_sum
 from charlm.optim import Optimizers, learning_rate
@@ -53,9 +54,25 @@ class Progress:
     loss_count: int = 0
     best_nats: float | None = None
     best_step: int = 0
-    evaluations: int = 0
+    evaluated_at: int = -1  # the step of the last evaluation
     evaluations_without_best: int = 0
     seconds: float = 0.0
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """The inverse of ``asdict``; CheckpointError for anything else."""
+        try:
+            progress = cls(**{spec.name: values[spec.name] for spec in fields(cls)})
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"where training stands is damaged ({error!r:.100})") from error
+        for name, value in asdict(progress).items():
+            whole = isinstance(getattr(cls, name), int)
+            number = type(value) is int or (type(value) is float and not whole)
+            if name == "best_nats" and value is None:
+                continue
+            if not number or not -1 <= value < 2**63:
+                raise CheckpointError(f"where training stands is damaged ({name} {value!r:.60})")
+        return progress
 
 
 def choose_device(name: str) -> torch.device:
@@ -103,6 +120,7 @@ class Trainer:
         self.streams = Streams(dataset.train_ids, *config.window, seed=config.seed)
         self.state: TensorState = self.model.initial_state(self.streams.batch_size)
         self.progress = Progress()
+        self._saved: Progress | None = None  # where it stood when it was last saved
 
     # ------------------------------------------------------------------------------- one update
 
@@ -112,7 +130,6 @@ class Trainer:
         Raises DivergenceError, before anything is changed, where loss or gradient is not finite.
         """
         step = self.progress.step
-        rate = learning_rate(self.config, step)
         inputs, targets = self._tensor(batch.inputs), self._tensor(batch.targets)  # (B, T)
         state = (
             self.model.initial_state(self.streams.batch_size) if batch.starts_epoch else self.state
@@ -128,12 +145,8 @@ class Trainer:
         nats = loss.item()
         if not (math.isfinite(nats) and math.isfinite(norm)):
             self.optimizers.zero_grad()
-            raise DivergenceError(
-                f"step {step}: loss {nats:.4g} and gradient norm {norm:.4g} at learning rate "
-                f"{rate:.3g}; what was saved before is intact: try a lower --learning-rate or "
-                "--clip"
-            )
-        self.optimizers.step(rate)
+            raise self._diverged(step, f"loss {nats:.4g} and gradient norm {norm:.4g}")
+        self.optimizers.step(learning_rate(self.config, step))
         self.optimizers.zero_grad()
         self.state = tuple(part.detach() for part in state)  # values cross, the gradient does not
         self.progress.step += 1
@@ -144,6 +157,13 @@ class Trainer:
         2013)."""
         limit = self.config.clip or math.inf
         return torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
+
+    def _diverged(self, step: int, what: str) -> DivergenceError:
+        rate = learning_rate(self.config, max(0, step))
+        return DivergenceError(
+            f"step {step:,}: {what} at learning rate {rate:.3g}; try a lower --learning-rate or "
+            "--clip"
+        )
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         if self.config.precision == "float32":
@@ -166,42 +186,64 @@ class Trainer:
         """Train to the end, or to ``stop_at``, or until interrupted; True if the run is finished.
 
         Evaluating, saving and sampling read the model and change nothing: the weights at the end
-        do not depend on how often they happen.
+        do not depend on how often they happen. The state is saved before anything else is done, so
+        there is something to go on from at any moment; an evaluation that is interrupted is made
+        after resuming. Raises DivergenceError, naming the checkpoint that is left.
         """
         config, progress = self.config, self.progress
         assert config.steps is not None
-        assert config.eval_every is not None
         assert config.save_every is not None
         stop = min(config.steps, stop_at or config.steps)
         began = time.monotonic() - progress.seconds
-        if progress.evaluations == 0:
-            self.evaluate(run, reporter)
-            self.save(run)
-        while progress.step < stop and not self.out_of_patience and not interrupted():
-            nats = self.update(self.streams.batch(progress.step))
-            progress.loss_sum += nats
-            progress.loss_count += 1
-            progress.seconds = time.monotonic() - began
-            reporter.updated(progress.step, nats, math.prod(config.window))
-            if progress.step % config.eval_every == 0 or progress.step == config.steps:
-                self.evaluate(run, reporter)
-            if config.sample_every and progress.step % config.sample_every == 0:
-                reporter.sampled(self.write_sample())
-            if progress.step % config.save_every == 0:
+        try:
+            if self._saved is None:
                 self.save(run)
-        if progress.step % config.save_every or progress.step == 0:
+            if self.evaluation_is_due:
+                self.evaluate(run, reporter, interrupted)
+            while progress.step < stop and not self.out_of_patience and not interrupted():
+                nats = self.update(self.streams.batch(progress.step))
+                progress.loss_sum += nats
+                progress.loss_count += 1
+                progress.seconds = time.monotonic() - began
+                reporter.updated(progress.step, nats, math.prod(config.window))
+                if self.evaluation_is_due:
+                    self.evaluate(run, reporter, interrupted)
+                if config.sample_every and progress.step % config.sample_every == 0:
+                    reporter.sampled(self.write_sample())
+                if progress.step % config.save_every == 0:
+                    self.save(run)
             self.save(run)
+        except Interrupted:
+            self.save(run)
+            return False
+        except DivergenceError as error:
+            if self._saved is None:
+                raise
+            raise DivergenceError(
+                f"{error}; {run.last} is finite and holds step {self._saved.step:,}"
+            ) from error
         return progress.step >= config.steps or self.out_of_patience
+
+    @property
+    def evaluation_is_due(self) -> bool:
+        """Whether this step is one to evaluate at and has not been evaluated yet."""
+        config, step = self.config, self.progress.step
+        assert config.eval_every is not None
+        due = step % config.eval_every == 0 or step == config.steps
+        return due and self.progress.evaluated_at != step
 
     @property
     def out_of_patience(self) -> bool:
         patience = self.config.patience
         return bool(patience) and self.progress.evaluations_without_best >= patience
 
-    def evaluate(self, run: Run, reporter: Reporter) -> None:
+    def evaluate(
+        self, run: Run, reporter: Reporter, interrupted: Callable[[], bool] = lambda: False
+    ) -> None:
         """Validate, log, and keep the model if it is the best so far.
 
-        Without a validation part there is no best; the newest model takes its place.
+        Without a validation part there is no best; the newest model takes its place. Raises
+        Interrupted, with nothing changed, where that is asked for.
         """
         config, progress = self.config, self.progress
         train_nats = progress.loss_sum / progress.loss_count if progress.loss_count else None
@@ -211,21 +253,21 @@ class Trainer:
             "learning_rate": learning_rate(config, progress.step),
             "train_nats_per_char": train_nats and train_nats * self.symbols_per_char,
         }
-        progress.loss_sum, progress.loss_count = 0.0, 0
-        progress.evaluations += 1
         if self.dataset.can_validate:
+            ids = self.dataset.val_ids
+            nats = evaluate.mean_nats(self.model, ids, interrupted=interrupted)
+            nats *= self.symbols_per_char
             # The last update may have spoilt the weights without a loss of its own to show it.
-            nats = evaluate.mean_nats(self.model, self.dataset.val_ids) * self.symbols_per_char
             if not math.isfinite(nats):
-                raise DivergenceError(
-                    f"step {progress.step}: validation loss {nats:.4g} after an update at learning "
-                    f"rate {learning_rate(config, max(0, progress.step - 1)):.3g}; what was saved "
-                    "before is intact: try a lower --learning-rate or --clip"
+                raise self._diverged(
+                    progress.step, f"validation loss {nats:.4g} after the last update"
                 )
             record |= {"val_nats_per_char": nats, "val_bits_per_char": nats / LN2}
             better = progress.best_nats is None or nats < progress.best_nats
         else:
             nats, better = math.nan, True
+        progress.loss_sum, progress.loss_count = 0.0, 0
+        progress.evaluated_at = progress.step
         if better:
             progress.best_nats = nats if self.dataset.can_validate else None
             progress.best_step = progress.step
@@ -252,8 +294,11 @@ class Trainer:
     # ------------------------------------------------------------------------ stopping, resuming
 
     def save(self, run: Run) -> None:
-        """Write ``last.safetensors``, keeping the one before as ``previous.safetensors``."""
-        checkpoint.write(run.last, self.checkpoint(resumable=True), keep_as=run.previous)
+        """Write ``last.safetensors``, keeping the one before as ``previous.safetensors``; nothing
+        to do where it stands as it was last saved."""
+        if self._saved != self.progress:
+            checkpoint.write(run.last, self.checkpoint(resumable=True), keep_as=run.previous)
+            self._saved = replace(self.progress)
 
     def weights(self) -> Tensors:
         """The parameters as NumPy arrays; a tied head is stored once."""
@@ -263,7 +308,10 @@ class Trainer:
         }
 
     def checkpoint(self, *, resumable: bool) -> Checkpoint:
-        """All there is to the trainer as one file's content; the model alone if not resumable."""
+        """All there is to the trainer as one file's content; the model alone if not resumable.
+
+        Raises DivergenceError where a number in it is not finite.
+        """
         progress = self.progress
         nats = progress.best_nats if progress.best_step == progress.step else None
         provenance = self.dataset.provenance() | {
@@ -293,6 +341,9 @@ class Trainer:
                 "device": self.device.type,
                 "threads": torch.get_num_threads(),
             }
+        for name, value in {**parts["weights"], **parts.get("extra", {})}.items():
+            if not np.isfinite(value).all():
+                raise self._diverged(progress.step, f"{name} is not finite after the last update")
         return Checkpoint(**parts)
 
     @torch.no_grad()
@@ -316,26 +367,36 @@ class Trainer:
         training = saved.training
         if training is None or saved.config != self.model.config:
             raise CheckpointError("the checkpoint cannot be resumed from: name a run's directory")
+        progress = Progress.from_dict(training.get("progress"))
         try:
-            self.load_weights(saved.weights)
             tensors = {
-                name: torch.from_numpy(value).to(getattr(torch, training["dtypes"][name]))
+                name: torch.from_numpy(value).to(_DTYPES[training["dtypes"][name]])
                 for name, value in saved.extra.items()
             }
-            self.optimizers.load(
-                {
-                    name.removeprefix("optimizer:"): value
-                    for name, value in tensors.items()
-                    if name.startswith("optimizer:")
-                }
+            state = tuple(
+                tensors.pop(f"state:{number}").to(self.device) for number in range(len(self.state))
             )
-            self.state = tuple(
-                tensors[f"state:{number}"].to(self.device) for number in range(len(self.state))
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(f"what resuming needs is damaged ({error!r:.100})") from error
+        if any(new.shape != old.shape for new, old in zip(state, self.state, strict=True)):
+            raise CheckpointError("what resuming needs is damaged (the state's shape)")
+        slots = {name.removeprefix("optimizer:"): value for name, value in tensors.items()}
+        if bool(slots) != bool(progress.step):
+            raise CheckpointError(
+                f"what resuming needs is damaged: {len(slots)} tensors of the optimizer at step "
+                f"{progress.step}"
             )
-            given = training["progress"]
-            self.progress = Progress(**{spec.name: given[spec.name] for spec in fields(Progress)})
-        except (KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"what resuming needs is damaged ({error!r})") from error
+        self.optimizers.load(slots)
+        self.load_weights(saved.weights)
+        self.state = state
+        self.progress = progress
+        self._saved = replace(progress)
+
+
+_DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (torch.float32, torch.bfloat16, torch.int64, torch.uint8)
+}
 
 
 def _widened(tensor: Tensor) -> Any:

@@ -331,7 +331,14 @@ def test_a_damaged_checkpoint_is_not_resumed(charlm: Invoke, corpus: Path, tmp_p
     charlm("train", corpus, "--out", tmp_path, "--stop-at", 1, *SMALL)
     last = tmp_path / "tiny" / "last.safetensors"
     last.write_bytes(last.read_bytes()[:-1])
-    refused(charlm("train", "--resume", tmp_path / "tiny"), 1, "last.safetensors")
+    previous = tmp_path / "tiny" / "previous.safetensors"
+    previous.write_bytes(previous.read_bytes()[:-1])
+    refused(
+        charlm("train", "--resume", tmp_path / "tiny"),
+        1,
+        "last.safetensors",
+        "previous.safetensors",
+    )
 
 
 def test_a_run_is_locked_while_it_is_trained(charlm: Invoke, corpus: Path, tmp_path: Path) -> None:
@@ -493,7 +500,7 @@ def test_divergence_is_exit_1_and_leaves_a_run_that_can_be_used(
 ) -> None:
     arguments = ["--optimizer", "sgd", "--learning-rate", "1e38", "--clip", 0, "--warmup", 0]
     result = charlm("train", corpus, "--out", tmp_path, *SMALL, *arguments)
-    refused(result, 1, "learning rate", "what was saved before is intact")
+    refused(result, 1, "learning rate", "last.safetensors is finite and holds step 0")
     assert len(charlm("sample", tmp_path / "tiny", "--length", 5).stdout) == 5
 
 

@@ -101,11 +101,11 @@ def test_a_broken_gzip_file_is_an_error_that_names_it(tmp_path: Path, data: byte
 def test_a_file_that_cannot_be_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Path) -> bytes:
+    def refuse(self: Path, mode: str) -> None:
         raise PermissionError(13, "Permission denied")
 
     source = write(tmp_path / "locked.txt", "text")
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(CorpusError, match=r"locked\.txt: cannot be read \(Permission denied\)"):
         read_text([source])
 

@@ -37,63 +37,124 @@ def make(out: Path, name: str, *, age: float = 0.0, best: bool = True, last: boo
 # ------------------------------------------------------------------------------------- names
 
 
+def begin(out: Path, name: str | None = "book", default: str = "corpus", **force: bool) -> Run:
+    """A run that has begun: it holds a file, and its lock is free again."""
+    with runs.begin(out, name, default, **force) as run:
+        run.last.write_bytes(b"")
+    return run
+
+
+@pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../x", "a/b", "/tmp", "a\\b", "a\0b", ".hidden", "-rf", "x/.."]
 )
-def test_a_name_cannot_leave_its_directory(tmp_path: Path, name: str) -> None:
+def test_a_name_cannot_leave_its_directory(tmp_path: Path, name: str, force: bool) -> None:
     with pytest.raises(RequestError, match="give a plain name"):
-        runs.create(tmp_path / "out", name, "book")
+        begin(tmp_path / "out", name, force=force)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["book", "città nuova", "v1.2", "a-b_c", "x..y", "日記"])
 def test_a_plain_name_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
-    run = runs.create(tmp_path / "deep" / "out", name, "book")
+    run = begin(tmp_path / "deep" / "out", name)
     assert run.path == tmp_path / "deep" / "out" / name
     assert run.path.is_dir()
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text(max_size=40))
-def test_a_corpus_of_any_name_makes_a_plain_directory(name: str) -> None:
+@given(st.text(max_size=40), st.booleans())
+def test_a_corpus_of_any_name_makes_a_plain_directory(name: str, force: bool) -> None:
     with TemporaryDirectory() as out:
-        path = runs.create(Path(out), None, name).path
+        path = begin(Path(out), None, name, force=force).path
         assert path.parent == Path(out)
         assert [path] == list(Path(out).iterdir())
         assert path.name[0] not in ".-"
 
 
 def test_a_second_run_without_a_name_gets_a_number(tmp_path: Path) -> None:
-    paths = [runs.create(tmp_path, None, "my book!").path.name for _ in range(3)]
+    paths = [begin(tmp_path, None, "my book!").path.name for _ in range(3)]
     assert paths == ["my-book", "my-book-2", "my-book-3"]
 
 
 def test_an_existing_named_run_is_refused(tmp_path: Path) -> None:
-    run = runs.create(tmp_path, "book", "corpus")
-    with pytest.raises(RequestError, match="exists; continue it with --resume book, or choose"):
-        runs.create(tmp_path, "book", "corpus")
+    run = begin(tmp_path)
+    with pytest.raises(RequestError, match="exists; continue it with --resume book, replace it"):
+        begin(tmp_path)
     assert list(tmp_path.iterdir()) == [run.path]
+
+
+def test_force_empties_a_run_of_its_own_files_and_of_nothing_else(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    for file in (run.best, run.previous, run.log, run.stdin, run.path / "notes.txt"):
+        file.write_text("old")
+    with runs.begin(tmp_path, "book", "corpus", force=True) as again:
+        assert again.path == run.path
+        assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
+
+
+def test_force_without_a_name_replaces_the_run_named_after_the_corpus(tmp_path: Path) -> None:
+    run = begin(tmp_path, None, "book")
+    with runs.begin(tmp_path, None, "book", force=True) as again:
+        assert again.path == run.path
+        assert not run.last.exists()
+
+
+def test_force_replaces_nothing_that_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "thesis.tex").write_text("years of work")
+    (tmp_path / "file").write_text("text")
+    for name in ("book", "file"):
+        with pytest.raises(RequestError, match="is no run, and --force replaces nothing else"):
+            begin(tmp_path, name, force=True)
+    assert (tmp_path / "book" / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_force_does_not_take_a_run_that_is_being_trained(tmp_path: Path) -> None:
+    run = begin(tmp_path)
+    with another_process(run), pytest.raises(BusyError):
+        begin(tmp_path, force=True)
+    assert run.last.exists()
+
+
+def test_a_directory_in_which_nothing_was_saved_yet_is_free(tmp_path: Path) -> None:
+    """A process that was killed before its first save must not keep the name for ever."""
+    with runs.begin(tmp_path, "book", "corpus") as run:
+        (run.path / ".last.safetensors.abc.tmp").write_bytes(b"half")
+        run.stdin.write_text("text")
+    with runs.begin(tmp_path, "book", "corpus") as again:
+        assert again.path == run.path
 
 
 def test_two_that_ask_for_one_name_at_once_do_not_both_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "check_name", lambda out, name: None)
-    runs.create(tmp_path, "book", "corpus")
-    with pytest.raises(CharlmError, match="in the way"):
-        runs.create(tmp_path, "book", "corpus")
+    """The second one saw the name free, and then the first one began and ended."""
+    check = runs.check_name
+    seen: list[str] = []
+
+    def first_is_quicker(out: Path, name: str, *, force: bool = False) -> None:
+        check(out, name, force=force)
+        if not seen:
+            seen.append(name)
+            begin(out, name)
+
+    monkeypatch.setattr(runs, "check_name", first_is_quicker)
+    with pytest.raises(RequestError, match="exists"):
+        begin(tmp_path)
 
 
 def test_a_directory_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CharlmError, match="cannot make the run's directory"):
-        runs.create(tmp_path / "file", "book", "corpus")
+    for name in ("book", None):
+        with pytest.raises(CharlmError, match="cannot make the run's directory"):
+            begin(tmp_path / "file", name)
 
 
 def test_a_dangling_link_in_the_way_is_an_error_and_not_an_endless_search(tmp_path: Path) -> None:
     (tmp_path / "book").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(CharlmError, match="in the way"):
-        runs.create(tmp_path, None, "book")
+    with pytest.raises(CharlmError, match="cannot make the run's directory"):
+        begin(tmp_path, None, "book")
 
 
 # ------------------------------------------------------------------------------------ the lock
@@ -122,7 +183,7 @@ with Run(pathlib.Path({str(run.path)!r})).locked():
 
 
 def test_a_second_training_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
-    run, other = runs.create(tmp_path, "book", ""), runs.create(tmp_path, "other", "")
+    run, other = begin(tmp_path, "book"), begin(tmp_path, "other")
     with another_process(run) as process:
         with (
             pytest.raises(BusyError, match="book is being trained by another process"),
@@ -138,7 +199,7 @@ def test_a_second_training_is_refused_until_the_first_is_killed(tmp_path: Path) 
 
 
 def test_the_lock_is_given_back_whatever_happens_under_it(tmp_path: Path) -> None:
-    run = runs.create(tmp_path, "book", "")
+    run = begin(tmp_path, "book")
     with pytest.raises(ZeroDivisionError), run.locked():
         raise ZeroDivisionError
     with run.locked():
@@ -146,9 +207,9 @@ def test_the_lock_is_given_back_whatever_happens_under_it(tmp_path: Path) -> Non
 
 
 def test_the_lock_leaves_no_file(tmp_path: Path) -> None:
-    run = runs.create(tmp_path, "book", "")
+    run = begin(tmp_path, "book")
     with run.locked():
-        assert list(run.path.iterdir()) == []
+        assert list(run.path.iterdir()) == [run.last]
 
 
 # ------------------------------------------------------------------------------------- the log

@@ -300,7 +300,7 @@ def test_resuming_at_step_0_is_the_same_run(dataset: data.Dataset, tmp_path: Pat
     make(dataset).run(killed, Listener(), interrupted=lambda: True)
     again = make(dataset)
     again.restore(checkpoint.read(killed.last))
-    killed.cut_log(again.progress.step)
+    killed.cut_log(again.progress.evaluated_at)
     again.run(killed, Listener())
     assert_same(again, whole)
     assert log_of(killed) == log_of(run)
@@ -316,7 +316,7 @@ def test_a_log_beyond_the_checkpoint_is_cut_back(dataset: data.Dataset, tmp_path
         file.write(json.dumps({"step": 8, "best": True}) + '\n{"step": 12, "be')
     again = make(dataset, settings(save_every=5))
     again.restore(checkpoint.read(crashed.last))
-    crashed.cut_log(again.progress.step)
+    crashed.cut_log(again.progress.evaluated_at)
     again.run(crashed, Listener())
     assert log_of(crashed) == log_of(run)
 
@@ -394,7 +394,7 @@ def test_best_is_the_model_of_the_lowest_validation_loss(
     dataset: data.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([3.0, 2.0, 2.5, 2.0, 2.2, 2.1])
-    monkeypatch.setattr(evaluate, "mean_nats", lambda model, ids: next(losses))
+    monkeypatch.setattr(evaluate, "mean_nats", lambda model, ids, interrupted: next(losses))
     run, listener = new_run(tmp_path / "run"), Listener()
     make(dataset).run(run, listener)
     assert [record["best"] for record in listener.records] == [True, True] + [False] * 4
@@ -451,7 +451,7 @@ def test_patience_counts_evaluations_without_a_new_best(
 ) -> None:
     losses = [3.0, 2.0, 2.5, 1.9, 1.9, 2.0, 1.0]
     source = iter(losses)
-    monkeypatch.setattr(evaluate, "mean_nats", lambda model, ids: next(source))
+    monkeypatch.setattr(evaluate, "mean_nats", lambda model, ids, interrupted: next(source))
     run, listener = new_run(tmp_path / "run"), Listener()
     trainer = make(dataset, settings(eval_every=1, patience=2))
     assert trainer.run(run, listener)

@@ -1,7 +1,7 @@
 """The command ``charlm``: one short module per subcommand, imported when it is called.
 
 stdout carries results, stderr carries talk. Every CharlmError ends as one line and an exit code:
-0 done, 1 could not, 2 the request is wrong, 130 or 143 interrupted.
+0 done, 1 could not, 2 the request is wrong, 130 or 143 interrupted. No traceback without --debug.
 """
 
 from __future__ import annotations
@@ -40,14 +40,34 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except CharlmError as error:
-            if ctx.params["debug"]:
-                raise
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(130)
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise  # click's own ways to end, and a reader who has had enough
+        except Exception as error:
+            if ctx.params["debug"]:
+                raise
+            from charlm.cli.terminal import say_error
+
+            if isinstance(error, CharlmError):
+                say_error(str(error))
+                ctx.exit(error.exit_code)
+            say_error(_unforeseen(error))
+            ctx.exit(1)
+
+
+def _unforeseen(error: Exception) -> str:
+    """What to say where charlm does not know better than the system or a library."""
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):
+        return "not enough memory; give less text, or lower --hidden-size, --batch-size, --seq-len"
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        return f"{name}{error.strerror or error}"
+    return (
+        f"a fault in charlm ({type(error).__name__}: {error}); please report it with what "
+        "charlm --debug prints"
+    )
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

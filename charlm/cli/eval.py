@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from charlm.cli.terminal import echo_json
 from charlm.errors import RequestError, UnknownCharacterError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def command(
         facts = result.to_dict()
         if rungs:
             facts["ladder"] = {rung.name: rung.bits_per_char for rung in rungs}
-        click.echo(json.dumps(facts))
+        echo_json(facts)
         return
     click.echo(
         f"{result.bits_per_char:.4f} bits/char = {result.nats_per_char:.4f} nats/char, perplexity "
@@ -103,7 +103,8 @@ def _texts_of(run: Run) -> tuple[str, str] | None:
     if saved.training is None:
         return None
     try:
-        texts = data.reread(data.Source.from_dict(saved.training["source"]), run, saved.provenance)
+        source = data.Source.from_dict(saved.training.get("source"))
+        texts = data.reread(source, run, saved.provenance)
     except CharlmError as error:
         click.echo(str(error), err=True)
         return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 
@@ -18,7 +16,7 @@ def command(model: str | None, as_json: bool) -> None:
     charlm info checkpoints/book/best.safetensors --json
     """
     from charlm import checkpoint, runs
-    from charlm.cli.terminal import printable
+    from charlm.cli.terminal import echo_json, printable
 
     path = runs.find_model(model)
     loaded = checkpoint.read(path)
@@ -29,11 +27,12 @@ def command(model: str | None, as_json: bool) -> None:
             "bytes": size,
             "parameters": loaded.config.num_parameters,
             "weights_sha256": checkpoint.weights_sha256(loaded),
+            "state_sha256": checkpoint.state_sha256(loaded) if loaded.training else None,
             "config": loaded.config.to_dict(),
             "tokenizer": loaded.tokenizer.to_dict(),
             "provenance": loaded.provenance,
         }
-        click.echo(json.dumps(facts, sort_keys=True))
+        echo_json(facts)
         return
     click.echo(f"file        {path} ({size:,} bytes)")
     click.echo(f"model       {loaded.config.describe()}")
@@ -41,6 +40,8 @@ def command(model: str | None, as_json: bool) -> None:
     click.echo(f"shape       {', '.join(f'{key} {value}' for key, value in shape.items())}")
     click.echo(f"tokenizer   {loaded.tokenizer.kind}, {loaded.tokenizer.vocab_size} symbols")
     click.echo(f"weights     sha256 {checkpoint.weights_sha256(loaded)}")
+    if loaded.training:
+        click.echo(f"state       sha256 {checkpoint.state_sha256(loaded)}")
     for key, value in loaded.provenance.items():
         shown = repr(value) if key == "commonest" else printable(str(value))
         click.echo(f"{printable(key):<11} {shown}")

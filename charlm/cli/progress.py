@@ -1,4 +1,5 @@
-"""What training looks like: a bar on a terminal, a line per evaluation everywhere else."""
+"""What training looks like: a bar on a terminal; a line per evaluation everywhere else, and where
+``NO_COLOR`` asks for a plain terminal."""
 
 from __future__ import annotations
 
@@ -27,14 +28,14 @@ class ProgressReporter:
         self._characters = 0.0
         self._began = time.monotonic()
         self._bar: tqdm[Any] | None = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
             self._bar = tqdm(
                 total=steps,
                 initial=step,
                 file=sys.stderr,
                 dynamic_ncols=True,
                 ascii=None if "utf" in (sys.stderr.encoding or "").lower() else True,
-                colour=None if "NO_COLOR" in os.environ else "cyan",
+                colour="cyan",
                 bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, "
                 "{remaining} left",
             )

@@ -1,15 +1,17 @@
-"""Ctrl-C and SIGTERM as a polite request to stop; a second one leaves at once."""
+"""Ctrl-C and SIGTERM: at once where nothing can be lost, politely where something can."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 
 class Interruption:
-    """A context in which SIGINT and SIGTERM only set a flag that the training loop asks for.
+    """A context in which SIGINT and SIGTERM raise KeyboardInterrupt, so that what is being written
+    is cleaned up; within ``politely()`` they only set a flag that the training loop asks for.
 
     Calling it says whether a signal came; ``exit_code`` is 128 + its number. After the first one
     the system's own handling is back, so that a second one ends the process.
@@ -17,6 +19,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._polite = False
         self._before: dict[int, object] = {}
 
     def __call__(self) -> bool:
@@ -24,7 +27,15 @@ class Interruption:
 
     @property
     def exit_code(self) -> int:
-        return 128 + (self.signal or 0)
+        return 128 + (self.signal or signal.SIGINT)
+
+    @contextlib.contextmanager
+    def politely(self) -> Iterator[None]:
+        self._polite = True
+        try:
+            yield
+        finally:
+            self._polite = False
 
     def __enter__(self) -> Interruption:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -44,6 +55,8 @@ class Interruption:
         self.signal = number
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
+        if not self._polite:
+            raise KeyboardInterrupt
         # A handler may interrupt a write to the same stream, which buffered writing does not allow.
         with contextlib.suppress(OSError):
             os.write(2, b"\nstopping after this update and saving; once more leaves at once\n")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import math
 import re
+from typing import Any
 
 import click
 
@@ -11,10 +14,33 @@ import click
 # what a terminal does or shows beyond the text itself.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
+_LONGEST = 4000
+
 
 def printable(text: str) -> str:
     """``text`` with unsafe characters as escapes: ESC becomes the four characters ``\\x1b``."""
     return _UNSAFE.sub(lambda match: repr(match.group())[1:-1], text)
+
+
+def say_error(message: str) -> None:
+    """``error: MESSAGE`` as one line on stderr: it may quote a file that somebody else made."""
+    message = printable(message).replace("\n", "\\n")
+    shown = message if len(message) <= _LONGEST else message[:_LONGEST] + "..."
+    with contextlib.suppress(OSError):
+        click.echo(f"error: {shown}", err=True)
+
+
+def echo_json(value: Any) -> None:
+    """One line of JSON on stdout that every parser reads: what is not finite becomes null."""
+    click.echo(json.dumps(_finite(value), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def say(text: str) -> None:

@@ -14,10 +14,12 @@ import click
 
 from charlm import runs
 from charlm.cli.options import from_fields, given, typed
+from charlm.cli.signals import Interruption
 from charlm.cli.terminal import say
 from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import DEFAULT_VAL_FRACTION, NEWLINES
 from charlm.errors import CheckpointError, RequestError
+from charlm.files import write_atomically
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
@@ -69,6 +71,7 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device"}
 )  # fmt: skip
 @click.option("--val-file", multiple=True, help="Validate on this text instead.")
 @click.option("--name", help="Name of the run [default: after the corpus]")
+@click.option("--force", is_flag=True, help="Replace a run that has this name already.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=runs.DEFAULT_OUT, show_default=True,
     help="Where runs are kept.",
@@ -87,26 +90,40 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
     charlm train --resume book                   go on where it stopped
     """
     began = time.monotonic()
-    if options["resume"] is not None:
-        also = given(ctx) - _WITH_RESUME
-        if also:
-            named = ", ".join(typed(ctx, name) for name in sorted(also))
-            raise RequestError(f"--resume takes everything from the run; leave out {named}")
-        run = runs.find_run(options["resume"], options["out"])
-        with run.locked():  # before it is read, so that nobody else moves it on in between
-            _train(run, _resume(run, options["device"]), options["stop_at"])
-    else:
-        if not corpus:
-            raise RequestError("no corpus given: charlm train corpus.txt, or --resume RUN")
-        run, trainer = _begin(ctx, corpus, options, began)
-        with run.locked():
-            _train(run, trainer, options["stop_at"])
+    with Interruption() as interrupted:
+        try:
+            if options["resume"] is None:
+                trainer, piped = _prepare(ctx, corpus, options, began)
+                # Made only now: what is refused leaves nothing behind.
+                with runs.begin(
+                    options["out"],
+                    options["name"],
+                    trainer.dataset.texts.name,
+                    force=options["force"],
+                ) as run:
+                    if piped:
+                        write_atomically(run.stdin, piped)
+                    _train(run, trainer, options["stop_at"], interrupted)
+            else:
+                also = given(ctx) - _WITH_RESUME
+                if also:
+                    named = ", ".join(typed(ctx, name) for name in sorted(also))
+                    raise RequestError(f"--resume takes everything from the run; leave out {named}")
+                run = runs.find_run(options["resume"], options["out"])
+                with run.locked():  # before it is read, so that nobody moves it on in between
+                    trainer = _resume(run, options["device"])
+                    _train(run, trainer, options["stop_at"], interrupted)
+        except KeyboardInterrupt:
+            say("interrupted before anything was begun")
+            sys.exit(interrupted.exit_code)
 
 
-def _begin(
+def _prepare(
     ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any], began: float
-) -> tuple[Run, Trainer]:
-    """Settle everything, then make the run's directory: what is refused leaves nothing behind."""
+) -> tuple[Trainer, bytes]:
+    """A trainer with everything settled, and what came from standard input."""
+    if not corpus:
+        raise RequestError("no corpus given: charlm train corpus.txt, or --resume RUN")
     _check_options(ctx, options)
     from charlm import data, plan
     from charlm.train import Trainer
@@ -142,10 +159,7 @@ def _begin(
     trainer = Trainer(settled.model, settled.train, dataset, source, device)
     if start is not None:
         trainer.load_weights(start.weights)
-    run = runs.create(options["out"], options["name"], texts.name)
-    if piped:
-        run.stdin.write_bytes(piped)
-    return run, trainer
+    return trainer, piped
 
 
 def _piped(source: Source) -> bytes:
@@ -171,7 +185,7 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
     if options["val_file"] and "val_fraction" in given(ctx):
         raise RequestError("--val-file and --val-fraction both say what validates; give one")
     if options["name"] is not None:
-        runs.check_name(options["out"], options["name"])
+        runs.check_name(options["out"], options["name"], force=options["force"])
     if not 0.0 <= options["val_fraction"] < 1.0:
         raise RequestError(
             f"--val-fraction is {options['val_fraction']}; give at least 0 and less than 1"
@@ -198,15 +212,35 @@ def _resume(run: Run, device: str) -> Trainer:
     from charlm import checkpoint, data
     from charlm.train import Trainer
 
-    saved = checkpoint.read(run.last)
+    saved, damage = _newest_state(run)
     source, config = _stored(saved, run)
     dataset = data.encode(data.reread(source, run, saved.provenance), saved.tokenizer)
     trainer = Trainer(saved.config, config, dataset, source, _device(device))
     trainer.restore(saved)
+    if damage:
+        say(f"{damage}; going on from {run.previous}")
+        # Before the next save, which keeps what it finds in this place.
+        checkpoint.write(run.last, saved)
     say(f"resuming {run.path} at step {trainer.progress.step:,}")
-    for difference in trainer.differences(saved):
-        say(f"not bit-exact because {difference}")
+    differences = trainer.differences(saved)
+    if differences:
+        say(f"not bit-exact because {', '.join(differences)}")
     return trainer
+
+
+def _newest_state(run: Run) -> tuple[Checkpoint, str]:
+    """The state to go on from: ``last``; where that is damaged or gone ``previous``, and why."""
+    from charlm import checkpoint
+
+    try:
+        return checkpoint.read(run.last), ""
+    except CheckpointError as error:
+        if not run.previous.exists():
+            raise
+        try:
+            return checkpoint.read(run.previous), str(error)
+        except CheckpointError as second:
+            raise CheckpointError(f"{error}; {second}") from second
 
 
 def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
@@ -214,33 +248,35 @@ def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
 
     if saved.training is None:
         raise RequestError(f"{run.path} holds no state of training to resume from")
-    try:
-        stored = saved.training["source"], saved.training["config"]
-    except KeyError as error:
-        raise CheckpointError(f"{run.last}: what resuming needs is missing ({error})") from error
-    return Source.from_dict(stored[0]), TrainConfig.from_dict(stored[1])
+    source = Source.from_dict(saved.training.get("source"))
+    config = TrainConfig.from_dict(saved.training.get("config"))
+    if not config.settled:
+        raise CheckpointError(f"{run.last}: the run's settings are incomplete")
+    return source, config
 
 
-def _train(run: Run, trainer: Trainer, stop_at: int | None) -> None:
-    """Run the loop, then say what came of it."""
+def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interruption) -> None:
+    """Run the loop, then say what came of it. Interrupted, it is saved, and this exits."""
     from charlm.cli.progress import ProgressReporter
-    from charlm.cli.signals import Interruption
 
     config, progress = trainer.config, trainer.progress
     assert config.steps is not None
-    _describe_run(run, trainer)
-    run.cut_log(progress.step)
-    reporter = ProgressReporter(config.steps, progress.step, trainer.symbols_per_char)
-    with Interruption() as interrupted:
+    with interrupted.politely():
+        _describe_run(run, trainer)
+        run.cut_log(progress.evaluated_at)
+        reporter = ProgressReporter(config.steps, progress.step, trainer.symbols_per_char)
         try:
             finished = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
         finally:
             reporter.close()
-    if finished:
-        _summarize(run, trainer)
-    else:
-        resume = f"charlm train --resume {shlex.quote(str(run.path))}"
-        say(f"saved at step {progress.step:,} of {config.steps:,}; go on: {resume}")
+    if finished and not interrupted():
+        try:
+            _summarize(run, trainer)
+            return
+        except KeyboardInterrupt:
+            say("")
+    resume = f"charlm train --resume {shlex.quote(str(run.path))}"
+    say(f"saved at step {progress.step:,} of {config.steps:,}; go on: {resume}")
     if interrupted():
         sys.exit(interrupted.exit_code)
 
