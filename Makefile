@@ -2,6 +2,7 @@
 # make test      the everyday tests         make test-all  with the slow ones
 # make install   the environment alone: .venv/bin/charlm
 # make bench     every published figure     make lint      ruff and mypy
+# make fuzz      ten minutes of hostile model files (Linux and macOS)
 #
 # PYTHON=python3.12 takes another interpreter; TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # takes torch from another index: on Linux the default one brings several GB of CUDA along. Torch alone:
@@ -12,7 +13,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo install test test-all bench lint clean
+.PHONY: demo install test test-all fuzz bench lint clean
 .DEFAULT_GOAL := install
 
 demo: install
@@ -28,6 +29,10 @@ test: .venv/.installed-dev
 
 test-all: .venv/.installed-dev
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+fuzz: .venv/.installed-dev
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/fuzz_checkpoint.py --minutes 10
 
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/sampling.py

@@ -26,7 +26,6 @@ import io
 import json
 import math
 import os
-import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,12 +44,17 @@ from charlm.files import write_atomically
 from charlm.tokenizer import Tokenizer, tokenizer_from_dict, tokenizer_to_json
 
 FORMAT = "charlm/1"
-MAX_HEADER = 2**24
-"""Bytes of a header: a vocabulary of every character that Unicode has takes 15 million."""
+MAX_HEADER = 2**23
+"""Bytes of a header: enough for a vocabulary of half a million characters."""
 
-MAX_ITEMS = 500_000
-"""Values in a piece of JSON: a file of 16 MB could else fill memory with empty lists."""
+MAX_ITEMS = 200_000
+"""Values in a piece of JSON: a file of 8 MB could else fill memory with empty lists."""
 
+MAX_DEPTH = 20
+"""Levels of JSON in one another."""
+
+# What optimizers remember of a parameter (see charlm.optim): a scalar, or of the parameter's shape.
+_SLOTS = ("step", "momentum_buffer", "exp_avg", "exp_avg_sq", "square_avg")
 _TYPES = {"F32": ("float32", 4), "I64": ("int64", 8), "U8": ("uint8", 1)}
 
 Tensors = dict[str, NDArray[Any]]
@@ -76,7 +80,7 @@ class Checkpoint:
         if len(tensors) < len(self.weights) + len(self.extra):
             raise CheckpointError("a tensor has two meanings")
         described = {name: (str(value.dtype), value.shape) for name, value in tensors.items()}
-        _check_belong(self.config, self.tokenizer, self.training is not None, described)
+        _check_belong(self.config, self.tokenizer, self.training, described)
         for name, value in tensors.items():
             if value.dtype == np.float32 and not np.isfinite(value).all():
                 raise CheckpointError(f"tensor {name} holds values that are not finite")
@@ -163,11 +167,11 @@ def state_sha256(checkpoint: Checkpoint) -> str:
 def _read(file: BinaryIO, size: int) -> Checkpoint:
     entries, metadata = _header(file, size)
     if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"not a charlm model (format {metadata.get('format')!r:.40})")
+        raise CheckpointError(f"not a charlm model (format {_brief(metadata.get('format'))})")
     parts = _meanings(metadata)
     config = ModelConfig.from_dict(parts["config"])
     tokenizer = tokenizer_from_dict(parts["tokenizer"])
-    _check_belong(config, tokenizer, "training" in parts, entries)
+    _check_belong(config, tokenizer, parts.get("training"), entries)
     file.seek(0)
     data = file.read(size)
     try:
@@ -197,12 +201,15 @@ def _header(file: BinaryIO, size: int) -> tuple[Described, dict[str, str]]:
     if length > MAX_HEADER:
         raise CheckpointError(f"a header of {length:,} bytes; {MAX_HEADER:,} are the most")
     described: Described = {}
+    total = 0
     try:
         header = _json(file.read(length).decode("ascii"))
         metadata = header.pop("__metadata__", {})
         for name, entry in header.items():
+            if entry["dtype"] not in _TYPES:
+                raise CheckpointError(f"a tensor of type {_brief(entry['dtype'])}")
             dtype, item_size = _TYPES[entry["dtype"]]
-            shape = tuple(entry["shape"])
+            shape = tuple(entry["shape"][:9])
             begin, end = entry["data_offsets"]
             if (
                 any(type(number) is not int or number < 0 for number in (begin, end, *shape))
@@ -212,6 +219,9 @@ def _header(file: BinaryIO, size: int) -> tuple[Described, dict[str, str]]:
             ):
                 raise CheckpointError("damaged: a tensor is larger than the file")
             described[name] = dtype, shape
+            total += end - begin
+        if total != size - 8 - length:
+            raise CheckpointError("damaged: the tensors do not fill the file")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"damaged header ({_first_line(error)})") from error
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
@@ -238,7 +248,26 @@ def _json(text: str) -> Any:
     """JSON as charlm writes it: bounded, no key twice, no NaN; ValueError for anything else."""
     if _items(text) > MAX_ITEMS:
         raise ValueError(f"more than {MAX_ITEMS:,} values")
-    return json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_number)
+    value = json.loads(
+        text, object_pairs_hook=_each_once, parse_constant=_no_number, parse_float=_finite
+    )
+    _check_depth(value, MAX_DEPTH)
+    return value
+
+
+def _check_depth(value: Any, left: int) -> None:
+    if left == 0:
+        raise ValueError(f"more than {MAX_DEPTH} levels")
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_depth(each, left - 1)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text:.40} is no number")
+    return number
 
 
 def _items(text: str) -> int:
@@ -258,7 +287,10 @@ def _no_number(name: str) -> None:
 
 
 def _check_belong(
-    config: ModelConfig, tokenizer: Tokenizer, resumable: bool, tensors: Described
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    training: dict[str, Any] | None,
+    tensors: Described,
 ) -> None:
     """The tensors must be those of the configuration, no more, no less: names, shapes, types."""
     if not config.settled:
@@ -269,24 +301,38 @@ def _check_belong(
             "the file is damaged"
         )
     shapes = config.parameter_shapes()
-    expected = {name for name in tensors if resumable and _belongs_to_training(name, shapes)}
-    expected |= set(shapes)
-    if set(tensors) != expected:
-        wrong = sorted(set(tensors) ^ expected)
-        named = ", ".join(f"{name!r:.60}" for name in wrong[:4])
+    slots, states = _training_shapes(config, training, shapes)
+    missing = [name for name in (*shapes, *states) if name not in tensors]
+    surplus = [name for name in tensors if not (name in shapes or name in slots or name in states)]
+    if missing or surplus:
+        named = ", ".join(map(_brief, [*missing, *surplus][:4]))
         raise CheckpointError(f"missing or surplus tensors: {named}")
     for name, (dtype, shape) in tensors.items():
         if name in shapes and (dtype, shape) != ("float32", shapes[name]):
             raise CheckpointError(f"tensor {name} is {dtype} {shape}, not float32 {shapes[name]}")
-        if dtype not in ("float32", "int64", "uint8"):
-            raise CheckpointError(f"tensor {name} is {dtype}, which has no place in a model file")
+        fitting = [slots[name], ()] if name in slots else [states.get(name, shape)]
+        if dtype not in ("float32", "int64", "uint8") or shape not in fitting:
+            raise CheckpointError(f"tensor {name} is {dtype} {shape}, which has no place here")
 
 
-def _belongs_to_training(name: str, shapes: Mapping[str, object]) -> bool:
-    kind, _, rest = name.partition(":")
-    if kind == "optimizer":
-        return rest.rpartition("/")[0] in shapes
-    return kind == "state" and re.fullmatch(r"\d{1,4}", rest) is not None
+def _training_shapes(
+    config: ModelConfig, training: dict[str, Any] | None, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """(optimizer's tensors that there may be, tensors of the state that there must be)."""
+    if training is None:
+        return {}, {}
+    settings = training.get("config")
+    batch_size = settings.get("batch_size") if isinstance(settings, dict) else None
+    if type(batch_size) is not int or not 1 <= batch_size <= 65_536:
+        raise CheckpointError("what resuming needs is damaged (no batch size)")
+    slots = {f"optimizer:{name}/{slot}": shape for name, shape in shapes.items() for slot in _SLOTS}
+    states = {f"state:{n}": shape for n, shape in enumerate(config.state_shapes(batch_size))}
+    return slots, states
+
+
+def _brief(value: object) -> str:
+    """The beginning of a value that somebody else wrote, as it stands in code."""
+    return repr(value[:60] if isinstance(value, str) else type(value).__name__)
 
 
 def _first_line(error: Exception) -> str:

@@ -54,9 +54,9 @@ class _Config:
         if not isinstance(values, Mapping):
             raise CheckpointError(f"{cls.__name__} is missing; the file is damaged")
         if set(values) != names:
-            wrong = sorted(set(values) ^ names)[:4]
+            wrong = [name[:60] for name in sorted(set(values) ^ names)[:4]]
             raise CheckpointError(
-                f"{cls.__name__} has missing or surplus fields: {', '.join(wrong):.200}; "
+                f"{cls.__name__} has missing or surplus fields: {', '.join(wrong)}; "
                 "the file was written by another version of charlm"
             )
         try:
@@ -77,12 +77,13 @@ def _check(spec: dataclasses.Field[Any], value: Any) -> None:
     if kind is float and type(value) is int:
         value = float(value) if abs(value) < 2**1023 else math.inf
     if type(value) is not kind:
-        raise RequestError(f"{name} is {value!r:.60}, not of type {kind.__name__}")
+        shown = value[:60] if isinstance(value, str) else value
+        raise RequestError(f"{name} is {shown!r:.60}, not of type {kind.__name__}")
     if kind is float and not math.isfinite(value):
         raise RequestError(f"{name} is {value}; give a finite number")
     if "choices" in limits and value not in limits["choices"]:
         choices = ", ".join(limits["choices"])
-        raise RequestError(f"{name} is {value!r:.60}; choose one of {choices}")
+        raise RequestError(f"{name} is {value[:60]!r}; choose one of {choices}")
     if "min" in limits and value < limits["min"]:
         raise RequestError(f"{name} is {value}; give at least {limits['min']}")
     if "above" in limits and value <= limits["above"]:
@@ -211,6 +212,19 @@ class ModelConfig(_Config):
             shapes["head.weight"] = (V, H)
         shapes["head.bias"] = (V,)
         return shapes
+
+    def state_shapes(self, batch_size: int) -> tuple[tuple[int, ...], ...]:
+        """The shapes of what a model of this configuration carries from window to window."""
+        if self.recurrent:
+            state = (self.layers, batch_size, self.hidden_size)
+            return (state, state) if self.cell == "lstm" else (state,)
+        if self.cell == "window":
+            return ((1, batch_size, self.context - 1, self.embedding),)
+        widths = [self.embedding] + [self.hidden_size] * (self.layers - 1)
+        return tuple(
+            (1, batch_size, (self.kernel_size - 1) << layer, width)
+            for layer, width in enumerate(widths)
+        )
 
     @property
     def num_parameters(self) -> int:

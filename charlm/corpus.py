@@ -119,7 +119,7 @@ def read_text(
     return Text(joined, _name(sources), tuple(paths), tuple(notes))
 
 
-def decode(data: bytes, name: str, encoding: str | None = None) -> str:
+def decode(data: bytes, name: str, encoding: str | None = None, *, remedy: str = "") -> str:
     """Decode strictly, dropping a byte-order mark; the error names file, byte offset and line."""
     if encoding is None:
         encoding = "utf-8"
@@ -127,6 +127,8 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> str:
             encoding = "utf-32"
         elif data.startswith(_UTF_16_MARKS):
             encoding = "utf-16"
+    other = "utf-8" if encoding != "utf-8" else "latin-1"
+    remedy = remedy or f"name the file's encoding, for example --encoding {other}"
     try:
         text = data.decode(encoding).removeprefix("\ufeff")
         text.encode("utf-8")  # some codecs let lone surrogates through, which are no text
@@ -134,18 +136,20 @@ def decode(data: bytes, name: str, encoding: str | None = None) -> str:
     except UnicodeEncodeError as error:
         raise CorpusError(
             f"{name}: {encoding.upper()} gives half a character, U+{ord(text[error.start]):04X}, "
-            f"at character {error.start:,}; name the file's true encoding with --encoding"
+            f"at character {error.start:,}; {remedy}"
         ) from error
     except UnicodeDecodeError as error:
-        line = data[: error.start].decode(encoding, "ignore").count("\n") + 1
+        try:
+            line = data[: error.start].decode(encoding).count("\n") + 1
+        except UnicodeError:  # a codec that cannot decode a part by itself
+            line = data[: error.start].count(b"\n") + 1
         raise CorpusError(
             f"{name}: byte 0x{data[error.start]:02x} at offset {error.start:,} (line {line:,}) is "
-            f"not valid {encoding.upper()}; name the file's encoding, for example "
-            f"--encoding {'utf-8' if encoding != 'utf-8' else 'latin-1'}"
+            f"not valid {encoding.upper()}; {remedy}"
         ) from error
-    except (LookupError, UnicodeError) as error:
+    except (LookupError, ValueError, AssertionError) as error:
         raise RequestError(
-            f"{name}: cannot decode with --encoding {encoding}: {error}; for example utf-8, "
+            f"{name}: cannot decode with --encoding {encoding}: {error!s:.100}; for example utf-8, "
             "latin-1, cp1252"
         ) from error
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import unicodedata
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from charlm import corpus
+from charlm import corpus, runs
 from charlm.arrays import Ids
 from charlm.errors import CheckpointError, CorpusError, RequestError
 from charlm.runs import Run
@@ -34,6 +35,8 @@ class Source:
         try:
             given = dict(values)
             for key in ("sources", "val_sources"):
+                if not isinstance(given[key], list | tuple):
+                    raise TypeError(key)
                 given[key] = tuple(given[key])
             source = cls(**given)
         except (KeyError, TypeError, ValueError) as error:
@@ -44,13 +47,20 @@ class Source:
         if not (
             source.sources
             and all(isinstance(name, str) and name and "\0" not in name for name in names)
-            and isinstance(source.encoding, str | None)
+            and (source.encoding is None or _is_encoding(source.encoding))
             and source.newline in corpus.NEWLINES
             and isinstance(source.val_fraction, float | int)
             and 0.0 <= source.val_fraction < 1.0
         ):
             raise CheckpointError("where the text came from is damaged")
         return source
+
+
+def _is_encoding(name: Any) -> bool:
+    try:
+        return isinstance(name, str) and codecs.lookup(name).name != "idna"
+    except (LookupError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,7 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
 
 def reread(source: Source, run: Run, provenance: dict[str, Any]) -> Texts:
     """The texts of an earlier run; RequestError where they have changed since or have gone."""
+    runs.check_file(run.stdin)
     stdin = run.stdin.open("rb") if run.stdin.exists() else None
     try:
         texts = read(source, stdin)

@@ -33,6 +33,7 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
                     copy.write(path.read_bytes())
                     os.fsync(copy.fileno())
             os.replace(second, keep_as)
+            second.unlink(missing_ok=True)  # where both were one file, replacing does nothing
         os.replace(temporary, path)
     except BaseException:
         for leftover in (temporary, second):

@@ -16,7 +16,7 @@ from charlm import checkpoint, runs
 from charlm.arrays import Floats, State
 from charlm.config import ModelConfig, SampleConfig
 from charlm.engine import Engine
-from charlm.errors import RequestError, UnknownCharacterError
+from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
 from charlm.sampling import REPETITION_WINDOW, distribution, draw
 from charlm.seeds import derive
 from charlm.surprisal import Score, score
@@ -101,7 +101,15 @@ class CharLM:
             0, len(ids), 1024
         ):  # a long prompt needs no more memory than a short one
             features, state = self.engine.body(np.array([ids[start : start + 1024]]), state)
-        return self.engine.head(features[0, -1]), state
+        return self._checked(self.engine.head(features[0, -1])), state
+
+    @staticmethod
+    def _checked(logits: Floats) -> Floats:
+        if not np.isfinite(logits).all():
+            raise CheckpointError(
+                "the model's output is not finite: its weights are too large to compute with"
+            )
+        return logits
 
     def _characters(self, ids: list[int], config: SampleConfig, number: int) -> Iterator[str]:
         """Characters without end, drawn one symbol after another."""
@@ -118,7 +126,7 @@ class CharLM:
             yield from decoder.feed(token)
             last[0] = token
             next_logits, state = self.engine.step(last, state)
-            logits = next_logits[0]
+            logits = self._checked(next_logits[0])
 
     def evaluate(self, text: str) -> Score:
         """Bits per character of ``text``, exactly; UnknownCharacterError for unseen ones."""

@@ -150,8 +150,7 @@ class LanguageModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        family = RecurrentBody if config.recurrent else FAMILIES[config.cell]
-        self.body: Body = family(config)
+        self.body: Body = make_body(config)
         self.head = nn.Linear(config.hidden_size, config.vocab_size)
         if config.tie:
             self.head.weight = self.body.embedding.weight
@@ -168,6 +167,11 @@ class LanguageModel(nn.Module):
 FAMILIES: dict[str, type[Body]] = {"window": WindowBody, "conv": ConvBody}
 
 
+def make_body(config: ModelConfig) -> Body:
+    """The body alone, for another head."""
+    return (RecurrentBody if config.recurrent else FAMILIES[config.cell])(config)
+
+
 def build(config: ModelConfig, seed: int) -> LanguageModel:
     """A model with fresh weights, a pure function of (config, seed) on one version of torch."""
     with torch.random.fork_rng(devices=[]):
@@ -177,20 +181,35 @@ def build(config: ModelConfig, seed: int) -> LanguageModel:
     return model
 
 
-@torch.no_grad()
 def initialize(model: LanguageModel) -> None:
     """Weights that let gradients through from the first step.
 
-    Recurrent matrices are orthogonal, gate by gate (Saxe et al., 2014), so that a long product of
-    them neither vanishes nor explodes at once; inputs have variance 1 / fan-in; the LSTM's forget
-    gate starts open, with bias 1 (Jozefowicz et al., 2015). The head starts small, so that an
-    untrained model is close to uniform and scores about log2(V) bits.
+    The head starts small, so that an untrained model is close to uniform and scores about log2(V)
+    bits.
     """
-    config = model.config
+    initialize_body(model.body)
+    if model.config.tie:
+        nn.init.zeros_(model.head.bias)
+    else:
+        initialize_head(model.head)
+
+
+def initialize_head(head: nn.Linear) -> None:
+    nn.init.normal_(head.weight, std=0.1 / math.sqrt(head.in_features))
+    nn.init.zeros_(head.bias)
+
+
+@torch.no_grad()
+def initialize_body(body: Body) -> None:
+    """Recurrent matrices are orthogonal, gate by gate (Saxe et al., 2014), so that a long product
+    of them neither vanishes nor explodes at once; inputs have variance 1 / fan-in; the LSTM's
+    forget gate starts open, with bias 1 (Jozefowicz et al., 2015).
+    """
+    config = body.config
     H = config.hidden_size
     # Tied, the same rows serve as the head's, which must start small.
-    nn.init.normal_(model.body.embedding.weight, std=1 / math.sqrt(H) if config.tie else 1.0)
-    for layer in model.body.layers:
+    nn.init.normal_(body.embedding.weight, std=1 / math.sqrt(H) if config.tie else 1.0)
+    for layer in body.layers:
         if isinstance(layer, nn.RNNBase):
             W, U = cast(Tensor, layer.weight_ih_l0), cast(Tensor, layer.weight_hh_l0)
             bias = cast(Tensor, layer.bias_ih_l0)
@@ -206,9 +225,6 @@ def initialize(model: LanguageModel) -> None:
             gain = math.sqrt(2.0) if config.nonlinearity == "relu" else 1.0
             nn.init.normal_(weight, std=gain / math.sqrt(weight[0].numel()))
             nn.init.zeros_(bias)
-    if not config.tie:
-        nn.init.normal_(model.head.weight, std=0.1 / math.sqrt(H))
-    nn.init.zeros_(model.head.bias)
 
 
 def loss_sum(logits: Tensor, targets: Tensor) -> Tensor:

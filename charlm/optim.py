@@ -11,12 +11,11 @@ import math
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from charlm.config import TrainConfig
 from charlm.errors import CheckpointError
-from charlm.models import LanguageModel
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -39,12 +38,12 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     return peak * (config.final_learning_rate + (1 - config.final_learning_rate) * share)
 
 
-def hidden_matrices(model: LanguageModel) -> dict[str, Tensor]:
-    """The parameters that Muon takes, by name: the two-dimensional ones of the body's layers."""
+def hidden_matrices(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters that Muon takes, by name: the two-dimensional ones of a body's layers."""
     return {
         name: parameter
         for name, parameter in model.named_parameters()
-        if name.startswith("body.layers.") and parameter.ndim == 2
+        if "body.layers." in name and parameter.ndim == 2
     }
 
 
@@ -64,7 +63,7 @@ class Optimizers:
     can hold: ``PARAMETER/slot``.
     """
 
-    def __init__(self, model: LanguageModel, config: TrainConfig) -> None:
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         named = dict(model.named_parameters())
         self._names = {parameter: name for name, parameter in named.items()}
         hidden = hidden_matrices(model) if config.optimizer == "muon" else {}

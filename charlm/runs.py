@@ -66,6 +66,7 @@ class Run:
 
     def read_log(self) -> list[dict[str, Any]]:
         """The log's objects in order; a damaged line is left out."""
+        check_file(self.log)
         if not self.log.exists():
             return []
         records = []
@@ -87,15 +88,29 @@ class Run:
 
     @property
     def begun(self) -> bool:
-        """Whether there is anything in the directory besides what a killed process left over."""
-        return any(p != self.stdin and not _is_leftover(p) for p in self.path.iterdir())
+        """Whether there is anything in the directory that is worth keeping: a text or a log without
+        a model is left over from a run that never saved."""
+        without_model = (self.stdin, self.log)
+        return any(p not in without_model and not _is_leftover(p) for p in self.path.iterdir())
 
     def cut_log(self, step: int) -> None:
         """Forget what was logged after ``step``: a resumed run will say it again."""
+        check_file(self.log)
+        if not self.log.exists():
+            return
         kept = [record for record in self.read_log() if record["step"] <= step]
         lines = "".join(json.dumps(record) + "\n" for record in kept)
         with self._writing_log():
             write_atomically(self.log, lines.encode())
+
+    def keep_stdin(self, data: bytes) -> None:
+        """Keep what came from standard input: a resumed run reads it again."""
+        try:
+            write_atomically(self.stdin, data)
+        except OSError as error:
+            raise CharlmError(
+                f"{self.stdin}: cannot be written ({error.strerror or error})"
+            ) from error
 
     def append_log(self, record: dict[str, Any]) -> None:
         with self._writing_log(), self.log.open("a", encoding="utf-8") as file:
@@ -111,6 +126,12 @@ class Run:
             raise CharlmError(
                 f"{self.log}: cannot be written ({error.strerror or error})"
             ) from error
+
+
+def check_file(path: Path) -> None:
+    """CharlmError where something that is no file has a file's name: a pipe may wait for ever."""
+    if path.exists() and not path.is_file():
+        raise CharlmError(f"{path}: is no file, and nothing that charlm made; move it away")
 
 
 def check_name(out: Path, name: str, *, force: bool = False) -> None:
@@ -163,10 +184,9 @@ def begin(out: Path, name: str | None, default: str, *, force: bool = False) -> 
         path = _make_numbered(out, plain)
     run = Run(path)
     with run.locked():
-        if force:
-            run.clear()
-        elif run.begun:  # by somebody who was quicker
+        if run.begun and not force:  # by somebody who was quicker
             check_name(out, path.name)
+        run.clear()
         flush_directory(out)
         yield run
 

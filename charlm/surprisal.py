@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from charlm.arrays import Ids
 from charlm.engine import Engine, log_softmax
-from charlm.errors import RequestError
+from charlm.errors import CheckpointError, RequestError
 from charlm.tokenizer import Tokenizer
 
 LN2 = math.log(2.0)
@@ -70,7 +70,12 @@ def score(engine: Engine, tokenizer: Tokenizer, ids: Ids) -> Score:
         raise RequestError("the text has fewer than 2 characters; the first one is only context")
     nats = surprisals(engine, ids)
     skipped = first_character(tokenizer, ids) - 1
-    return Score.of(float(nats[skipped:].sum()), characters)
+    total = float(nats[skipped:].sum())
+    if not math.isfinite(total):
+        raise CheckpointError(
+            "the model's score is not finite: its weights are too large to compute with"
+        )
+    return Score.of(total, characters)
 
 
 def first_character(tokenizer: Tokenizer, ids: Ids) -> int:

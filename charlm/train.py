@@ -70,7 +70,8 @@ class Progress:
             number = type(value) is int or (type(value) is float and not whole)
             if name == "best_nats" and value is None:
                 continue
-            if not number or not -1 <= value < 2**63:
+            least = -1 if name == "evaluated_at" else 0
+            if not number or not least <= value < 2**63:
                 raise CheckpointError(f"where training stands is damaged ({name} {value!r:.60})")
         return progress
 
@@ -158,8 +159,10 @@ class Trainer:
         limit = self.config.clip or math.inf
         return torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
 
-    def _diverged(self, step: int, what: str) -> DivergenceError:
-        rate = learning_rate(self.config, max(0, step))
+    def _diverged(self, step: int, what: str, *, updated: bool = False) -> DivergenceError:
+        """updated: whether the update that did it has been made already, as the last one"""
+        rate = learning_rate(self.config, max(0, step - 1) if updated else step)
+        what += " after the last update" if updated else ""
         return DivergenceError(
             f"step {step:,}: {what} at learning rate {rate:.3g}; try a lower --learning-rate or "
             "--clip"
@@ -195,34 +198,35 @@ class Trainer:
         assert config.save_every is not None
         stop = min(config.steps, stop_at or config.steps)
         began = time.monotonic() - progress.seconds
+        broken_off = False
         try:
             if self._saved is None:
                 self.save(run)
-            if self.evaluation_is_due:
-                self.evaluate(run, reporter, interrupted)
-            while progress.step < stop and not self.out_of_patience and not interrupted():
-                nats = self.update(self.streams.batch(progress.step))
-                progress.loss_sum += nats
-                progress.loss_count += 1
-                progress.seconds = time.monotonic() - began
-                reporter.updated(progress.step, nats, math.prod(config.window))
+            try:
                 if self.evaluation_is_due:
                     self.evaluate(run, reporter, interrupted)
-                if config.sample_every and progress.step % config.sample_every == 0:
-                    reporter.sampled(self.write_sample())
-                if progress.step % config.save_every == 0:
-                    self.save(run)
+                while progress.step < stop and not self.out_of_patience and not interrupted():
+                    nats = self.update(self.streams.batch(progress.step))
+                    progress.loss_sum += nats
+                    progress.loss_count += 1
+                    progress.seconds = time.monotonic() - began
+                    reporter.updated(progress.step, nats, math.prod(config.window))
+                    if self.evaluation_is_due:
+                        self.evaluate(run, reporter, interrupted)
+                    if config.sample_every and progress.step % config.sample_every == 0:
+                        reporter.sampled(self.write_sample())
+                    if progress.step % config.save_every == 0:
+                        self.save(run)
+            except Interrupted:
+                broken_off = True
             self.save(run)
-        except Interrupted:
-            self.save(run)
-            return False
         except DivergenceError as error:
             if self._saved is None:
                 raise
             raise DivergenceError(
                 f"{error}; {run.last} is finite and holds step {self._saved.step:,}"
             ) from error
-        return progress.step >= config.steps or self.out_of_patience
+        return not broken_off and (progress.step >= config.steps or self.out_of_patience)
 
     @property
     def evaluation_is_due(self) -> bool:
@@ -259,9 +263,7 @@ class Trainer:
             nats *= self.symbols_per_char
             # The last update may have spoilt the weights without a loss of its own to show it.
             if not math.isfinite(nats):
-                raise self._diverged(
-                    progress.step, f"validation loss {nats:.4g} after the last update"
-                )
+                raise self._diverged(progress.step, f"validation loss {nats:.4g}", updated=True)
             record |= {"val_nats_per_char": nats, "val_bits_per_char": nats / LN2}
             better = progress.best_nats is None or nats < progress.best_nats
         else:
@@ -343,7 +345,7 @@ class Trainer:
             }
         for name, value in {**parts["weights"], **parts.get("extra", {})}.items():
             if not np.isfinite(value).all():
-                raise self._diverged(progress.step, f"{name} is not finite after the last update")
+                raise self._diverged(progress.step, f"{name} is not finite", updated=True)
         return Checkpoint(**parts)
 
     @torch.no_grad()
@@ -370,7 +372,7 @@ class Trainer:
         progress = Progress.from_dict(training.get("progress"))
         try:
             tensors = {
-                name: torch.from_numpy(value).to(_DTYPES[training["dtypes"][name]])
+                name: _narrowed(name, value, training["dtypes"][name], self.config.precision)
                 for name, value in saved.extra.items()
             }
             state = tuple(
@@ -397,6 +399,14 @@ _DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.float32, torch.bfloat16, torch.int64, torch.uint8)
 }
+
+
+def _narrowed(name: str, value: Any, dtype: str, precision: str) -> Tensor:
+    """The inverse of ``_widened``: only a bfloat16 state was ever widened."""
+    was_bfloat16 = name.startswith("state:") and precision == dtype == "bfloat16"
+    if dtype != str(value.dtype) and not was_bfloat16:
+        raise TypeError(f"{name} of type {dtype!s:.20}")
+    return torch.from_numpy(value).to(_DTYPES[dtype])
 
 
 def _widened(tensor: Tensor) -> Any:

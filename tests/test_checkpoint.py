@@ -44,11 +44,14 @@ def small(**shape: Any) -> Checkpoint:
         TOKENIZER,
         weights_of(config),
         provenance={"corpus": "città", "step": 3, "val_bits_per_char": None},
-        training={"progress": {"step": 3}},
+        training={"progress": {"step": 3}, "config": {"batch_size": 2}},
         extra={
             "optimizer:head.bias/step": np.array(3, np.int64),
-            "optimizer:head.bias/rng": np.arange(5, dtype=np.uint8),
-            "state:0": np.full((1, 2, 2), 0.1, np.float32),
+            "optimizer:head.bias/exp_avg": np.arange(4, dtype=np.uint8),
+        }
+        | {
+            f"state:{number}": np.full(size, 0.1, np.float32)
+            for number, size in enumerate(config.state_shapes(2))
         },
     )
 
@@ -190,7 +193,7 @@ def test_the_file_is_safetensors_with_json_strings_as_metadata() -> None:
     assert json.loads(metadata["config"]) == small().config.to_dict()
     assert json.loads(metadata["tokenizer"])["characters"] == "abé"
     assert json.loads(metadata["provenance"])["corpus"] == "città"
-    assert json.loads(metadata["training"]) == {"progress": {"step": 3}}
+    assert json.loads(metadata["training"]) == small().training
     assert {entry["dtype"] for entry in header.values()} == {"F32", "I64", "U8"}
 
 
@@ -304,10 +307,11 @@ def rename(header: dict[str, Any], a: str, b: str) -> None:
     "change",
     [
         lambda h: rename(h, "body.layers.0.bias_ih_l0", "body.layers.0.bias_hh_l0"),
-        lambda h: h["optimizer:head.bias/rng"].update(shape=[1, 5]),
-        lambda h: h.update({"state:1": h.pop("state:0")}),
+        lambda h: h.update(
+            {"optimizer:head.bias/exp_avg_sq": h.pop("optimizer:head.bias/exp_avg")}
+        ),
         lambda h: h["__metadata__"].update(provenance="{}"),
-        lambda h: h["__metadata__"].update(training="{}"),
+        lambda h: h["__metadata__"].update(training='{"config": {"batch_size": 2}}'),
         lambda h: h["__metadata__"].update(surplus=""),
         lambda h: h["__metadata__"].pop("sha256"),
         lambda h: h["__metadata__"].update(sha256="0" * 64),

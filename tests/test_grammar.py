@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from charlm.errors import RequestError
-from charlm.grammar import POSITIONS, Sentence, diary, sentence, undated
+from charlm.grammar import POSITIONS, Sentence, diary, note, sentence, undated
 from charlm.grammar.places import lands
 from charlm.grammar.rules import RULES
 from charlm.grammar.template import parse
@@ -278,10 +278,28 @@ def test_position_and_year_are_honoured() -> None:
         sentence(rng, year=12)
 
 
+def test_notes_hold_one_marked_year_and_say_what_else_they_hold() -> None:
+    rng = random.Random(12)
+    kinds: Counter[str] = Counter()
+    for _ in range(6000):
+        told = note(rng)
+        begin = told.year_start
+        assert told.text[begin : begin + 4] == str(told.year)
+        # People do write "1970..." and "nel 1970?", a full stop or comma after it, and so on.
+        assert [m for m in mistakes(told.text) if not m.startswith("stop after")] == []
+        rest = told.text[:begin] + told.text[begin + 4 :]
+        years = re.findall(r"(?<!\d)(?:1[4-9]|20)\d\d(?!\d)", rest)
+        assert told.others == "none" or re.search(r"\d", rest)
+        assert told.others != "none" or not re.search(r"\d", rest)
+        assert told.others != "years" or years
+        kinds[told.others] += 1
+    assert min(kinds.values()) > 600
+
+
 def test_undated_sentences_say_so() -> None:
     rng = random.Random(8)
     for _ in range(1000):
         told = undated(rng)
-        assert told == Sentence(told.text, None, -1)
+        assert told == Sentence(told.text, None, -1, told.others)
         assert mistakes(told.text) == []
     assert len({sentence(rng).text for _ in range(3000)}) > 2950

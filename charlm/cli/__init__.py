@@ -10,6 +10,8 @@ import contextlib
 import importlib
 import os
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -22,7 +24,7 @@ from charlm.errors import CharlmError
 # this when it is imported; torch has threads of its own.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-_COMMANDS = ("train", "sample", "eval", "info", "corpus")
+_COMMANDS = ("train", "sample", "eval", "info", "corpus", "experiment")
 
 
 class _Group(click.Group):
@@ -37,9 +39,14 @@ class _Group(click.Group):
         command: click.Command = importlib.import_module(f"charlm.cli.{name}").command
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _harmless():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _harmless():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             ctx.exit(130)
@@ -55,6 +62,20 @@ class _Group(click.Group):
                 ctx.exit(error.exit_code)
             say_error(_unforeseen(error))
             ctx.exit(1)
+
+
+@contextlib.contextmanager
+def _harmless() -> Iterator[None]:
+    """Click's errors quote what was typed, and a pasted name may hold an escape sequence."""
+    try:
+        yield
+    except click.ClickException as error:
+        from charlm.cli.terminal import one_line
+
+        for name in ("message", "option_name"):
+            if hasattr(error, name):
+                setattr(error, name, one_line(getattr(error, name)))
+        raise
 
 
 def _unforeseen(error: Exception) -> str:
@@ -82,6 +103,11 @@ def main(debug: bool) -> None:
     charlm eval book other.txt        bits per character of a text, beside baselines
     charlm corpus make viaggi         make a text to begin with
     """
+    # A stream that was closed before the start is None, which nobody can write to or ask.
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if not debug:
+        warnings.simplefilter("ignore")  # of libraries, about numbers: what matters is checked
     for stream in (sys.stdout, sys.stderr):
         # A terminal or pipe that cannot show a character gets its escape, not a traceback.
         if hasattr(stream, "reconfigure"):

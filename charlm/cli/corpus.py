@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.terminal import echo
 from charlm.errors import RequestError
 
 
@@ -91,13 +92,13 @@ def make(name: str, out: str | None, chars: int | None, seed: int | None, force:
     if path.exists():
         if path.read_bytes() == text.encode("utf-8"):
             click.echo("already there, the same text", err=True)
-            click.echo(path)
+            echo(str(path))
             return
         if not force:
             raise RequestError(f"{path} exists and is another text: give --force to replace it")
     catalogue.write(path, text)
     click.echo(f"{len(text):,} characters, {origin}", err=True)
-    click.echo(path)
+    echo(str(path))
 
 
 @command.command()
@@ -125,4 +126,4 @@ def get(name: str, out: str | None, force: bool) -> None:
         name, path.parent, filename=path.name, force=force, downloads=catalogue.DOWNLOADS
     )
     click.echo("already there, verified" if fetched.reused else "downloaded, verified", err=True)
-    click.echo(fetched.path)
+    echo(str(fetched.path))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.terminal import echo_json
+from charlm.cli.terminal import echo_json, say
 from charlm.errors import RequestError, UnknownCharacterError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def command(
         known = loaded.tokenizer.normalize
         rungs = baselines.ladder(known(texts[0]), known(text))
     elif ladder:
-        click.echo("no ladder: the run's training text is not at hand", err=True)
+        say("no ladder: the run's training text is not at hand")
     if as_json:
         facts = result.to_dict()
         if rungs:
@@ -106,7 +106,7 @@ def _texts_of(run: Run) -> tuple[str, str] | None:
         source = data.Source.from_dict(saved.training.get("source"))
         texts = data.reread(source, run, saved.provenance)
     except CharlmError as error:
-        click.echo(str(error), err=True)
+        say(str(error))
         return None
     return texts.train, texts.val
 
@@ -120,10 +120,9 @@ def _readable(loaded: CharLM, text: str, on_unknown: str) -> str:
         return text
     known = loaded.tokenizer.normalize(text)
     if loaded.tokenizer.forbidden:
-        click.echo(
-            f"read as the unknown symbol, which stands for any of them: "
-            f"{describe_unknown(known, unseen)}",
-            err=True,
+        say(
+            "read as the unknown symbol, which stands for any of them: "
+            f"{describe_unknown(known, unseen)}"
         )
         return text
     if on_unknown == "error":
@@ -131,5 +130,5 @@ def _readable(loaded: CharLM, text: str, on_unknown: str) -> str:
             f"the text holds {describe_unknown(known, unseen)}; give --on-unknown skip to leave "
             "them out"
         )
-    click.echo(f"left out {describe_unknown(known, unseen)}", err=True)
+    say(f"left out {describe_unknown(known, unseen)}")
     return loaded.tokenizer.without_unseen(text)

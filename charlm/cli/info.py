@@ -16,7 +16,7 @@ def command(model: str | None, as_json: bool) -> None:
     charlm info checkpoints/book/best.safetensors --json
     """
     from charlm import checkpoint, runs
-    from charlm.cli.terminal import echo_json, printable
+    from charlm.cli.terminal import echo, echo_json, one_line
 
     path = runs.find_model(model)
     loaded = checkpoint.read(path)
@@ -34,7 +34,7 @@ def command(model: str | None, as_json: bool) -> None:
         }
         echo_json(facts)
         return
-    click.echo(f"file        {path} ({size:,} bytes)")
+    echo(f"file        {path} ({size:,} bytes)")
     click.echo(f"model       {loaded.config.describe()}")
     shape = {k: v for k, v in loaded.config.to_dict().items() if k not in ("cell", "vocab_size")}
     click.echo(f"shape       {', '.join(f'{key} {value}' for key, value in shape.items())}")
@@ -43,5 +43,5 @@ def command(model: str | None, as_json: bool) -> None:
     if loaded.training:
         click.echo(f"state       sha256 {checkpoint.state_sha256(loaded)}")
     for key, value in loaded.provenance.items():
-        shown = repr(value) if key == "commonest" else printable(str(value))
-        click.echo(f"{printable(key):<11} {shown}")
+        shown = repr(value) if key == "commonest" else str(value)
+        click.echo(f"{one_line(key):<11} {one_line(shown)}")

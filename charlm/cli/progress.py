@@ -71,14 +71,15 @@ class ProgressReporter:
         self.say(line)
 
     def sampled(self, text: str) -> None:
-        self.say("--- sample\n" + printable(text) + "\n---")
+        self.say("--- sample", *printable(text).splitlines(), "---")
 
-    def say(self, text: str) -> None:
-        """A line on stderr, above the bar if there is one."""
+    def say(self, *lines: str) -> None:
+        """Lines on stderr, above the bar if there is one."""
         with contextlib.suppress(OSError):
             if self._bar is not None:
                 self._bar.clear()
-            say(text)
+            for line in lines:
+                say(line)
             if self._bar is not None:
                 self._bar.refresh()
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from charlm.cli.options import from_fields
+from charlm.cli.terminal import echo, say
 from charlm.config import SampleConfig
 from charlm.errors import CharlmError, RequestError
 
@@ -72,7 +73,7 @@ def command(
     if len(skipped) and on_unknown == "skip":
         from charlm.tokenizer import describe_unknown
 
-        click.echo(f"left out of the prompt: {describe_unknown(given, skipped)}", err=True)
+        say(f"left out of the prompt: {describe_unknown(given, skipped)}")
         text = loaded.tokenizer.without_unseen(text)
     streams = [
         loaded.stream(text, config, number=number, stop=stop, on_unknown=on_unknown)
@@ -104,7 +105,7 @@ def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
 
     if prompt_file is not None:
         try:
-            return decode(prompt_file.read_bytes(), str(prompt_file))
+            return decode(prompt_file.read_bytes(), str(prompt_file), remedy="save it as UTF-8")
         except OSError as error:
             raise RequestError(
                 f"--prompt-file {prompt_file}: cannot be read ({error.strerror})"
@@ -113,7 +114,8 @@ def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
         if sys.stdin is None:
             raise RequestError("--prompt - reads standard input, which is closed")
         # The newline that echo and editors add would make the model begin a new line.
-        return decode(sys.stdin.buffer.read(), "standard input").removesuffix("\n")
+        data = sys.stdin.buffer.read()
+        return decode(data, "standard input", remedy="send UTF-8").removesuffix("\n")
     return prompt or ""
 
 
@@ -148,4 +150,4 @@ def _write(out: Path, texts: list[str], as_json: bool, prompt: str, config: Samp
         write_atomically(out, content.encode("utf-8"))
     except OSError as error:
         raise CharlmError(f"--out {out}: cannot be written ({error.strerror})") from error
-    click.echo(str(out))
+    echo(str(out))

@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 
+class Stop(KeyboardInterrupt):
+    """A signal, as an exception. Not KeyboardInterrupt itself: Python takes one that leaves code in
+    a string (which importing torch runs a lot of) for one that nobody caught, and ends with -2."""
+
+
 class Interruption:
-    """A context in which SIGINT and SIGTERM raise KeyboardInterrupt, so that what is being written
+    """A context in which SIGINT and SIGTERM raise Stop (a KeyboardInterrupt), so that what is being written
     is cleaned up; within ``politely()`` they only set a flag that the training loop asks for.
 
     Calling it says whether a signal came; ``exit_code`` is 128 + its number. After the first one
@@ -56,7 +61,7 @@ class Interruption:
         for each in self._before:
             signal.signal(each, signal.SIG_DFL)
         if not self._polite:
-            raise KeyboardInterrupt
+            raise Stop
         # A handler may interrupt a write to the same stream, which buffered writing does not allow.
         with contextlib.suppress(OSError):
             os.write(2, b"\nstopping after this update and saving; once more leaves at once\n")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import re
+import sys
 from typing import Any
 
 import click
@@ -22,12 +23,15 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(lambda match: repr(match.group())[1:-1], text)
 
 
+def one_line(text: str) -> str:
+    """``text`` with unsafe characters and line ends as escapes, cut before it fills a screen."""
+    shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+    return printable(shown).replace("\n", "\\n")
+
+
 def say_error(message: str) -> None:
     """``error: MESSAGE`` as one line on stderr: it may quote a file that somebody else made."""
-    message = printable(message).replace("\n", "\\n")
-    shown = message if len(message) <= _LONGEST else message[:_LONGEST] + "..."
-    with contextlib.suppress(OSError):
-        click.echo(f"error: {shown}", err=True)
+    say(f"error: {message}")
 
 
 def echo_json(value: Any) -> None:
@@ -43,7 +47,13 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def echo(text: str) -> None:
+    """A line of results on stdout: harmless on a terminal, as it is in a pipe."""
+    click.echo(printable(text) if sys.stdout.isatty() else text)
+
+
 def say(text: str) -> None:
-    """A line of talk on stderr. Where nobody listens any more (a closed pipe), work goes on."""
+    """One line of talk on stderr, whatever it quotes. Where nobody listens any more (a closed
+    pipe), work goes on."""
     with contextlib.suppress(OSError):
-        click.echo(text, err=True)
+        click.echo(one_line(text), err=True)

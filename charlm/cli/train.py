@@ -15,11 +15,10 @@ import click
 from charlm import runs
 from charlm.cli.options import from_fields, given, typed
 from charlm.cli.signals import Interruption
-from charlm.cli.terminal import say
+from charlm.cli.terminal import echo, say
 from charlm.config import ModelConfig, TrainConfig
 from charlm.corpus import DEFAULT_VAL_FRACTION, NEWLINES
 from charlm.errors import CheckpointError, RequestError
-from charlm.files import write_atomically
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
@@ -102,7 +101,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                     force=options["force"],
                 ) as run:
                     if piped:
-                        write_atomically(run.stdin, piped)
+                        run.keep_stdin(piped)
                     _train(run, trainer, options["stop_at"], interrupted)
             else:
                 also = given(ctx) - _WITH_RESUME
@@ -300,8 +299,8 @@ def _summarize(run: Run, trainer: Trainer) -> None:
                 "the validation loss never fell below the untrained model's; the newest weights "
                 f"are in {run.last}"
             )
-    click.echo(f"files  {run.best}  {run.last}  {run.log}")
-    click.echo(f"next   charlm sample {shlex.quote(str(run.path))}")
+    echo(f"files  {run.best}  {run.last}  {run.log}")
+    echo(f"next   charlm sample {shlex.quote(str(run.path))}")
 
 
 def _device(name: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 YEAR: dict[str, tuple[str, ...]] = {
     "inizio": (
         "nel {anno} {capo} {coda}.", "nel {anno}, {coda_sì}, {capo}.",
-        "nel {mese} del {anno} {capo} {coda}.", "nel lontano {anno} {capo} {coda}.",
+        "{nel_mese} del {anno} {capo} {coda}.", "nel lontano {anno} {capo} {coda}.",
         "{in_stagione} del {anno} {capo} {coda}.", "era il {anno} quando {capo} {coda}.",
         "correva l'anno {anno} quando {capo} {coda}.", "{fu} nel {anno} che {capo} {coda}.",
         "durante il {anno} {capo} {coda}.", "all'inizio del {anno} {capo} {coda}.",

@@ -21,6 +21,8 @@ from charlm.grammar.words import Noun, agree, beautiful, euphonic, sentence_case
 
 # Marks the digits of the year that a sentence is asked about, until its place is known.
 MARK = "\x01"
+# Marks a year of another role, where a scene is told with such marks.
+OTHER = "\x02"
 
 _SIGNS = {"~": "imperfetto", "^": "trapassato", ">": "futuro", "_": "infinito"}
 _MEANS = {"t": "treno", "b": "bus", "n": "barca", "c": "auto"}
@@ -59,8 +61,13 @@ class Scene:
     introduced: bool = False
     subject: str = ""  # of a single sentence: a name, or empty where the verb says it
     goal: str = "qui"  # of a single sentence: its town (qui) or its land (paese)
+    marking: bool = False  # whether years of other roles are marked as well
     used: set[str] = field(default_factory=set)
     recent: list[str] = field(default_factory=list)
+
+    def another(self, year: int) -> str:
+        """A year that is not the one of the story."""
+        return f"{OTHER if self.marking else ''}{year}"
 
     # --- rules ---------------------------------------------------------------------------------
 
@@ -183,7 +190,7 @@ class Scene:
         return Noun(dressed, noun.tag)
 
 
-_LOOSE = re.compile(r" (?=[.,;:])")
+_LOOSE = re.compile(r" (?=[.,;:!?])|(?<=«) ")
 
 
 def finish(text: str) -> str:
@@ -249,6 +256,7 @@ _WORDS: dict[str, Callable[[Scene], str]] = {
     "mia": lambda s: "mia" if s.person == "io" else "nostra",
     "miei": lambda s: "miei" if s.person == "io" else "nostri",
     "anno": lambda s: MARK + str(s.year),
+    "nel_mese": lambda s: Noun(calendar.MONTHS[s.month - 1], "ms").after("in"),
     "mese": lambda s: calendar.MONTHS[s.month - 1],
     "giorno": lambda s: calendar.day_name(s.day),
     "data": lambda s: f"{calendar.day_name(s.day)} {calendar.MONTHS[s.month - 1]}",
@@ -268,15 +276,20 @@ _WORDS: dict[str, Callable[[Scene], str]] = {
     "metri": lambda s: str(between(s.rng, 610, 3890 if s.land.climate in "ah" else 1990)),
     "stanza": lambda s: str(s.room),
     "treno": lambda s: str(between(s.rng, 103, 2999)),
-    "vecchio": lambda s: str(between(s.rng, 1480, s.year - 21)),
-    "nato": lambda s: str(s.year - between(s.rng, 17, 64)),
+    "vecchio": lambda s: s.another(between(s.rng, 1480, s.year - 21)),
+    "nato": lambda s: s.another(s.year - between(s.rng, 17, 64)),
+    "altro_anno": lambda s: s.another(s.year - between(s.rng, 1, 45)),
+    "anno_poi": lambda s: s.another(s.year + between(s.rng, 1, 19)),
+    "dove": lambda s: (s.town if s.goal == "qui" else s.land).name,
     "ora": lambda s: calendar.hour(s.rng, s.part),
     "orario": lambda s: f"{between(s.rng, 5, 21)}.{5 * between(s.rng, 1, 11):02d}",
     "vicino": lambda s: s.near.name,
     # Nobody here travelled for pleasure during the war.
-    "anno_prima": lambda s: str(s.year - between(s.rng, 1, max(1, min(24, s.year - 1946)))),
-    "dieci_prima": lambda s: str(s.year - between(s.rng, 2, 38)),
-    "nonno": lambda s: str(s.year - between(s.rng, 62, 99)),
+    "anno_prima": lambda s: s.another(
+        s.year - between(s.rng, 1, max(1, min(24, s.year - 1946)))
+    ),
+    "dieci_prima": lambda s: s.another(s.year - between(s.rng, 2, 38)),
+    "nonno": lambda s: s.another(s.year - between(s.rng, 62, 99)),
     "mese_poi": lambda s: calendar.MONTHS[(s.month + between(s.rng, 0, 4)) % 12],
     "prezzo_q": lambda s: sentence_case(_price(s)),
     "ms": lambda s: _name_tag(s, "ms"),

@@ -1,8 +1,8 @@
 """Single sentences about a journey that state one year, at the start, in the middle or at the end.
 
 They are the material of an experiment that asks a model for the year of "Sono andato in Nepal nel
-2009". A sentence may carry further numbers (metres, rooms, prices, a year of birth), so that the
-year cannot be found by looking for four digits alone.
+2009". A sentence may carry further numbers (metres, rooms, prices) and further years (of birth, of
+building), so that the year cannot be found by looking for four digits alone; ``others`` says so.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Literal
 from charlm.errors import RequestError
 from charlm.grammar import people
 from charlm.grammar.chance import Rng, between, chance, pick
-from charlm.grammar.scene import MARK, Scene, finish, new_scene
+from charlm.grammar.scene import MARK, OTHER, Scene, finish, new_scene
 
 FIRST_YEAR, LAST_YEAR = 1950, 2025
 Position = Literal["start", "middle", "end"]
+Others = Literal["none", "numbers", "years"]
 POSITIONS: tuple[Position, ...] = ("start", "middle", "end")
 _RULE = {"start": "inizio", "middle": "dentro", "end": "fine"}
 
@@ -26,17 +27,33 @@ class Sentence:
     """A sentence and the year it states.
 
     `year_start` is the offset in characters of the year's first digit in `text`, and `year` its
-    value; a sentence that states no year of a journey has None and -1.
+    value; a sentence that states no year of a journey has None and -1. `others` says which other
+    numbers there are: "none", "numbers" that are no years, or (perhaps beside these) "years".
     """
 
     text: str
     year: int | None = None
     year_start: int = -1
+    others: Others = "none"
+
+
+def _told(scene: Scene, rule: str, year: int | None) -> Sentence:
+    """The sentence that a scene tells by that rule."""
+    marked = finish(scene.rule(rule))
+    text = marked.replace(OTHER, "")
+    before, mark, after = text.partition(MARK)
+    others: Others = "none"
+    if OTHER in marked:
+        others = "years"
+    elif any(map(str.isdigit, before + after[4 * len(mark) :])):
+        others = "numbers"
+    return Sentence(before + after, year, len(before) if mark else -1, others)
 
 
 def _cast(rng: Rng, year: int) -> Scene:
     """A scene whose subject is io, noi or somebody named, going to a town or to a land."""
     scene = new_scene(rng, year, alone=1.0)
+    scene.marking = True
     scene.goal = "paese" if chance(rng, 0.5) else "qui"
     form = rng.random()
     if form < 0.40:
@@ -53,7 +70,7 @@ def _cast(rng: Rng, year: int) -> Scene:
         # A year of another role, between subject and verb.
         if scene.person == "lei" and "," not in who.first and chance(rng, 0.12):
             born = year - between(rng, 18, 70)
-            scene.subject += f", {'nata' if who.tag == 'fs' else 'nato'} nel {born},"
+            scene.subject += f", {'nata' if who.tag == 'fs' else 'nato'} nel {scene.another(born)},"
     return scene
 
 
@@ -67,11 +84,15 @@ def sentence(rng: Rng, *, year: int | None = None, position: Position | None = N
         raise RequestError(f"year {year} cannot be told: give one from 1700 to 9999")
     told = between(rng, FIRST_YEAR, LAST_YEAR) if year is None else year
     where = pick(rng, POSITIONS) if position is None else position
-    marked = finish(_cast(rng, told).rule(_RULE[where]))
-    return Sentence(marked.replace(MARK, ""), told, marked.index(MARK))
+    return _told(_cast(rng, told), _RULE[where], told)
+
+
+def note(rng: Rng) -> Sentence:
+    """A year of a journey as people jot it down: a caption, a message, a memory; anywhere in it."""
+    year = between(rng, FIRST_YEAR, LAST_YEAR)
+    return _told(_cast(rng, year), "nota", year)
 
 
 def undated(rng: Rng) -> Sentence:
     """A travel sentence that states no year of the journey; numbers in it play other parts."""
-    scene = _cast(rng, between(rng, FIRST_YEAR, LAST_YEAR))
-    return Sentence(finish(scene.rule("senza_anno")))
+    return _told(_cast(rng, between(rng, FIRST_YEAR, LAST_YEAR)), "senza_anno", None)

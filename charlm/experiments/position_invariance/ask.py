@@ -1,0 +1,164 @@
+"""Trained readers at work: an answer, a score on somebody's own sentences, and what moved it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charlm.errors import RequestError
+from charlm.experiments.position_invariance import measures, store
+from charlm.experiments.position_invariance.examples import Example
+from charlm.experiments.position_invariance.grid import Grid, first_answer
+from charlm.experiments.position_invariance.readers import KINDS, UNREAD, AnyReader, Writer
+
+NO_ANSWER = "-"
+"""What is said of a sentence that holds nothing that could be the answer."""
+
+
+class Panel:
+    """All trained readers of an experiment. A kind of reader answers by the vote of its seeds."""
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self.design = grid.design
+        self.vocabulary = store.vocabulary(grid.config)
+        self.results = measures.Results(grid.collect().content)
+
+    @property
+    def readers(self) -> list[str]:
+        return self.results.readers
+
+    def members(self, name: str) -> list[AnyReader]:
+        """The readers of that kind, one for each finished seed; RequestError for an unknown one."""
+        if name not in self.readers:
+            raise RequestError(
+                f"--reader is {name!r}; {self.grid.path} holds {', '.join(self.readers)}"
+            )
+        return [
+            store.load(self.grid.cell(name, seed, "safetensors"), name, self.vocabulary)
+            for seed in self.results.seeds(name)
+        ]
+
+    @cached_property
+    def best(self) -> str:
+        return self.results.best()
+
+    def answers(self, name: str, sentences: Sequence[str]) -> list[str]:
+        """What most seeds answer (the first of them, where they are even); UNREAD for a sentence
+        that this kind cannot read, NO_ANSWER for one without four digits in a row."""
+        asked = [self._prepare(text) for text in sentences]
+        votes = [reader.answers(asked) for reader in self.members(name)]
+        longest = KINDS[name].longest
+        found = []
+        for place, text in enumerate(asked):
+            said = Counter(each[place] for each in votes).most_common(1)[0][0]
+            if not text or not first_answer(text, self.design):
+                said = NO_ANSWER
+            elif longest is not None and len(text) > longest:
+                said = UNREAD
+            found.append(said)
+        return found
+
+    @property
+    def wanted(self) -> str:
+        """What an answer looks like, in words."""
+        return (
+            "four digits in a row" if self.design.italian else f"filler of {{{self.design.asked}}}"
+        )
+
+    def longest(self, name: str) -> int | None:
+        return KINDS[name].longest
+
+    @staticmethod
+    def _prepare(text: str) -> str:
+        """A line: what ends lines and separates answers in training is a space here."""
+        return " ".join(text.split())
+
+
+def read_scored(path: Path) -> list[Example]:
+    """Lines "sentence TAB answer"; RequestError, naming the line, for anything else."""
+    from charlm.corpus import read_text
+
+    found = []
+    for number, line in enumerate(read_text([str(path)]).text.splitlines(), 1):
+        if not line.strip():
+            continue
+        sentence, tab, answer = line.rpartition("\t")
+        if not tab or not sentence.strip() or not answer.strip():
+            raise RequestError(
+                f"{path}: line {number} is not a sentence, a tab and its answer: {line!r:.80}"
+            )
+        found.append(Example(sentence.strip(), answer.strip(), -1, ""))
+    if not found:
+        raise RequestError(f"{path}: holds no sentence; write one a line: sentence, tab, answer")
+    return found
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How many of somebody's sentences a reader answered, and which not."""
+
+    accuracy: float
+    count: int
+    errors: list[dict[str, str]]
+    unread: int
+
+
+def score(panel: Panel, name: str, sentences: Sequence[Example]) -> Scored:
+    found = panel.answers(name, [each.text for each in sentences])
+    errors = [
+        {"text": each.text, "answer": each.answer, "found": said}
+        for said, each in zip(found, sentences, strict=True)
+        if said != each.answer
+    ]
+    unread = sum(said == UNREAD for said in found)
+    return Scored(1 - len(errors) / len(sentences), len(sentences), errors, unread)
+
+
+@torch.no_grad()
+def occlusion(reader: AnyReader, text: str, answer: str) -> NDArray[np.float64]:
+    """How much each character holds the answer up: (T,) nats.
+
+    The character is replaced by the unknown symbol, and what the answer's log-probability loses is
+    its saliency (Zeiler & Fergus, 2014): positive where the character spoke for the answer.
+    """
+    words = reader.vocabulary
+    ids = torch.from_numpy(words.encode([text])[0])  # (1, T)
+    T = ids.shape[1]
+    without = ids.repeat(T + 1, 1)
+    without[torch.arange(T), torch.arange(T)] = words.unknown
+    parts = torch.split(without, 128)
+    nats = torch.cat([_log_probability(reader, part, answer) for part in parts])  # (T + 1,)
+    lost: NDArray[np.float64] = (nats[-1] - nats[:-1]).double().numpy()
+    return lost
+
+
+def _log_probability(reader: AnyReader, ids: torch.Tensor, answer: str) -> torch.Tensor:
+    """ids (B, T), all of one length -> nats (B,)."""
+    words = reader.vocabulary
+    B, T = ids.shape
+    if isinstance(reader, Writer):
+        line = [words.separator, *words.tokenizer.encode(answer).tolist(), words.pad]
+        whole = torch.cat([ids, torch.tensor(line).repeat(B, 1)], dim=1)
+        logits, _ = reader.model(whole[:, :-1], reader.model.initial_state(B))
+        scores = logits.log_softmax(-1)[:, T:]
+        picked = scores.gather(-1, whole[:, T + 1 :, None])[..., 0]
+        return cast(torch.Tensor, picked.sum(1))
+    logits = reader(ids, torch.full((B,), T))
+    if reader.kind.tags:
+        start = max(0, words.tokenizer.decode(ids[-1].numpy()).find(answer))
+        wanted = torch.zeros(T)
+        wanted[start : start + len(answer)] = 1
+        signs = 2 * wanted - 1
+        return torch.nn.functional.logsigmoid(signs * logits).sum(1)
+    symbols = torch.from_numpy(words.encode_answers([answer]))[0]  # (width,)
+    scores = logits.log_softmax(-1)[:, torch.arange(words.width), symbols]
+    return cast(torch.Tensor, scores.sum(1))

@@ -1,0 +1,159 @@
+"""Examples: a sentence, what is asked about it, and where in it the answer stands.
+
+Natural sentences favour some places: many begin with the year, few have it at character 90. So half
+of the examples are moved: cut or lengthened in front until the answer stands at a place that was
+drawn uniformly. What is put there (another sentence, made-up words, stray characters) teaches a
+reader nothing about the answer but that it may stand anywhere.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from charlm import grammar
+from charlm.grammar.chance import Rng, below, between, chance, pick
+
+LEVELS = ("none", "numbers", "years")
+"""What else stands in a sentence that could be mistaken for the answer."""
+
+SHORTEST, LONGEST = 5, 120
+"""Characters of a sentence, but for the test of long ones."""
+
+_LETTERS = "aeioaeiouàèlrsntcdpmvgbfzqhxkjyw"
+_FALSE_KEYS = "abcdefghilmnopqrstuvzàèéìòù"
+_AFTER = (". ", ", ", "; ", " - ", ": ", "... ", "! ", "? ", "\N{EN DASH} ")
+_IN_FRONT = ("(", '"', "«", "- ", "* ", "> ", "'", "e ", "... ", "–", "“")
+
+
+@dataclass(frozen=True)
+class Example:
+    """``text[start : start + len(answer)] == answer``, the only right answer."""
+
+    text: str
+    answer: str
+    start: int
+    level: str
+
+
+Source = Callable[[Rng], Example]
+"""Draws a natural sentence."""
+
+
+def italian(rng: Rng) -> Example:
+    """A sentence or a note of the travel grammar."""
+    told = grammar.note(rng) if chance(rng, 0.5) else grammar.sentence(rng)
+    return Example(told.text, str(told.year), told.year_start, told.others)
+
+
+class Pool:
+    """Many natural sentences, to be taken by what else stands in them and by where the answer is.
+
+    Whoever takes one puts another answer in it, so that no answer goes with a kind of sentence.
+    """
+
+    def __init__(self, rng: Rng, source: Source, size: int) -> None:
+        drawn = sorted((source(rng) for _ in range(size)), key=lambda each: each.start)
+        self._by_level = {level: [e for e in drawn if e.level == level] for level in LEVELS}
+        self._starts = {level: [e.start for e in each] for level, each in self._by_level.items()}
+
+    @property
+    def levels(self) -> list[str]:
+        """The levels of which there are sentences."""
+        return [level for level in LEVELS if self._by_level[level]]
+
+    def take(self, rng: Rng, level: str, answer: str, at_most: int | None = None) -> Example | None:
+        """A sentence of a level with that answer, which begins at ``at_most`` or before; None where
+        there is none."""
+        among = self._by_level[level]
+        count = len(among) if at_most is None else bisect_right(self._starts[level], at_most)
+        if not count:
+            return None
+        example = among[below(rng, count)]
+        end = example.start + len(example.answer)
+        text = example.text[: example.start] + answer + example.text[end:]
+        return Example(text, answer, example.start, level)
+
+
+def filler(rng: Rng, italian: bool) -> str:
+    """Something that holds no answer, to stand before or after a sentence."""
+    if italian and chance(rng, 0.6):
+        for _ in range(20):
+            told = grammar.undated(rng)
+            if told.others == "none":
+                return told.text[:-1]
+    return " ".join(made_up_word(rng) for _ in range(between(rng, 1, 5)))
+
+
+def made_up_word(rng: Rng) -> str:
+    """Letters in a row: nobody can learn them, so a reader learns what surrounds an answer."""
+    word = "".join(pick(rng, _LETTERS) for _ in range(between(rng, 1, 9)))
+    return word.capitalize() if chance(rng, 0.2) else word
+
+
+def moved(rng: Rng, example: Example, start: int, *, italian: bool = True) -> Example:
+    """The example with its answer at ``start``: cut in front, or with something put there."""
+    missing = start - example.start
+    if missing <= 0:
+        return replace(example, text=example.text[-missing:], start=start)
+    before = ""
+    while len(before) < missing:
+        piece = filler(rng, italian) + pick(rng, _AFTER)
+        room = missing - len(before)
+        if len(piece) > room:
+            piece = pick(rng, _IN_FRONT) if room < 3 else piece[-room:].lstrip(" .,;:-") or "e "
+        if len(piece) <= room:
+            before = piece + before
+    return replace(example, text=before + example.text, start=start)
+
+
+def disturbed(rng: Rng, example: Example, longest: int, *, italian: bool = True) -> Example:
+    """The example as people write: a slip of the finger, no capital, no full stop, one more
+    remark. The answer and everything that counts for it stay as they are."""
+    text, start = example.text, example.start
+    end = start + len(example.answer)
+    if chance(rng, 0.25):
+        text = text[:1].lower() + text[1:]
+    if chance(rng, 0.2) and len(text) > end and text[-1] in ".!?":
+        text = text[:-1]
+    if chance(rng, 0.25):
+        more = pick(rng, _AFTER) + filler(rng, italian)
+        text += more[: max(0, longest - len(text))]
+    while chance(rng, 0.3):
+        place = below(rng, len(text))
+        if text[place].isalpha() and not start <= place < end:
+            text = text[:place] + pick(rng, _FALSE_KEYS) + text[place + 1 :]
+    if chance(rng, 0.04) and len(text.upper()) == len(text):
+        text = text[:start].upper() + text[start:end] + text[end:].upper()
+    return replace(example, text=text)
+
+
+def draw(
+    rng: Rng,
+    pool: Pool,
+    levels: Sequence[str],
+    answers: Sequence[Sequence[str]],
+    starts: Sequence[int],
+    *,
+    moved_share: float = 0.5,
+    italian: bool = True,
+    longest: int = LONGEST,
+) -> Iterator[Example]:
+    """Examples without end: of one of ``levels``, with an answer of one of ``answers`` that begins
+    at one of ``starts`` (uniformly, where it is moved)."""
+    allowed = frozenset(starts)
+    while True:
+        level, answer = pick(rng, levels), pick(rng, pick(rng, answers))
+        start = pick(rng, starts) if chance(rng, moved_share) else None
+        # What says which number is asked about must stay: only sentences without others are cut.
+        example = pool.take(rng, level, answer, at_most=None if level == "none" else start)
+        if example is None:
+            continue
+        if start is not None:
+            example = moved(rng, example, start, italian=italian)
+        example = disturbed(rng, example, longest, italian=italian)
+        if level == "none" and example.start + len(answer) <= longest:
+            example = replace(example, text=example.text[:longest])
+        if example.start in allowed and SHORTEST <= len(example.text) <= longest:
+            yield example

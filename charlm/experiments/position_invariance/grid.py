@@ -1,0 +1,374 @@
+"""The grid of readers and seeds: run side by side, each cell once, however often it is interrupted.
+
+config.json             the question and the settings: what --resume goes on from
+tests.json              the test sentences, the same for every cell
+cells/READER-SEED.*     the trained weights, and, written last, what the cell answered
+results.json            all of it together: everything that the figures are drawn from
+results.csv             a line per reader, seed, test and part
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import multiprocessing
+import os
+import platform
+import re
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import charlm
+from charlm.errors import CharlmError, CheckpointError, RequestError
+from charlm.experiments.position_invariance import measures
+from charlm.experiments.position_invariance.design import BANDS, Design
+from charlm.experiments.position_invariance.examples import Example
+from charlm.files import write_atomically
+
+FORMAT = "charlm-position-invariance/1"
+STEPS, QUICK_STEPS = 1200, 1000
+PER_OFFSET, QUICK_PER_OFFSET = 40, 10
+VOCABULARY_FROM = 20_000
+"""Sentences whose characters are the vocabulary; a rarer one is read as unknown."""
+
+ERRORS_KEPT = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a grid is made of; stored, so that an interrupted one goes on as it began."""
+
+    readers: tuple[str, ...]
+    seeds: int
+    steps: int
+    per_offset: int
+
+    def cells(self) -> list[tuple[str, int]]:
+        """Seed by seed, so that a process makes each seed's sentences once; slow ones first."""
+        return [(reader, seed) for seed in range(1, self.seeds + 1) for reader in self.readers]
+
+
+class Grid:
+    """A directory with a grid in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.tests_file = path / "tests.json"
+        self.results_file = path / "results.json"
+
+    def cell(self, reader: str, seed: int, ending: str = "json") -> Path:
+        return self.path / "cells" / f"{reader}-{seed}.{ending}"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return _read_json(self.config_file)
+
+    @property
+    def settings(self) -> Settings:
+        config = self.config
+        return Settings(
+            tuple(config["readers"]), config["seeds"], config["steps"], config["per_offset"]
+        )
+
+    @property
+    def design(self) -> Design:
+        return Design.from_dict(self.config["design"])
+
+    @property
+    def tests(self) -> dict[str, list[Example]]:
+        return {
+            name: [Example(**each) for each in sentences]
+            for name, sentences in _read_json(self.tests_file).items()
+        }
+
+    def begin(self, design: Design, settings: Settings) -> None:
+        """Write down what is asked, before anything is computed."""
+        if self.config_file.exists():
+            raise RequestError(
+                f"{self.path} holds an experiment already; go on with --resume, or choose another "
+                "--out"
+            )
+        sentences = [each.text for each in design.training(0, VOCABULARY_FROM)]
+        config = {
+            "format": FORMAT,
+            "readers": list(settings.readers),
+            "seeds": settings.seeds,
+            "steps": settings.steps,
+            "per_offset": settings.per_offset,
+            "bands": [list(band) for band in BANDS],
+            "seen_starts": list(design.seen_starts),
+            "held_out_starts": list(design.held_out_starts),
+            "width": design.width,
+            "characters": "".join(sorted(set("".join(sentences)))),
+            "design": design.to_dict(),
+        }
+        tests = design.tests(settings.per_offset)
+        try:
+            (self.path / "cells").mkdir(parents=True, exist_ok=True)
+            _write_json(
+                self.tests_file,
+                {name: [asdict(each) for each in tests[name]] for name in tests},
+            )
+            _write_json(self.config_file, config)
+        except OSError as error:
+            raise CharlmError(
+                f"{self.path}: cannot be written ({error.strerror}); choose another --out"
+            ) from error
+
+    def unfinished(self) -> list[tuple[str, int]]:
+        return [cell for cell in self.settings.cells() if not self.cell(*cell).exists()]
+
+    def run(self, jobs: int, progress: Callable[[int, int], None]) -> None:
+        """Compute what is missing, ``jobs`` processes side by side.
+
+        progress: told the updates done and to do in this call, a few times a second
+        KeyboardInterrupt ends the processes; what is finished stays.
+        """
+        missing = self.unfinished()
+        total = len(missing) * self.settings.steps
+        context = multiprocessing.get_context("spawn")
+        done = context.Value("q", 0)
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        pool = ProcessPoolExecutor(
+            jobs, context, initializer=_start, initargs=(str(self.path), done, threads)
+        )
+        try:
+            waiting = {pool.submit(_run_cell, *cell) for cell in missing}
+            while waiting:
+                finished, waiting = wait(waiting, timeout=0.3, return_when=FIRST_COMPLETED)
+                progress(done.value, total)
+                for future in finished:
+                    future.result()
+        except BaseException:
+            for process in (getattr(pool, "_processes", None) or {}).values():
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        pool.shutdown()
+
+    def collect(self) -> measures.Results:
+        """Put results.json and results.csv together from what is finished."""
+        config, tests = self.config, self.tests
+        design = self.design
+        cells = [_read_json(self.cell(*c)) for c in self.settings.cells() if self.cell(*c).exists()]
+        if not cells:
+            raise CharlmError(f"{self.path}: no reader is finished yet; go on with --resume")
+        commonest = Counter(each.answer for each in design.training(1, 5000)).most_common(1)[0][0]
+        content = {
+            "config": {key: value for key, value in config.items() if key != "design"},
+            "design": config["design"],
+            "versions": _versions(),
+            "tests": {
+                name: {
+                    "start": [each.start for each in sentences],
+                    "length": [len(each.text) for each in sentences],
+                    "floor": float(np.mean([each.answer == commonest for each in sentences])),
+                    "ceiling": float(
+                        np.mean(
+                            [first_answer(each.text, design) == each.answer for each in sentences]
+                        )
+                    ),
+                }
+                for name, sentences in tests.items()
+            },
+            "cells": cells,
+        }
+        _write_json(self.results_file, content)
+        results = measures.Results(content)
+        write_atomically(self.path / "results.csv", _table(results).encode())
+        return results
+
+
+def find(given: str) -> Grid:
+    """The grid in a directory; RequestError where there is none."""
+    grid = Grid(Path(given))
+    if not grid.config_file.exists():
+        raise RequestError(
+            f"{given} holds no experiment; make one: charlm experiment position-invariance --out "
+            f"{given}"
+        )
+    config = grid.config
+    if config.get("format") != FORMAT:
+        raise CheckpointError(f"{grid.config_file}: not an experiment of this version of charlm")
+    return grid
+
+
+def first_answer(text: str, design: Design) -> str:
+    """What a regular expression finds: the first four digits that stand alone, or the first filler
+    of the template."""
+    if design.italian:
+        found = re.search(r"(?<!\d)\d{4}(?!\d)", text)
+    else:
+        known = sorted(design.trained + design.held_out, key=len, reverse=True)
+        found = re.search("|".join(map(re.escape, known)), text)
+    return found[0] if found else ""
+
+
+# ------------------------------------------------------------------------------ in the processes
+
+_worker: dict[str, Any] = {}
+
+
+def _start(path: str, done: Any, threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
+    import torch
+
+    torch.set_num_threads(threads)
+    _worker.update(grid=Grid(Path(path)), done=done)
+
+
+@cache
+def _vocabulary() -> Any:
+    from charlm.experiments.position_invariance.store import vocabulary
+
+    return vocabulary(_worker["grid"].config)
+
+
+@cache
+def _tests() -> dict[str, list[Example]]:
+    tests: dict[str, list[Example]] = _worker["grid"].tests
+    return tests
+
+
+def _material(seed: int) -> tuple[Any, list[Example]]:
+    """The sentences of one seed, kept until another seed is asked for."""
+    if _worker.get("seed") != seed:
+        from charlm.experiments.position_invariance.training import BATCH_SIZE, SORTED, Material
+
+        grid: Grid = _worker["grid"]
+        design, size = grid.design, BATCH_SIZE * SORTED
+        count = -(-grid.settings.steps * BATCH_SIZE // size) * size
+        _worker.pop("material", None)
+        sentences = design.training(seed, count)
+        _worker["material"] = Material.of(_vocabulary(), sentences), design.validation(seed)
+        _worker["seed"] = seed
+    material: tuple[Any, list[Example]] = _worker["material"]
+    return material
+
+
+def _run_cell(name: str, seed: int) -> None:
+    from charlm.experiments.position_invariance import store, training
+    from charlm.experiments.position_invariance.readers import KINDS
+
+    grid: Grid = _worker["grid"]
+    done = _worker["done"]
+    began = time.monotonic()
+    material, validation = _material(seed)
+
+    def updated(step: int) -> None:
+        with done.get_lock():
+            done.value += 1
+
+    trained_from = time.monotonic()
+    reader, curve = training.train(
+        KINDS[name],
+        _vocabulary(),
+        material,
+        validation,
+        seed=seed,
+        steps=grid.settings.steps,
+        updated=updated,
+    )
+    trained_in = time.monotonic() - trained_from
+    tests = {
+        test: judge(
+            reader.answers([each.text for each in sentences]),
+            sentences,
+            grid.design.width,
+            reader.kind.longest,
+        )
+        for test, sentences in _tests().items()
+    }
+    store.save(grid.cell(name, seed, "safetensors"), reader)
+    _write_json(
+        grid.cell(name, seed),
+        {
+            "reader": name,
+            "seed": seed,
+            "parameters": sum(parameter.numel() for parameter in reader.parameters()),
+            "hidden_size": reader.config.hidden_size,
+            "receptive_field": reader.config.receptive_field,
+            "seconds_training": round(trained_in, 1),
+            "seconds": round(time.monotonic() - began, 1),
+            "curve": [asdict(point) for point in curve],
+            "tests": tests,
+        },
+    )
+
+
+def judge(
+    found: Sequence[str], sentences: Sequence[Example], width: int, longest: int | None
+) -> dict[str, Any]:
+    """Which answers, and which of their ``width`` characters, are right; some errors; how many
+    sentences are longer than the reader can read."""
+    right = np.array([f == each.answer for f, each in zip(found, sentences, strict=True)])
+    symbols = np.array(
+        [
+            [f[k : k + 1] == each.answer[k : k + 1] for k in range(width)]
+            for f, each in zip(found, sentences, strict=True)
+        ]
+    )
+    wrong = np.flatnonzero(~right)
+    kept = wrong[np.linspace(0, len(wrong) - 1, min(ERRORS_KEPT, len(wrong))).astype(int)]
+    return {
+        "right": measures.pack(right),
+        "symbols_right": measures.pack(symbols),
+        "unread": sum(len(each.text) > (longest or math.inf) for each in sentences),
+        "errors": [
+            {"text": sentences[n].text, "answer": sentences[n].answer, "found": found[n]}
+            for n in kept.tolist()
+        ],
+    }
+
+
+# ----------------------------------------------------------------------------------- small things
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    packages = {name: version(name) for name in ("numpy", "torch")}
+    return {"charlm": charlm.__version__, "python": platform.python_version(), **packages}
+
+
+def _table(results: measures.Results) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["reader", "seed", "test", "offsets", "sentences", "accuracy"])
+    for reader in results.readers:
+        for seed in results.seeds(reader):
+            for test in results.tests:
+                for part in ("seen", "held out", "all"):
+                    mask = results.places(test, part)
+                    if mask.any():
+                        accuracy = results.right(reader, seed, test)[mask].mean()
+                        writer.writerow([reader, seed, test, part, mask.sum(), f"{accuracy:.6f}"])
+    return out.getvalue()
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_atomically(path, (json.dumps(value, ensure_ascii=False) + "\n").encode())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: damaged ({error!s:.80}); remove it and --resume") from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: damaged; remove it and --resume")
+    return value

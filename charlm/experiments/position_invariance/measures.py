@@ -1,0 +1,246 @@
+"""From which answers were right to what can be said: accuracies, intervals, paired differences.
+
+Everything here is NumPy on the content of ``results.json``; nothing is trained or read again.
+
+An interval is the 95 % percentile interval of a bootstrap over seeds (Efron, 1979): it tells how
+much a figure depends on the weights drawn and the sentences trained on, for these test sentences.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Reals = NDArray[np.float64]
+
+RESAMPLES = 10_000
+TRAINED = 0.95
+"""A reader that answers less of what it was trained on is untrained and supports no conclusion."""
+
+MAIN, HELD_OUT_ANSWERS, LONG = "none", "held-out answers", "long sentences"
+
+
+def pack(right: Bools) -> str:
+    """Truth values as text: eight of them in a byte, in base64."""
+    return base64.b64encode(np.packbits(right).tobytes()).decode()
+
+
+def unpack(text: str, shape: Sequence[int]) -> Bools:
+    """The inverse of ``pack`` for that shape."""
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), dtype=np.uint8))
+    return bits[: int(np.prod(shape))].astype(bool).reshape(tuple(shape))
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, its 95 % interval, and the seeds' own values."""
+
+    mean: float
+    low: float
+    high: float
+    values: tuple[float, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Estimate:
+        each = np.array(list(values), dtype=np.float64)
+        if not len(each):
+            return cls(float("nan"), float("nan"), float("nan"), ())
+        drawn = np.random.default_rng(0).integers(len(each), size=(RESAMPLES, len(each)))
+        low, high = np.quantile(each[drawn].mean(1), [0.025, 0.975])
+        return cls(float(each.mean()), float(low), float(high), tuple(each.tolist()))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One reader's accuracy minus another's on the same sentences.
+
+    interval: over seeds and, within, over sentences, both resampled
+    p: two-sided, by flipping the sign of each sentence's difference (averaged over seeds)
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+class Results:
+    """The content of a results.json, ready to be asked."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
+        self.config: dict[str, Any] = content["config"]
+        self.tests: dict[str, dict[str, Any]] = content["tests"]
+        self.cells: dict[tuple[str, int], dict[str, Any]] = {
+            (cell["reader"], cell["seed"]): cell for cell in content["cells"]
+        }
+        self.width = int(self.config["width"])
+
+    @cached_property
+    def readers(self) -> list[str]:
+        done = {reader for reader, _ in self.cells}
+        return [reader for reader in self.config["readers"] if reader in done]
+
+    def seeds(self, reader: str) -> list[int]:
+        return sorted(seed for name, seed in self.cells if name == reader)
+
+    # ------------------------------------------------------------------------- where and what
+
+    def starts(self, test: str) -> NDArray[np.int64]:
+        return np.array(self.tests[test]["start"], dtype=np.int64)
+
+    def lengths(self, test: str) -> NDArray[np.int64]:
+        return np.array(self.tests[test]["length"], dtype=np.int64)
+
+    def places(self, test: str, part: str) -> Bools:
+        """Which sentences of a test have their answer at "seen", "held out" or "all" offsets.
+
+        Offsets at which only some characters of the answer stand in a band are neither.
+        """
+        starts = self.starts(test)
+        if part == "all":
+            return np.ones(len(starts), dtype=bool)
+        allowed = self.config["seen_starts" if part == "seen" else "held_out_starts"]
+        return np.isin(starts, allowed)
+
+    def symbols_right(self, reader: str, seed: int, test: str) -> Bools:
+        """(N, width): which characters of the answers were right."""
+        shape = (len(self.starts(test)), self.width)
+        return unpack(self.cells[reader, seed]["tests"][test]["symbols_right"], shape)
+
+    def right(self, reader: str, seed: int, test: str) -> Bools:
+        """(N,): which answers were exactly right."""
+        count = len(self.starts(test))
+        return unpack(self.cells[reader, seed]["tests"][test]["right"], (count,))
+
+    # ----------------------------------------------------------------------------- the figures
+
+    def _over_seeds(self, reader: str, value: Callable[[int], float]) -> Estimate:
+        return Estimate.of(value(seed) for seed in self.seeds(reader))
+
+    def accuracy(self, reader: str, test: str = MAIN, part: str = "all") -> Estimate:
+        """Share of answers that are exactly right."""
+        mask = self.places(test, part)
+        if not mask.any():
+            return Estimate.of([])
+        return self._over_seeds(reader, lambda seed: self.right(reader, seed, test)[mask].mean())
+
+    def by_symbol(self, reader: str, test: str = MAIN, part: str = "held out") -> list[Estimate]:
+        """The same for each character of the answer by itself."""
+        mask = self.places(test, part)
+        seeds = self.seeds(reader)
+        means = [self.symbols_right(reader, seed, test)[mask].mean(0) for seed in seeds]
+        return [Estimate.of(float(mean[place]) for mean in means) for place in range(self.width)]
+
+    def by_offset(self, reader: str, test: str = MAIN) -> tuple[NDArray[np.int64], Reals]:
+        """(offsets (K,), accuracy (seeds, K))."""
+        starts = self.starts(test)
+        offsets = np.unique(starts)
+        rows = [
+            [self.right(reader, seed, test)[starts == offset].mean() for offset in offsets]
+            for seed in self.seeds(reader)
+        ]
+        return offsets, np.array(rows)
+
+    def worst_offset(
+        self, reader: str, test: str = MAIN, part: str = "held out"
+    ) -> tuple[int, float]:
+        """(offset, accuracy over seeds) where a reader does worst."""
+        offsets, rows = self.by_offset(reader, test)
+        allowed = np.isin(offsets, self.starts(test)[self.places(test, part)])
+        means = np.where(allowed, rows.mean(0), np.inf)
+        return int(offsets[means.argmin()]), float(means.min())
+
+    def by_distance(
+        self, reader: str, test: str = MAIN, bins: Sequence[int] = tuple(range(0, 121, 10))
+    ) -> tuple[list[str], Reals]:
+        """(bins, accuracy (seeds, bins)) by the characters that follow the answer.
+
+        Empty bins are left out.
+        """
+        distance = self.lengths(test) - self.starts(test) - self.width
+        names, masks = [], []
+        for low, high in zip(bins, [*bins[1:], 10**9], strict=True):
+            mask = (distance >= low) & (distance < high)
+            if mask.any():
+                names.append(f"{low}-{high - 1}" if high < 10**9 else f"{low}+")
+                masks.append(mask)
+        rows = [
+            [self.right(reader, seed, test)[mask].mean() for mask in masks]
+            for seed in self.seeds(reader)
+        ]
+        return names, np.array(rows)
+
+    def by_offset_and_length(
+        self, reader: str, test: str = MAIN, step: int = 10
+    ) -> tuple[list[int], list[int], Reals]:
+        """(lower edges of offsets, of lengths, accuracy (offsets, lengths)); NaN where there is no
+        sentence."""
+        starts, lengths = self.starts(test) // step, self.lengths(test) // step
+        right = np.mean([self.right(reader, seed, test) for seed in self.seeds(reader)], axis=0)
+        rows, columns = int(starts.max()) + 1, int(lengths.max()) + 1
+        count, total = np.zeros((rows, columns)), np.zeros((rows, columns))
+        np.add.at(count, (starts, lengths), 1)
+        np.add.at(total, (starts, lengths), right)
+        mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+        return [step * i for i in range(rows)], [step * i for i in range(columns)], mean
+
+    def difference(
+        self, one: str, other: str, test: str = MAIN, part: str = "held out"
+    ) -> Difference:
+        """Whether one reader answers more than another of the same sentences, seed by seed."""
+        mask = self.places(test, part)
+        seeds = [seed for seed in self.seeds(one) if seed in self.seeds(other)]
+        gaps = np.array(
+            [
+                self.right(one, seed, test)[mask].astype(float)
+                - self.right(other, seed, test)[mask]
+                for seed in seeds
+            ]
+        )  # (seeds, N)
+        return paired(gaps)
+
+    def trained(self, reader: str) -> bool:
+        """Whether a reader does well on what it was trained for; else it shows nothing."""
+        return self.accuracy(reader, MAIN, "seen").mean >= TRAINED
+
+    def floor(self, test: str = MAIN) -> float:
+        """Accuracy of always giving the answer that is most frequent in training."""
+        return float(self.tests[test]["floor"])
+
+    def ceiling(self, test: str = MAIN) -> float:
+        """Accuracy of the regular expression: the first four digits that stand alone."""
+        return float(self.tests[test]["ceiling"])
+
+    def best(self) -> str:
+        """The reader with the highest mean accuracy over all tests, those that tag left out."""
+        answering = [name for name in self.readers if not name.startswith("tagger")]
+        return max(
+            answering or self.readers,
+            key=lambda name: np.mean([self.accuracy(name, test).mean for test in self.tests]),
+        )
+
+
+def paired(gaps: Reals, resamples: int = 2000) -> Difference:
+    """gaps (seeds, N): differences of each sentence under each seed."""
+    rng = np.random.default_rng(0)
+    num_seeds, count = gaps.shape
+    means = np.empty(resamples)
+    for n in range(resamples):
+        drawn = gaps[rng.integers(num_seeds, size=num_seeds)].mean(0)
+        means[n] = drawn[rng.integers(count, size=count)].mean()
+    low, high = np.quantile(means, [0.025, 0.975])
+    each = gaps.mean(0)
+    each = each[each != 0]
+    if not len(each):
+        return Difference(0.0, 0.0, 0.0, 1.0)
+    flipped = np.abs((rng.choice([-1.0, 1.0], size=(resamples, len(each))) * each).sum(1))
+    p = (1 + np.count_nonzero(flipped >= abs(each.sum()) - 1e-12)) / (resamples + 1)
+    return Difference(float(gaps.mean()), float(low), float(high), float(p))

@@ -1,0 +1,261 @@
+"""The figures, as SVG and PNG. Needs matplotlib: ``pip install "charlm[plots]"``.
+
+Every reader has a tone, a dash and a mark of its own, so that a figure reads in grey as well; lines
+carry their names at their ends instead of a legend, and every seed is a point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from charlm.experiments.position_invariance.measures import Results
+
+# Colour (Okabe & Ito, in order of darkness), dash and mark.
+STYLES: dict[str, tuple[str, Any, str]] = {
+    "feedforward": ("#d55e00", "-", "o"),
+    "time-delay": ("#0072b2", (0, (6, 2)), "s"),
+    "time-delay-last": ("#56b4e9", (0, (1, 1.2)), "v"),
+    "rnn": ("#b58900", (0, (3, 1.5, 1, 1.5)), "^"),
+    "gru": ("#009e73", "-", "D"),
+    "lstm": ("#000000", "-", "o"),
+    "bilstm": ("#777777", (0, (5, 1)), "P"),
+    "tagger": ("#000000", (0, (2, 1)), "x"),
+    "tagger-both": ("#777777", "-", "+"),
+    "writer-rnn": ("#b58900", (0, (3, 1.5, 1, 1.5)), "^"),
+    "writer-gru": ("#009e73", "-", "D"),
+    "writer-lstm": ("#000000", "-", "o"),
+    "writer-window": ("#d55e00", "-", "o"),
+    "writer-conv": ("#0072b2", (0, (6, 2)), "s"),
+}
+GROUPS = {
+    "readers": (
+        "feedforward", "time-delay", "time-delay-last", "rnn", "gru", "lstm", "bilstm",
+    ),
+    "writers": ("writer-window", "writer-conv", "writer-rnn", "writer-gru", "writer-lstm"),
+    "taggers": ("tagger", "tagger-both"),
+}  # fmt: skip
+
+_LOOK = {
+    "font.size": 10,
+    "font.family": "sans-serif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "svg.hashsalt": "charlm",
+    "svg.fonttype": "none",
+    "figure.dpi": 110,
+}
+
+
+def draw_all(results: Results, folder: Path) -> list[Path]:
+    """Draw every figure into ``folder``; the files written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Callable[[Results], Figure]] = {
+        "offsets": offsets,
+        "every-reader": every_reader,
+        "offset-by-length": offset_by_length,
+        "distance": distance,
+        "learning-curves": learning_curves,
+    }
+    written = []
+    with mpl.rc_context(_LOOK):  # type: ignore[arg-type]
+        for name, draw in figures.items():
+            figure = draw(results)
+            for ending in ("svg", "png"):
+                path = folder / f"{name}.{ending}"
+                # No date, so that the same results give the same file.
+                metadata = {"Date": None} if ending == "svg" else {"Software": None}
+                figure.savefig(path, bbox_inches="tight", metadata=metadata)
+                written.append(path)
+            plt.close(figure)
+    return written
+
+
+def _present(results: Results, group: str) -> list[str]:
+    return [name for name in GROUPS[group] if name in results.readers]
+
+
+def _bands(axes: Axes, results: Results, *, named: bool = True) -> None:
+    for low, high in results.config["bands"]:
+        axes.axvspan(low - 0.5, high + 0.5, color="#000000", alpha=0.09, linewidth=0)
+        if named:
+            axes.text(
+                (low + high) / 2, 1.055, "held out", ha="center", va="bottom", size=9,
+                color="#444444",
+            )  # fmt: skip
+
+
+def _percent(axes: Axes) -> None:
+    axes.set_ylim(-0.03, 1.05)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25", "50", "75", "100 %"])
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _line(
+    axes: Axes, name: str, x: NDArray[Any], rows: NDArray[np.float64], *, every: int = 1
+) -> None:
+    """A reader's mean over seeds as a line, every seed as a point."""
+    colour, dash, mark = STYLES[name]
+    for row in rows if len(rows) > 1 else []:
+        axes.plot(x, row, linestyle="", marker=".", markersize=2.5, color=colour, alpha=0.3)
+    axes.plot(
+        x, rows.mean(0), color=colour, linestyle=dash, linewidth=1.8, marker=mark, markersize=4.5,
+        markevery=every, markerfacecolor="white", markeredgewidth=1.1, zorder=3,
+    )  # fmt: skip
+
+
+def _names(axes: Axes, ends: Sequence[tuple[str, float]], x: float, gap: float = 0.058) -> None:
+    """Each line's name beside its end, pushed apart where ends coincide."""
+    placed = sorted(ends, key=lambda each: -each[1])
+    heights: list[float] = []
+    for _, y in placed:
+        heights.append(min(y, heights[-1] - gap) if heights else min(y, 1.0))
+    lowest = -0.02
+    for place in reversed(range(len(heights))):
+        if heights[place] < lowest:
+            heights[place] = lowest
+        lowest = heights[place] + gap
+    for (name, y), height in zip(placed, heights, strict=True):
+        colour, dash, mark = STYLES[name]
+        axes.plot([x, x + 3], [y, height], color=colour, linewidth=0.8, clip_on=False)
+        axes.plot(
+            [x + 3, x + 9], [height, height], color=colour, linestyle=dash, linewidth=1.8,
+            marker=mark, markevery=[1], markersize=4.5, markerfacecolor="white", clip_on=False,
+        )  # fmt: skip
+        axes.text(x + 11, height, name, color=colour, va="center", clip_on=False)
+
+
+def offsets(results: Results) -> Figure:
+    """The figure of the experiment: accuracy at every offset of the answer, a line per reader."""
+    names = _present(results, "readers") or results.readers
+    figure, axes = plt.subplots(figsize=(10, 4.6))
+    _bands(axes, results)
+    ends = []
+    for number, name in enumerate(names):
+        x, rows = results.by_offset(name)
+        _line(axes, name, x, rows, every=12 + number % 3)
+        ends.append((name, float(rows.mean(0)[-1])))
+    _percent(axes)
+    _names(axes, ends, float(x[-1]) + 1)
+    axes.set_xlim(-1, x[-1] + 1)
+    axes.set_xlabel("offset of the answer's first character in the sentence")
+    axes.set_title("Exact answers, by where the answer stands", pad=22)
+    seeds = results.config["seeds"]
+    axes.text(
+        0, -0.2, f"Line: mean of {seeds} seed{'s' if seeds > 1 else ''}; points: single seeds. In "
+        "training no character of an answer ever stood in a grey band.",
+        transform=axes.transAxes, size=8.5, color="#444444",
+    )  # fmt: skip
+    return figure
+
+
+def every_reader(results: Results) -> Figure:
+    """The same, one panel for each reader, seeds as points."""
+    names = results.readers
+    columns = min(3, len(names))
+    rows_of = -(-len(names) // columns)
+    figure, grid = plt.subplots(
+        rows_of, columns, figsize=(4 * columns, 1.9 * rows_of), sharex=True, sharey=True,
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
+    for axes, name in zip(grid.flat, names, strict=False):
+        _bands(axes, results, named=False)
+        x, rows = results.by_offset(name)
+        colour = STYLES[name][0]
+        for row in rows:
+            axes.plot(x, row, ".", markersize=2.5, color=colour, alpha=0.35)
+        axes.plot(x, rows.mean(0), color=colour, linewidth=1.2)
+        _percent(axes)
+        note = "" if results.trained(name) else "  (untrained)"
+        axes.set_title(name + note, size=10)
+    for axes in list(grid.flat)[len(names) :]:
+        axes.set_visible(False)
+    figure.supxlabel("offset of the answer's first character", size=10)
+    return figure
+
+
+def offset_by_length(results: Results) -> Figure:
+    """Heat maps: accuracy by offset and length of the sentence, the worst and the best reader."""
+    best = results.best()
+    others = [name for name in ("feedforward", "rnn", "time-delay-last") if name in results.readers]
+    names = [*others[:2], best] if best not in others[:2] else others[:2]
+    figure, grid = plt.subplots(
+        1, len(names), figsize=(4.2 * len(names), 3.9), sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for axes, name in zip(grid.flat, names, strict=True):
+        rows, columns, mean = results.by_offset_and_length(name)
+        image = axes.imshow(
+            mean.T, origin="lower", vmin=0, vmax=1, cmap="cividis", aspect="auto",
+            extent=(0, rows[-1] + 10, 0, columns[-1] + 10),
+        )  # fmt: skip
+        for low, high in results.config["bands"]:
+            for edge in (low, high + 1):
+                axes.axvline(edge, color="white", linewidth=0.8, linestyle=(0, (2, 2)))
+        axes.set_title(name, size=10)
+        axes.set_xlabel("offset of the answer")
+    grid[0][0].set_ylabel("length of the sentence")
+    bar = figure.colorbar(image, ax=list(grid.flat), shrink=0.85)
+    bar.set_ticks([0, 0.5, 1], labels=["0", "50", "100 %"])
+    return figure
+
+
+def distance(results: Results) -> Figure:
+    """Accuracy by how many characters follow the answer: what is forgotten on the way."""
+    figure, axes = plt.subplots(figsize=(8, 3.8))
+    ends = []
+    names = _present(results, "readers") or results.readers
+    for name in names:
+        bins, rows = results.by_distance(name)
+        x = np.arange(len(bins))
+        _line(axes, name, x, rows)
+        ends.append((name, float(rows.mean(0)[-1])))
+    axes.set_xticks(x, bins, rotation=40, ha="right")
+    _percent(axes)
+    # The names want the x axis's unit: a bin is some ten of the offsets' figure.
+    scale = (len(bins) - 1) / 118
+    for name, y in ends:
+        axes.plot([], [], label=name, color=STYLES[name][0], linestyle=STYLES[name][1],
+                  marker=STYLES[name][2], markerfacecolor="white")  # fmt: skip
+        del y
+    axes.legend(loc="center left", bbox_to_anchor=(1.0 + 0.02 * scale, 0.5), frameon=False)
+    axes.set_xlabel("characters between the answer and the end of the sentence")
+    axes.set_title("Exact answers, by the distance to the end")
+    return figure
+
+
+def learning_curves(results: Results) -> Figure:
+    """Accuracy on further sentences like those of training, while training."""
+    groups = [group for group in GROUPS if _present(results, group)]
+    figure, grid = plt.subplots(
+        1, len(groups), figsize=(4.4 * len(groups), 3.6), sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for axes, group in zip(grid.flat, groups, strict=True):
+        for name in _present(results, group):
+            cells = [results.cells[name, seed] for seed in results.seeds(name)]
+            x = np.array([point["step"] for point in cells[0]["curve"]])
+            rows = np.array([[point["accuracy"] for point in cell["curve"]] for cell in cells])
+            _line(axes, name, x, rows, every=3)
+            axes.plot([], [], label=name, color=STYLES[name][0], linestyle=STYLES[name][1],
+                      marker=STYLES[name][2], markerfacecolor="white")  # fmt: skip
+        _percent(axes)
+        axes.set_title(group, size=10)
+        axes.set_xlabel("updates of 128 sentences")
+        axes.legend(frameon=False, loc="lower right", fontsize=8)
+    return figure

@@ -1,0 +1,102 @@
+"""A trained reader as a file: weights in safetensors, checked against the shape they must have.
+
+A writer's file is an ordinary charlm model: ``charlm sample`` opens it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as dump_tensors
+
+from charlm import checkpoint
+from charlm.checkpoint import Checkpoint, Tensors
+from charlm.config import ModelConfig
+from charlm.errors import CheckpointError
+from charlm.experiments.position_invariance.readers import (
+    END,
+    KINDS,
+    SEPARATOR,
+    AnyReader,
+    Reader,
+    Vocabulary,
+    Writer,
+    build,
+    shape,
+)
+from charlm.files import write_atomically
+from charlm.tokenizer import CharTokenizer
+
+FORMAT = "charlm-reader/1"
+
+
+def vocabulary(config: dict[str, Any]) -> Vocabulary:
+    """The vocabulary of a grid's configuration."""
+    design = config["design"]
+    answers = design["trained"] + design["held_out"]
+    alphabet = "".join(sorted(set("".join(answers))))
+    characters = sorted(set(config["characters"]) | set(alphabet) | {SEPARATOR, END})
+    tokenizer = CharTokenizer("".join(characters), unknown=True)
+    return Vocabulary(tokenizer, alphabet, int(config["width"]))
+
+
+def save(path: Path, reader: AnyReader) -> None:
+    """Write a reader's weights, atomically."""
+    module = reader.model if isinstance(reader, Writer) else reader
+    weights = {
+        name: parameter.detach().numpy().copy() for name, parameter in module.named_parameters()
+    }
+    if isinstance(reader, Writer):
+        provenance = {"corpus": "position-invariance", "commonest": SEPARATOR}
+        file = Checkpoint(reader.config, reader.vocabulary.tokenizer, weights, provenance)
+        checkpoint.write(path, file)
+        return
+    metadata = {"format": FORMAT, "reader": reader.kind.name, "config": reader.config.to_json()}
+    metadata["sha256"] = checkpoint.digest(metadata, weights)
+    write_atomically(path, dump_tensors(weights, metadata))
+
+
+@torch.no_grad()
+def load(path: Path, name: str, words: Vocabulary) -> AnyReader:
+    """Read a reader of that kind; CheckpointError for anything that ``save`` did not write."""
+    kind = KINDS[name]
+    reader = build(kind, shape(kind, words), words, seed=0)
+    if isinstance(reader, Writer):
+        saved = checkpoint.read(path)
+        if saved.config != reader.config or saved.tokenizer.to_dict() != words.tokenizer.to_dict():
+            raise CheckpointError(f"{path}: not the {name} of this experiment")
+        weights: Tensors = saved.weights
+        module: torch.nn.Module = reader.model
+    else:
+        weights = _read(path, reader)
+        module = reader
+    for parameter_name, parameter in module.named_parameters():
+        parameter.copy_(torch.from_numpy(weights[parameter_name]))
+    reader.eval()
+    return reader
+
+
+def _read(path: Path, reader: Reader) -> Tensors:
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+        weights = load_tensors(path.read_bytes())
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error!s:.80})") from error
+    expected = {name: tuple(p.shape) for name, p in reader.named_parameters()}
+    if (
+        {name: value.shape for name, value in weights.items()} != expected
+        or not all(v.dtype == np.float32 and np.isfinite(v).all() for v in weights.values())
+        or metadata.get("format") != FORMAT
+        or metadata.get("reader") != reader.kind.name
+        or checkpoint.digest(metadata, weights) != metadata.get("sha256")
+        or ModelConfig.from_dict(json.loads(metadata["config"])) != reader.config
+    ):
+        raise CheckpointError(f"{path}: damaged, or not the {reader.kind.name} of this experiment")
+    return weights
