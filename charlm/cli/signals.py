@@ -15,8 +15,8 @@ class Stop(KeyboardInterrupt):
 
 
 class Interruption:
-    """A context in which SIGINT and SIGTERM raise Stop (a KeyboardInterrupt), so that what is being written
-    is cleaned up; within ``politely()`` they only set a flag that the training loop asks for.
+    """A context in which SIGINT and SIGTERM raise Stop, so that what is being written is cleaned
+    up; within ``politely()`` they only set a flag that the training loop asks for.
 
     Calling it says whether a signal came; ``exit_code`` is 128 + its number. After the first one
     the system's own handling is back, so that a second one ends the process.
