@@ -171,7 +171,7 @@ def with_weights(*values: float) -> bytes:
     return packed(sign(header, bytes(data)), bytes(data))
 
 
-def moved(**places: Callable[[int, int], tuple[int, int]]) -> bytes:
+def moved(padding: int = 64, **places: Callable[[int, int], tuple[int, int]]) -> bytes:
     """The small model with the bytes of some tensors elsewhere; signed."""
 
     def move(header: Header) -> None:
@@ -179,7 +179,7 @@ def moved(**places: Callable[[int, int], tuple[int, int]]) -> bytes:
             entry = header[name.replace("__", ".")]
             entry["data_offsets"] = list(place(*entry["data_offsets"]))
 
-    return signed(move, bytes(64))
+    return signed(move, bytes(padding))
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]", inside: str = "") -> str:
@@ -491,7 +491,7 @@ FORMED: dict[str, Callable[[], bytes]] = {
         "{" + ",".join(f'"{ascii_json(ASTRAL)[1:-1]}{n}":1.5' for n in names(MAX_ITEMS - 9)) + "}"
     ),
     "a header full of the shortest names": lambda: packed(
-        "{" + ",".join(f'"{n}":1' for n in names(LONG // 9)) + "}"
+        "{" + ",".join(f'"{n}":1' for n in names(LONG // 12)) + "}"
     ),
     "a header full of numbers of 4300 digits": lambda: packed(
         '{"a":' + many("9" * 4300, LONG // 4301) + "}"
@@ -586,6 +586,11 @@ FORMED: dict[str, Callable[[], bytes]] = {
         body__layers__0__bias_hh_l0=lambda a, b: places("body.layers.0.bias_ih_l0")
     ),
     "tensors that overlap": lambda: moved(head__bias=lambda a, b: (a - 4, b - 4)),
+    "a tensor that takes four bytes of its neighbour": lambda: moved(
+        padding=0,
+        body__layers__0__bias_hh_l0=lambda a, b: (a, b + 4),
+        body__layers__0__bias_ih_l0=lambda a, b: (a + 4, b),
+    ),
     "a hole between tensors": lambda: moved(head__bias=lambda a, b: (end() + 16, end() + 32)),
     "bytes behind the last tensor": lambda: signed(body=bytes(16)),
     # --- tensors that do not belong to the model
@@ -715,6 +720,7 @@ CLAIMS = [
     "a shape of 200,000 numbers", "a shape that is no list", "a shape with a fraction",
     "a place before the beginning", "a place behind the end", "places that are turned round",
     "two tensors on the same bytes", "tensors that overlap", "a hole between tensors",
+    "a tensor that takes four bytes of its neighbour",
     "bytes behind the last tensor", "10^4 surplus tensors", "a tensor too few",
     "no tensor at all", "10^9 units", "10^9 symbols", "10^4 layers", "a lone surrogate",
     "weights of type F64", "weights in integers", "tensors of training in a model to be used",
@@ -742,15 +748,25 @@ def sparse(path: Path, data: bytes, size: int) -> None:
     os.truncate(path, size)
 
 
-def zeros(name: str, dtype: str, shape: list[int], size: int) -> bytes:
-    """The small model with one more tensor, of ``size`` zeros; its checksum is none, since to be
-    compared the gigabyte would have to be read."""
+def large(name: str, dtype: str, shape: list[int]) -> bytes:
+    """The small model with one more tensor of a gigabyte behind the others, or the last of them
+    grown to one. Its checksum is none: for that the gigabyte would have to be read."""
 
     def add(header: Header) -> None:
-        place = [end(), end() + size]
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": place}
+        begin = header[name]["data_offsets"][0] if name in header else end()
+        assert not any(entry.get("data_offsets", [0])[0] > begin for entry in header.values())
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, begin + 10**9]}
 
-    return signed(add)
+    header, body = opened(SMALL)
+    add(header)
+    return packed(header, body)
+
+
+def claimed(file: bytes) -> int:
+    """The size that a file's own header makes it have."""
+    header, _ = opened(file)
+    places = [entry["data_offsets"][1] for name, entry in header.items() if name[0] != "_"]
+    return 8 + struct.unpack("<Q", file[:8])[0] + max(places)
 
 
 def far_away(name: str) -> bytes:
@@ -770,23 +786,24 @@ def far_away(name: str) -> bytes:
         pytest.param(lambda: struct.pack("<Q", MAX_HEADER), 10**9, id="a header of zeros"),
         pytest.param(signed, 10**9, id="a gigabyte behind the last tensor"),
         pytest.param(lambda: far_away("state:0"), 0, id="a gigabyte between two tensors"),
+        pytest.param(lambda: large("x", "U8", [10**9]), 0, id="a surplus tensor of a gigabyte"),
         pytest.param(
-            lambda: zeros("surplus", "U8", [10**9], 10**9), 0, id="a surplus tensor of a gigabyte"
-        ),
-        pytest.param(
-            lambda: zeros("optimizer:head.bias/exp_avg", "U8", [10**9], 10**9), 0,
+            lambda: large("optimizer:head.bias/momentum_buffer", "U8", [10**9]), 0,
             id="a slot of a gigabyte",
         ),
         pytest.param(
-            lambda: zeros("state:1", "F32", [1, 25 * 10**7], 10**9), 0, id="a state of a gigabyte"
+            lambda: large("state:0", "F32", [1, 25 * 10**7]), 0, id="a state of a gigabyte"
+        ),
+        pytest.param(
+            lambda: large("state:1", "F32", [1, 25 * 10**7]), 0, id="one more state of a gigabyte"
         ),
     ],
 )  # fmt: skip
 def test_a_file_that_claims_a_gigabyte_is_refused_unread(
     reader: Reader, path: Path, data: Callable[[], bytes], size: int
 ) -> None:
-    header = data()
-    sparse(path, header, size or len(header) + 10**9)
+    file = data()
+    sparse(path, file, size or claimed(file))
     assert_refused(reader, "info", path)
 
 
