@@ -919,6 +919,15 @@ def test_weights_at_the_edge_of_float32_end_in_text_or_in_one_line(
             ).replace(b'"sha256": "', b'"sha256": "0'),
             id="in metadata",
         ),
+        *(
+            pytest.param(
+                lambda trace, key=key: with_metadata(
+                    **{key: pickle.dumps(Bomb(trace), 0).decode("ascii")}
+                ),
+                id=f"instead of the {key}",
+            )
+            for key in ("config", "tokenizer", "provenance", "training")
+        ),
     ],
 )
 def test_no_pickle_is_ever_opened(
