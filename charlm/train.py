@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Protocol, Self
 
@@ -101,6 +101,25 @@ def choose_precision(name: str, device: torch.device) -> str:
     return "bfloat16" if device.type == "cpu" and capable else "float32"
 
 
+@contextlib.contextmanager
+def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
+    """Compute with the weights in ``precision``; they themselves stay in float32 ("autocast")."""
+    if precision == "float32":
+        yield
+        return
+    # oneDNN has no bfloat16 LSTM for a processor without AVX-512, and says so by an exception. A
+    # run that was begun elsewhere must go on here too, so such a processor does without oneDNN.
+    mkldnn = torch.backends.mkldnn
+    before = mkldnn.enabled
+    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            yield
+    finally:
+        mkldnn.set_flags(_enabled=before)  # type: ignore[no-untyped-call]
+
+
 class Trainer:
     """One run of training: a model, its optimizers, its streams, and where it stands."""
 
@@ -138,7 +157,7 @@ class Trainer:
         torch.manual_seed(derive(self.config.seed, "dropout", step))
         self.model.train()
 
-        with self._autocast():
+        with arithmetic(self.config.precision, self.device):
             logits, state = self.model(inputs, state)
         loss = loss_sum(logits, targets) / targets.numel()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -167,11 +186,6 @@ class Trainer:
             f"step {step:,}: {what} at learning rate {rate:.3g}; try a lower --learning-rate or "
             "--clip"
         )
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        if self.config.precision == "float32":
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def _tensor(self, ids: Any) -> Tensor:
         return torch.from_numpy(ids.astype(np.int64)).to(self.device)
@@ -342,6 +356,7 @@ class Trainer:
                 "dtypes": {k: str(t.dtype).removeprefix("torch.") for k, t in tensors.items()},
                 "device": self.device.type,
                 "threads": torch.get_num_threads(),
+                "instructions": torch.backends.cpu.get_cpu_capability(),
             }
         for name, value in {**parts["weights"], **parts.get("extra", {})}.items():
             if not np.isfinite(value).all():
@@ -357,9 +372,15 @@ class Trainer:
     def differences(self, saved: Checkpoint) -> list[str]:
         """What about this machine may round otherwise than where ``saved`` was written."""
         training = saved.training or {}
+        instructions = torch.backends.cpu.get_cpu_capability()
         pairs = (
             ("device", training.get("device"), self.device.type),
             ("number of threads", training.get("threads"), torch.get_num_threads()),
+            (
+                "processor's instruction set",
+                training.get("instructions", instructions),  # older files do not tell it
+                instructions,
+            ),
             ("version of torch", saved.provenance.get("torch"), str(torch.__version__)),
         )
         return [f"the {what} was {old} and is {new}" for what, old, new in pairs if old != new]

@@ -1272,7 +1272,7 @@ def assert_harmless(output: str) -> None:
 @needs_limits
 @pytest.mark.usefixtures("bounded")
 @pytest.mark.parametrize("value", [HARMFUL, [HARMFUL], {HARMFUL: HARMFUL}, "x" * 10**6])
-@pytest.mark.parametrize("key", ["device", "threads", "torch"])
+@pytest.mark.parametrize("key", ["device", "threads", "instructions", "torch"])
 def test_what_a_state_says_about_its_machine_cannot_steer_a_terminal(
     charlm: Invoke, stopped: Path, tmp_path: Path, key: str, value: Any
 ) -> None:

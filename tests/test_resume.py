@@ -427,13 +427,21 @@ def excuses(talk: str) -> list[str]:
 DIFFERENCES = {
     "device": ("the device was cuda and is cpu", {"device": "cuda"}, {}),
     "threads": ("the number of threads was 64 and is {threads}", {"threads": 64}, {}),
+    "instructions": (
+        "the processor's instruction set was AVX1024 and is {instructions}",
+        {"instructions": "AVX1024"},
+        {},
+    ),
     "torch": ("the version of torch was 2.0.1 and is {torch}", {}, {"torch": "2.0.1"}),
 }
 
 
 @pytest.mark.parametrize(
     "changed",
-    [[], ["device"], ["threads"], ["torch"], ["device", "torch"], ["device", "threads", "torch"]],
+    [
+        *([], ["device"], ["threads"], ["instructions"], ["torch"]),
+        *(["device", "torch"], ["device", "threads", "instructions", "torch"]),
+    ],
     ids="+".join,
 )
 def test_what_may_round_otherwise_is_named_in_one_line(
@@ -446,7 +454,12 @@ def test_what_may_round_otherwise_is_named_in_one_line(
     parts = []
     for name in changed:
         phrase, training, provenance = DIFFERENCES[name]
-        parts.append(phrase.format(threads=torch.get_num_threads(), torch=torch.__version__))
+        here = {
+            "threads": torch.get_num_threads(),
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "torch": torch.__version__,
+        }
+        parts.append(phrase.format(**here))
         saved = replace(
             saved,
             training={**(saved.training or {}), **training},

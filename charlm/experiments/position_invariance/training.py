@@ -23,7 +23,9 @@ from charlm.experiments.position_invariance.readers import (
 )
 from charlm.optim import Optimizers, learning_rate
 from charlm.seeds import derive
-from charlm.train import choose_precision
+from charlm.train import arithmetic, choose_precision
+
+CPU = torch.device("cpu")
 
 BATCH_SIZE = 128
 SORTED = 16
@@ -97,7 +99,7 @@ def train(
         steps=steps,
     )
     optimizers = Optimizers(reader, config)
-    bfloat16 = choose_precision("auto", torch.device("cpu")) == "bfloat16"
+    precision = choose_precision("auto", CPU)
     curve: list[CurvePoint] = []
     losses: list[float] = []
     for step in range(steps):
@@ -107,7 +109,7 @@ def train(
         inside = np.arange(ids.shape[1]) < lengths.numpy()[:, None]
         lost = (rng.random(ids.shape) < UNKNOWN_SHARE) & inside
         ids[torch.from_numpy(lost & ~_answered(ids, answers, starts))] = vocabulary.unknown
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+        with arithmetic(precision, CPU):
             loss = reader.loss(ids, lengths, answers, starts)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(reader.parameters(), config.clip).item()
