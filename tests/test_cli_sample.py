@@ -16,8 +16,8 @@ from click.testing import Result
 import charlm as package
 from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
-from charlm.cli.terminal import printable
 from charlm.config import ModelConfig
+from charlm.display import printable
 from charlm.tokenizer import CharTokenizer
 
 Invoke = Callable[..., Result]

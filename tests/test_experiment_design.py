@@ -241,11 +241,11 @@ def worded(*answers: str) -> Design:
         # The answer at 20 ends at 23, before the band; at 21 its last character stands in it.
         (4, [*range(21), *range(34, 49), *range(62, 117)], [*range(24, 31), *range(52, 59)]),
         (1, [*range(24), *range(34, 52), *range(62, 120)], [*range(24, 34), *range(52, 62)]),
-        (6, [*range(19), *range(34, 47), *range(62, 115)], [*range(24, 29), *range(52, 57)]),
-        # As wide as a band; the gap between the bands is 18 wide.
-        (10, [*range(15), *range(34, 43), *range(62, 111)], [24, 52]),
-        (18, [*range(7), 34, *range(62, 103)], []),
-        (19, [*range(6), *range(62, 102)], []),
+        (6, [*range(19), *range(36, 49), *range(66, 115)], [*range(24, 31), *range(54, 61)]),
+        # Bands are longer by six than the answer, the gap between them is 18 wide.
+        (10, [*range(15), *range(40, 49), *range(74, 111)], [*range(24, 31), *range(58, 65)]),
+        (18, [*range(7), 48, *range(90, 103)], [*range(24, 31), *range(66, 73)]),
+        (20, [*range(5), *range(94, 101)], [*range(24, 31), *range(68, 75)]),
     ],
 )
 def test_offsets_by_hand(width: int, seen: list[int], held_out: list[int]) -> None:
@@ -423,10 +423,12 @@ def test_levels_of_a_template(tmp_path: Path, text: str, others: set[str]) -> No
         ("slot: a, b\nIt is {slot}.\n{slot} and {slot}.\n", r"line 3 holds \{slot\}.* 2 times"),
         ("slot: a\nIt is {slot}.\n", "slot has one filler"),
         ("slot: a, a,a\nIt is {slot}.\n", "slot has one filler"),
-        (f"slot: a, {'b' * 41}\nIt is {{slot}}.\n", "slot has a filler of over 40 characters"),
+        (f"slot: a, {'b' * 21}\nIt is {{slot}}.\n", "slot has a filler of over 20 characters"),
         # An empty list gives nothing to draw from.
         ("slot: a, b\nplace: ,\nIt is {slot} in {place}.\n", "place"),
         ("slot: ,\nIt is {slot}.\n", "slot has"),
+        ("slot: 2025-1950\nIt is {slot}.\n", "line 1: 2025-1950 is no range"),
+        ("slot: 1-9999999999\nIt is {slot}.\n", "line 1: 1-9999999999 is no range"),
     ],
 )
 def test_a_wrong_template_is_refused_by_name_and_line(tmp_path: Path, text: str, said: str) -> None:
@@ -491,10 +493,22 @@ def draw_everything(path: Path) -> tuple[dict[str, list[Example]], str]:
         # Too long to be whole in 120 characters, and not to be cut.
         f"slot: 1950-2025\nIn {{slot}} for 3 years{' and on' * 20}.\nI left in {{slot}}.\n",
         f"slot: 1950-2025\nIn {{slot}} for 3 years{' and on' * 20}.\n",
+        # A sentence without is so rare that a few draws do not meet it.
+        "slot: 1950-2025\nborn: 1-99\nborn: 1-99\n"
+        + "Born in {born}, I left in {slot}.\n" * 19
+        + "I left in {slot}.\n",
         # Shorter than five characters.
         "slot: 1-9\n{slot}\n",
     ],
-    ids=["numbers before", "numbers after", "always years", "a long one", "only long", "short"],
+    ids=[
+        "numbers before",
+        "numbers after",
+        "always years",
+        "a long one",
+        "only long",
+        "a rare one",
+        "short",
+    ],
 )
 def test_every_template_ends_drawing_or_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str

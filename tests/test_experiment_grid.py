@@ -158,7 +158,7 @@ def outcome(made: Grid) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for cell in made.settings.cells():
         content = json.loads(made.cell(*cell).read_text())
-        del content["seconds"], content["seconds_training"]
+        del content["seconds"], content["seconds_training"], content["sha256"]
         with safetensors.safe_open(made.cell(*cell, "safetensors"), framework="numpy") as file:
             found["-".join(map(str, cell))] = content, file.metadata()["sha256"]
     return found
@@ -313,7 +313,7 @@ def test_weights_are_written_before_the_cell_counts_as_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(grids, "_write_json", broken_off)
+        patch.setattr(grids, "_write_sealed", broken_off)
         with pytest.raises(KeyboardInterrupt):
             run_here(made, "time-delay", 1)
     assert made.unfinished() == [("time-delay", 1)]
@@ -548,7 +548,7 @@ def test_an_experiment_is_not_there_until_all_of_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    real = grids._write_json
+    real = grids._write_sealed
 
     def full(path: Path, value: Any) -> None:
         written.append(path.name)
@@ -557,7 +557,7 @@ def test_an_experiment_is_not_there_until_all_of_it_is(
         real(path, value)
 
     with monkeypatch.context() as patch:
-        patch.setattr(grids, "_write_json", full)
+        patch.setattr(grids, "_write_sealed", full)
         with pytest.raises(CharlmError, match="No space left on device"):
             begin(tmp_path / "grid")
     with pytest.raises(RequestError, match="holds no experiment"):

@@ -70,7 +70,7 @@ def _harmless() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        from charlm.cli.terminal import one_line
+        from charlm.display import one_line
 
         for name in ("message", "option_name"):
             if hasattr(error, name):

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.options import given
-from charlm.cli.terminal import echo_json, printable, say
+from charlm.cli.signals import Interruption
+from charlm.cli.terminal import echo, echo_json, say
+from charlm.display import printable
 from charlm.errors import CharlmError, RequestError
 
 if TYPE_CHECKING:
@@ -138,18 +140,19 @@ def _run(made: Grid, jobs: int) -> None:
             told = done * 20 // max(1, all_of_them)
             say(f"{5 * told} %")
 
-    try:
-        made.run(jobs, progress)
-    except KeyboardInterrupt:
-        bar.close()
-        left = len(made.unfinished())
-        say(
-            f"{total - left} of {total} readers are finished; go on: charlm experiment "
-            f"position-invariance --resume --out {shlex.quote(str(made.path))}"
-        )
-        sys.exit(130)
-    finally:
-        bar.close()
+    with Interruption() as interrupted:
+        try:
+            made.run(jobs, progress)
+        except KeyboardInterrupt:
+            bar.close()
+            left = len(made.unfinished())
+            say(
+                f"{total - left} of {total} readers are finished; go on: charlm experiment "
+                f"position-invariance --resume --out {shlex.quote(str(made.path))}"
+            )
+            sys.exit(interrupted.exit_code)
+        finally:
+            bar.close()
 
 
 def _show(made: Grid, results: Results) -> None:
@@ -201,7 +204,8 @@ def ask(
             raise RequestError("no SENTENCE, and standard input is closed; give one")
         from charlm.corpus import decode
 
-        texts = decode(sys.stdin.buffer.read(), "standard input").splitlines()
+        lines = decode(sys.stdin.buffer.read(), "standard input").removesuffix("\n").split("\n")
+        texts = [line.removesuffix("\r") for line in lines]
     else:
         texts = [sentence]
     if not any(text.strip() for text in texts):
@@ -212,11 +216,12 @@ def ask(
     for text, answer in zip(texts, answers, strict=True):
         _explain(panel, name, text, answer)
         if not saliency and html is None:
-            click.echo(answer or "?")
+            echo(answer or "?")
             continue
         found = maps.of(panel, name, text, answer)
         if saliency:
-            click.echo(f"{answer or '?'}  {maps.in_terminal(found, sys.stdout.isatty())}")
+            shown = f"{printable(answer) or '?'}  "
+            click.echo(shown + maps.in_terminal(found, sys.stdout.isatty(), len(shown)))
         if html is not None:
             maps.write_page(html, found, answer, name)
             click.echo(str(html))
@@ -225,13 +230,15 @@ def ask(
 def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
     """Say on stderr why there is no answer, or what the reader has never seen."""
     from charlm.experiments.position_invariance.ask import NO_ANSWER
+    from charlm.experiments.position_invariance.readers import KINDS
     from charlm.tokenizer import describe_unknown
 
     shown = printable(text if len(text) <= 60 else text[:60] + "...").replace("\n", "\\n")
     if answer == NO_ANSWER:
         say(f"nothing to find: no {panel.wanted} in {shown!r}")
-    elif not answer:
-        say(f"{name} cannot read {len(text):,} characters, only {panel.longest(name)}: {shown!r}")
+    elif panel.too_long(name, text):
+        longest = KINDS[name].longest
+        say(f"{name} cannot read {len(text):,} characters, only {longest}: {shown!r}")
     unseen = panel.vocabulary.tokenizer.unseen(text)
     if len(unseen):
         say(f"read as unknown: {describe_unknown(text, unseen)}")
@@ -280,8 +287,7 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
     if scored[best].errors:
         click.echo(f"\nerrors of {best}:")
         for error in scored[best].errors:
-            text = printable(error["text"])
-            click.echo(f"  {error['found'] or '?':>5} for {error['answer']}: {text}")
+            echo(f"  {error['found'] or '?':>5} for {error['answer']}: {error['text']}")
 
 
 def _panel(run: str) -> Panel:

@@ -16,7 +16,8 @@ def command(model: str | None, as_json: bool) -> None:
     charlm info checkpoints/book/best.safetensors --json
     """
     from charlm import checkpoint, runs
-    from charlm.cli.terminal import echo, echo_json, one_line
+    from charlm.cli.terminal import echo, echo_json
+    from charlm.display import one_line
 
     path = runs.find_model(model)
     loaded = checkpoint.read(path)

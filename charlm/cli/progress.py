@@ -11,7 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from charlm.cli.terminal import printable, say
+from charlm.cli.terminal import say
+from charlm.display import printable
 from charlm.surprisal import LN2
 
 

@@ -121,7 +121,7 @@ def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
 
 def _show(text: str, terminal: bool) -> None:
     """Write at once. A terminal gets no control character; a pipe gets the text as it is."""
-    from charlm.cli.terminal import printable
+    from charlm.display import printable
 
     sys.stdout.write(printable(text) if terminal else text)
     sys.stdout.flush()

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from charlm.errors import RequestError
-from charlm.experiments.position_invariance import measures, store
+from charlm.experiments.position_invariance import store
 from charlm.experiments.position_invariance.examples import Example
 from charlm.experiments.position_invariance.grid import Grid, first_answer
 from charlm.experiments.position_invariance.readers import KINDS, UNREAD, AnyReader, Writer
@@ -30,7 +30,7 @@ class Panel:
         self.grid = grid
         self.design = grid.design
         self.vocabulary = store.vocabulary(grid.config)
-        self.results = measures.Results(grid.collect().content)
+        self.results = grid.results()
 
     @property
     def readers(self) -> list[str]:
@@ -56,13 +56,12 @@ class Panel:
         that this kind cannot read, NO_ANSWER for one without four digits in a row."""
         asked = [self._prepare(text) for text in sentences]
         votes = [reader.answers(asked) for reader in self.members(name)]
-        longest = KINDS[name].longest
         found = []
         for place, text in enumerate(asked):
             said = Counter(each[place] for each in votes).most_common(1)[0][0]
             if not text or not first_answer(text, self.design):
                 said = NO_ANSWER
-            elif longest is not None and len(text) > longest:
+            elif self.too_long(name, text):
                 said = UNREAD
             found.append(said)
         return found
@@ -74,8 +73,10 @@ class Panel:
             "four digits in a row" if self.design.italian else f"filler of {{{self.design.asked}}}"
         )
 
-    def longest(self, name: str) -> int | None:
-        return KINDS[name].longest
+    def too_long(self, name: str, text: str) -> bool:
+        """Whether that kind cannot read it: it has a fixed window."""
+        longest = KINDS[name].longest
+        return longest is not None and len(self._prepare(text)) > longest
 
     @staticmethod
     def _prepare(text: str) -> str:
@@ -88,7 +89,7 @@ def read_scored(path: Path) -> list[Example]:
     from charlm.corpus import read_text
 
     found = []
-    for number, line in enumerate(read_text([str(path)]).text.splitlines(), 1):
+    for number, line in enumerate(read_text([str(path)]).text.split("\n"), 1):
         if not line.strip():
             continue
         sentence, tab, answer = line.rpartition("\t")
@@ -119,7 +120,7 @@ def score(panel: Panel, name: str, sentences: Sequence[Example]) -> Scored:
         for said, each in zip(found, sentences, strict=True)
         if said != each.answer
     ]
-    unread = sum(said == UNREAD for said in found)
+    unread = sum(panel.too_long(name, each.text) for each in sentences)
     return Scored(1 - len(errors) / len(sentences), len(sentences), errors, unread)
 
 

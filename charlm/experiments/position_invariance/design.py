@@ -18,11 +18,8 @@ from typing import Any
 from charlm.errors import RequestError
 from charlm.experiments.position_invariance import examples
 from charlm.experiments.position_invariance.examples import LONGEST, Example, Pool
-from charlm.grammar.chance import Rng, pick
+from charlm.grammar.chance import Rng, pick, shuffle
 from charlm.seeds import derive
-
-BANDS = ((24, 33), (52, 61))
-"""First and last offset of each held-out band, both included."""
 
 LONG = (LONGEST + 1, 400)
 """Characters of the sentences that are longer than any that was trained."""
@@ -30,8 +27,13 @@ LONG = (LONGEST + 1, 400)
 POOL = 100_000
 """Natural sentences from which those of a seed are made."""
 
+LONGEST_ANSWER = 20
+"""Characters of the longest answer about which a template may ask."""
+
 _TEST_SEED = 2009
 _HELD_OUT_SHARE = 0.2
+_BAND, _FIRST, _BETWEEN = 10, 24, 18  # of the held-out bands: length, first offset, gap
+_PLAIN_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,14 @@ class Design:
         return "".join(sorted(set("".join(self.trained + self.held_out))))
 
     @property
+    def bands(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """First and last offset of each held-out band, both included: 24-33 and 52-61, longer where
+        answers are, so that an answer can stand in them in several places."""
+        length = max(_BAND, self.width + 6)
+        second = _FIRST + length + _BETWEEN
+        return (_FIRST, _FIRST + length - 1), (second, second + length - 1)
+
+    @property
     def starts(self) -> tuple[int, ...]:
         """Every offset at which an answer may begin."""
         return tuple(range(LONGEST - self.width + 1))
@@ -73,18 +83,17 @@ class Design:
     def held_out_starts(self) -> tuple[int, ...]:
         """Those at which every character of the answer stands in a band."""
         return tuple(
-            s for s in self.starts if any(a <= s and s + self.width - 1 <= b for a, b in BANDS)
+            s for s in self.starts if any(a <= s and s + self.width - 1 <= b for a, b in self.bands)
         )
 
     def _touches(self, start: int) -> bool:
-        return any(start <= b and start + self.width - 1 >= a for a, b in BANDS)
+        return any(start <= b and start + self.width - 1 >= a for a, b in self.bands)
 
     def pool(self, rng: Rng, size: int = POOL) -> Pool:
         return Pool(rng, examples.italian if self.italian else self._fill, size)
 
     def _fill(self, rng: Rng) -> Example:
         text, start, answer = "", -1, pick(rng, self.trained)
-        others: list[str] = []
         for number, part in enumerate(pick(rng, self.lines)):
             if number % 2 == 0:
                 text += part
@@ -92,16 +101,22 @@ class Design:
                 start = len(text)
                 text += answer
             else:
-                others.append(pick(rng, self.fillers[part]))
-                text += others[-1]
-        rest = text[:start] + text[start + len(answer) :]
-        known = self.trained + self.held_out
+                text += pick(rng, self.fillers[part])
+        rest = f"{text[:start]}\n{text[start + len(answer) :]}"
         level = "none"
-        if any(other in known for other in others):
+        if self.any_answer.search(rest):
             level = "years"
         elif any(map(str.isdigit, rest)):
             level = "numbers"
         return Example(text, answer, start, level)
+
+    @cached_property
+    def any_answer(self) -> re.Pattern[str]:
+        """What finds an answer as a word by itself; of a year it is four digits."""
+        if self.italian:
+            return re.compile(r"(?<!\d)\d{4}(?!\d)")
+        known = sorted(self.trained + self.held_out, key=len, reverse=True)
+        return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, known))})(?!\w)")
 
     def training(self, seed: int, count: int) -> list[Example]:
         """``count`` sentences for one seed."""
@@ -114,10 +129,14 @@ class Design:
     def _mixture(self, rng: Rng, count: int) -> list[Example]:
         """Half of them with nothing else, the rest with numbers or with other answers; a template
         gives what it has. Half of them ask for a common answer."""
-        pool = self.pool(rng, min(POOL, 10 * count))
-        levels = ["none", *pool.levels] if "none" in pool.levels else pool.levels
+        pool = self.pool(rng, min(POOL, max(2000, 10 * count)))
         drawn = examples.draw(
-            rng, pool, levels, (self.trained, self.common), self.seen_starts, italian=self.italian
+            rng,
+            pool,
+            ["none", *pool.levels],
+            (self.trained, self.common),
+            self.seen_starts,
+            italian=self.italian,
         )
         return list(islice(drawn, count))
 
@@ -125,7 +144,8 @@ class Design:
         """The test sets, the same for every seed and reader.
 
         none, numbers, years    ``per_offset`` sentences for every offset, seen and held out, by
-                                what else stands in them
+                                what else stands in them; an offset that no sentence of a template
+                                with other numbers can reach is left out
         held-out answers        at seen offsets, nothing else in them
         long sentences          of 121 to 400 characters, nothing else in them
         """
@@ -149,12 +169,12 @@ class Design:
             ]
             for level in pool.levels
         }
-        plain = pool.levels[0]
+        found = {level: sentences for level, sentences in found.items() if sentences}
         if self.held_out:
-            drawn = some(plain, self.held_out, self.seen_starts)
+            drawn = some("none", self.held_out, self.seen_starts)
             found["held-out answers"] = list(islice(drawn, many))
         shortest, longest = LONG
-        far = some(plain, self.common, range(longest - self.width + 1), longest)
+        far = some("none", self.common, range(longest - self.width + 1), longest)
         found["long sentences"] = list(
             islice((each for each in far if len(each.text) >= shortest), many)
         )
@@ -189,17 +209,23 @@ def years() -> Design:
     rng = random.Random(_TEST_SEED)
     recent = [str(year) for year in range(1900, 2030)]
     older = [str(year) for year in (*range(1000, 1900), *range(2030, 2100))]
-    held = set(rng.sample(recent, round(_HELD_OUT_SHARE * len(recent))))
-    held_older = set(rng.sample(older, round(_HELD_OUT_SHARE * len(older))))
+    held, held_older = _some_of(rng, recent), _some_of(rng, older)
     common = tuple(year for year in recent if year not in held)
     trained = common + tuple(year for year in older if year not in held_older)
     # Tested are the recent ones: the others serve to keep a reader from learning years by heart.
     return Design(trained, tuple(sorted(held)), common)
 
 
+def _some_of(rng: Rng, answers: Sequence[str]) -> set[str]:
+    """A fifth of them."""
+    order = list(answers)
+    shuffle(rng, order)
+    return set(order[: round(_HELD_OUT_SHARE * len(order))])
+
+
 _DEFINITION = re.compile(r"\s*(\w+)\s*[:=]\s*(.+)")
 _SLOT = re.compile(r"\{(\w+)\}")
-_RANGE = re.compile(r"(\d+)\s*-\s*(\d+)")
+_RANGE = re.compile(r"([0-9]{1,12})\s*-\s*([0-9]{1,12})")
 
 
 def from_template(path: Path) -> Design:
@@ -216,14 +242,17 @@ def from_template(path: Path) -> Design:
     """
     from charlm.corpus import read_text
 
+    if path.is_dir():
+        raise RequestError(f"{path}: is a directory; give one file of sentences with a {{slot}}")
     lines: list[tuple[int, str]] = []
     fillers: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(read_text([str(path)]).text.splitlines(), 1):
+    for number, line in enumerate(read_text([str(path)]).text.split("\n"), 1):
+        line = " ".join(line.split())  # a tab separates sentence and answer in training
         defined = _DEFINITION.fullmatch(line)
         if defined and not _SLOT.search(line):
-            fillers[defined[1]] = tuple(_fillers(defined[2]))
+            fillers[defined[1]] = tuple(_fillers(f"{path}: line {number}", defined[1], defined[2]))
         elif line.strip() and not line.lstrip().startswith("#"):
-            lines.append((number, line.strip()))
+            lines.append((number, line))
     if not fillers or not lines:
         raise RequestError(
             f"{path}: needs sentences with a {{slot}} and a line of fillers for it, such as "
@@ -246,21 +275,38 @@ def from_template(path: Path) -> Design:
     answers = tuple(dict.fromkeys(fillers[asked]))
     if len(answers) < 2:
         raise RequestError(f"{path}: {asked} has one filler; give at least two to tell apart")
-    if max(map(len, answers)) > 40:
-        raise RequestError(f"{path}: {asked} has a filler of over 40 characters; shorten it")
-    rng = random.Random(_TEST_SEED)
-    held = rng.sample(answers, round(_HELD_OUT_SHARE * len(answers))) if len(answers) >= 10 else []
+    if max(map(len, answers)) > LONGEST_ANSWER:
+        raise RequestError(
+            f"{path}: {asked} has a filler of over {LONGEST_ANSWER} characters; shorten it"
+        )
+    held = _some_of(random.Random(_TEST_SEED), answers) if len(answers) >= 10 else set()
     trained = tuple(answer for answer in answers if answer not in held)
     parts = tuple(tuple(_SLOT.split(line)) for _, line in lines)
-    return Design(trained, tuple(sorted(held)), trained, parts, fillers, asked)
+    design = Design(trained, tuple(sorted(held)), trained, parts, fillers, asked)
+    rng = random.Random(_TEST_SEED)
+    plain = sum(design._fill(rng).level == "none" for _ in range(2000))
+    if plain < _PLAIN_SHARE * 2000:
+        raise RequestError(
+            f"{path}: of 2,000 sentences made from it, {plain:,} hold no other number and no "
+            f"answer but {{{asked}}}; add such sentences: they tell whether a reader has learnt"
+        )
+    return design
 
 
-def _fillers(text: str) -> list[str]:
+def _fillers(where: str, name: str, text: str) -> list[str]:
     found: list[str] = []
     for piece in text.split(","):
         span = _RANGE.fullmatch(piece.strip())
-        if span and int(span[1]) <= int(span[2]) < int(span[1]) + 100_000:
-            found += [str(n) for n in range(int(span[1]), int(span[2]) + 1)]
+        if span:
+            first, last = int(span[1]), int(span[2])
+            if not first <= last < first + 100_000:
+                raise RequestError(
+                    f"{where}: {span[0]} is no range of at most 100,000 numbers, the smaller one "
+                    "first"
+                )
+            found += [str(n) for n in range(first, last + 1)]
         elif piece.strip():
             found.append(piece.strip())
+    if not found:
+        raise RequestError(f"{where}: {name} has no fillers; add some, separated by commas")
     return found

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from charlm import grammar
 from charlm.grammar.chance import Rng, below, between, chance, pick
@@ -57,11 +58,27 @@ class Pool:
         drawn = sorted((source(rng) for _ in range(size)), key=lambda each: each.start)
         self._by_level = {level: [e for e in drawn if e.level == level] for level in LEVELS}
         self._starts = {level: [e.start for e in each] for level, each in self._by_level.items()}
+        # The least that follows an answer which begins at a given place or before.
+        self._least_after = {
+            level: list(accumulate((len(e.text) - e.start for e in each), min))
+            for level, each in self._by_level.items()
+        }
 
     @property
     def levels(self) -> list[str]:
         """The levels of which there are sentences."""
         return [level for level in LEVELS if self._by_level[level]]
+
+    def reaches(self, level: str, start: int, longest: int) -> bool:
+        """Whether an answer can stand at ``start`` in a sentence of that level.
+
+        What says which number is asked about must stay, so only sentences without others are cut;
+        any other must be there whole, with something put in front.
+        """
+        if level == "none":
+            return bool(self._by_level[level])
+        count = bisect_right(self._starts[level], start)
+        return count > 0 and start + self._least_after[level][count - 1] <= longest
 
     def take(self, rng: Rng, level: str, answer: str, at_most: int | None = None) -> Example | None:
         """A sentence of a level with that answer, which begins at ``at_most`` or before; None where
@@ -113,8 +130,8 @@ def disturbed(rng: Rng, example: Example, longest: int, *, italian: bool = True)
     remark. The answer and everything that counts for it stay as they are."""
     text, start = example.text, example.start
     end = start + len(example.answer)
-    if chance(rng, 0.25):
-        text = text[:1].lower() + text[1:]
+    if chance(rng, 0.25) and start > 0 and len(text[0].lower()) == 1:
+        text = text[0].lower() + text[1:]
     if chance(rng, 0.2) and len(text) > end and text[-1] in ".!?":
         text = text[:-1]
     if chance(rng, 0.25):
@@ -124,8 +141,9 @@ def disturbed(rng: Rng, example: Example, longest: int, *, italian: bool = True)
         place = below(rng, len(text))
         if text[place].isalpha() and not start <= place < end:
             text = text[:place] + pick(rng, _FALSE_KEYS) + text[place + 1 :]
-    if chance(rng, 0.04) and len(text.upper()) == len(text):
-        text = text[:start].upper() + text[start:end] + text[end:].upper()
+    before, after = text[:start].upper(), text[end:].upper()
+    if chance(rng, 0.04) and len(before) == start:  # "ß" and a few others become two letters
+        text = before + text[start:end] + after
     return replace(example, text=text)
 
 
@@ -141,12 +159,16 @@ def draw(
     longest: int = LONGEST,
 ) -> Iterator[Example]:
     """Examples without end: of one of ``levels``, with an answer of one of ``answers`` that begins
-    at one of ``starts`` (uniformly, where it is moved)."""
+    at one of ``starts`` (uniformly, where it is moved).
+
+    None at all where the pool has no sentence that could be moved to one of them.
+    """
     allowed = frozenset(starts)
-    while True:
+    reached = {level: [s for s in starts if pool.reaches(level, s, longest)] for level in levels}
+    levels = [level for level in levels if reached[level]]
+    while levels:
         level, answer = pick(rng, levels), pick(rng, pick(rng, answers))
-        start = pick(rng, starts) if chance(rng, moved_share) else None
-        # What says which number is asked about must stay: only sentences without others are cut.
+        start = pick(rng, reached[level]) if chance(rng, moved_share) else None
         example = pool.take(rng, level, answer, at_most=None if level == "none" else start)
         if example is None:
             continue

@@ -1,5 +1,8 @@
 """The grid of readers and seeds: run side by side, each cell once, however often it is interrupted.
 
+Every JSON file but results.json carries the SHA-256 of its own content, and all name the same
+experiment: a file that was changed, or that belongs to another experiment, is refused.
+
 config.json             the question and the settings: what --resume goes on from
 tests.json              the test sentences, the same for every cell
 cells/READER-SEED.*     the trained weights, and, written last, what the cell answered
@@ -10,20 +13,23 @@ results.csv             a line per reader, seed, test and part
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
 import multiprocessing
 import os
 import platform
-import re
 import signal
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +38,7 @@ import numpy as np
 import charlm
 from charlm.errors import CharlmError, CheckpointError, RequestError
 from charlm.experiments.position_invariance import measures
-from charlm.experiments.position_invariance.design import BANDS, Design
+from charlm.experiments.position_invariance.design import Design
 from charlm.experiments.position_invariance.examples import Example
 from charlm.files import write_atomically
 
@@ -71,9 +77,20 @@ class Grid:
     def cell(self, reader: str, seed: int, ending: str = "json") -> Path:
         return self.path / "cells" / f"{reader}-{seed}.{ending}"
 
-    @property
+    @cached_property
     def config(self) -> dict[str, Any]:
-        return _read_json(self.config_file)
+        config = _parse(self.config_file, BEGIN_AGAIN)
+        if config.get("format") != FORMAT:
+            raise CheckpointError(
+                f"{self.config_file}: not an experiment of this version of charlm; choose another "
+                "--out"
+            )
+        return _unsealed(self.config_file, config, BEGIN_AGAIN)
+
+    @property
+    def experiment(self) -> str:
+        """What the files of this experiment have in common."""
+        return _digest(self.config)
 
     @property
     def settings(self) -> Settings:
@@ -88,10 +105,18 @@ class Grid:
 
     @property
     def tests(self) -> dict[str, list[Example]]:
-        return {
-            name: [Example(**each) for each in sentences]
-            for name, sentences in _read_json(self.tests_file).items()
-        }
+        found = self._read(self.tests_file, BEGIN_AGAIN)
+        return {name: [Example(**each) for each in sentences] for name, sentences in found.items()}
+
+    def _read(self, path: Path, remedy: str) -> dict[str, Any]:
+        content = _unsealed(path, _parse(path, remedy), remedy)
+        if content.pop("experiment", None) != self.experiment:
+            raise CheckpointError(f"{path}: of another experiment; {remedy}")
+        return content
+
+    def write(self, path: Path, content: dict[str, Any]) -> None:
+        """Write a file of this experiment, sealed."""
+        _write_sealed(path, {"experiment": self.experiment, **content})
 
     def begin(self, design: Design, settings: Settings) -> None:
         """Write down what is asked, before anything is computed."""
@@ -100,6 +125,11 @@ class Grid:
                 f"{self.path} holds an experiment already; go on with --resume, or choose another "
                 "--out"
             )
+        if any((self.path / "cells").glob("*.json")):
+            raise RequestError(
+                f"{self.path} holds readers of an experiment whose config.json is gone; choose "
+                "another --out"
+            )
         sentences = [each.text for each in design.training(0, VOCABULARY_FROM)]
         config = {
             "format": FORMAT,
@@ -107,7 +137,7 @@ class Grid:
             "seeds": settings.seeds,
             "steps": settings.steps,
             "per_offset": settings.per_offset,
-            "bands": [list(band) for band in BANDS],
+            "bands": [list(band) for band in design.bands],
             "seen_starts": list(design.seen_starts),
             "held_out_starts": list(design.held_out_starts),
             "width": design.width,
@@ -117,11 +147,14 @@ class Grid:
         tests = design.tests(settings.per_offset)
         try:
             (self.path / "cells").mkdir(parents=True, exist_ok=True)
-            _write_json(
+            _write_sealed(
                 self.tests_file,
-                {name: [asdict(each) for each in tests[name]] for name in tests},
+                {
+                    "experiment": _digest(config),
+                    **{name: [asdict(each) for each in tests[name]] for name in tests},
+                },
             )
-            _write_json(self.config_file, config)
+            _write_sealed(self.config_file, config)
         except OSError as error:
             raise CharlmError(
                 f"{self.path}: cannot be written ({error.strerror}); choose another --out"
@@ -145,24 +178,38 @@ class Grid:
             jobs, context, initializer=_start, initargs=(str(self.path), done, threads)
         )
         try:
-            waiting = {pool.submit(_run_cell, *cell) for cell in missing}
+            with _shielded():
+                waiting = {pool.submit(_run_cell, *cell) for cell in missing}
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.3, return_when=FIRST_COMPLETED)
                 progress(done.value, total)
                 for future in finished:
                     future.result()
-        except BaseException:
+        except BaseException as error:
             for process in (getattr(pool, "_processes", None) or {}).values():
                 process.kill()
             pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise CharlmError(
+                    "one of the processes was ended from outside, perhaps for want of memory; what "
+                    f"is finished stays: go on with --resume and fewer --jobs than {jobs}"
+                ) from error
             raise
         pool.shutdown()
 
     def collect(self) -> measures.Results:
-        """Put results.json and results.csv together from what is finished."""
+        """Put results.json and results.csv together from what is finished, and write them."""
+        results = self.results()
+        write_atomically(self.results_file, _json(results.content))
+        write_atomically(self.path / "results.csv", _table(results).encode())
+        return results
+
+    def results(self) -> measures.Results:
+        """What is finished. CharlmError where nothing is."""
         config, tests = self.config, self.tests
         design = self.design
-        cells = [_read_json(self.cell(*c)) for c in self.settings.cells() if self.cell(*c).exists()]
+        files = [self.cell(*cell) for cell in self.settings.cells()]
+        cells = [self._read(file, GO_ON) for file in files if file.exists()]
         if not cells:
             raise CharlmError(f"{self.path}: no reader is finished yet; go on with --resume")
         commonest = Counter(each.answer for each in design.training(1, 5000)).most_common(1)[0][0]
@@ -185,10 +232,7 @@ class Grid:
             },
             "cells": cells,
         }
-        _write_json(self.results_file, content)
-        results = measures.Results(content)
-        write_atomically(self.path / "results.csv", _table(results).encode())
-        return results
+        return measures.Results(content)
 
 
 def find(given: str) -> Grid:
@@ -199,20 +243,14 @@ def find(given: str) -> Grid:
             f"{given} holds no experiment; make one: charlm experiment position-invariance --out "
             f"{given}"
         )
-    config = grid.config
-    if config.get("format") != FORMAT:
-        raise CheckpointError(f"{grid.config_file}: not an experiment of this version of charlm")
+    _ = grid.config  # refused here, before anything is begun, where it is damaged
     return grid
 
 
 def first_answer(text: str, design: Design) -> str:
     """What a regular expression finds: the first four digits that stand alone, or the first filler
     of the template."""
-    if design.italian:
-        found = re.search(r"(?<!\d)\d{4}(?!\d)", text)
-    else:
-        known = sorted(design.trained + design.held_out, key=len, reverse=True)
-        found = re.search("|".join(map(re.escape, known)), text)
+    found = design.any_answer.search(text)
     return found[0] if found else ""
 
 
@@ -221,12 +259,34 @@ def first_answer(text: str, design: Design) -> str:
 _worker: dict[str, Any] = {}
 
 
+@contextmanager
+def _shielded() -> Iterator[None]:
+    """A process that is started in here never sees Ctrl-C, not even before it could ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start(path: str, done: Any, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(threads)
     _worker.update(grid=Grid(Path(path)), done=done)
+
+
+def _end_with_parent() -> None:
+    """A command that is killed cannot end its processes: they would train on for hours."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @cache
@@ -292,7 +352,7 @@ def _run_cell(name: str, seed: int) -> None:
         for test, sentences in _tests().items()
     }
     store.save(grid.cell(name, seed, "safetensors"), reader)
-    _write_json(
+    grid.write(
         grid.cell(name, seed),
         {
             "reader": name,
@@ -358,17 +418,37 @@ def _table(results: measures.Results) -> str:
     return out.getvalue()
 
 
-def _write_json(path: Path, value: Any) -> None:
-    write_atomically(path, (json.dumps(value, ensure_ascii=False) + "\n").encode())
+BEGIN_AGAIN = "choose another --out and begin again"
+GO_ON = "remove it and go on with --resume"
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, ensure_ascii=False) + "\n").encode()
+
+
+def _digest(content: dict[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _write_sealed(path: Path, content: dict[str, Any]) -> None:
+    write_atomically(path, _json(content | {"sha256": _digest(content)}))
+
+
+def _parse(path: Path, remedy: str) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: damaged ({error!s:.80}); remove it and --resume") from error
+        raise CheckpointError(f"{path}: damaged ({error!s:.80}); {remedy}") from error
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: damaged; remove it and --resume")
+        raise CheckpointError(f"{path}: damaged (no object); {remedy}")
     return value
+
+
+def _unsealed(path: Path, value: dict[str, Any], remedy: str) -> dict[str, Any]:
+    content = {key: part for key, part in value.items() if key != "sha256"}
+    if value.get("sha256") != _digest(content):
+        raise CheckpointError(f"{path}: damaged (its content is not what was written); {remedy}")
+    return content

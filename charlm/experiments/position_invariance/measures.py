@@ -152,9 +152,11 @@ class Results:
     def worst_offset(
         self, reader: str, test: str = MAIN, part: str = "held out"
     ) -> tuple[int, float]:
-        """(offset, accuracy over seeds) where a reader does worst."""
+        """(offset, accuracy over seeds) where a reader does worst; (-1, NaN) without offsets."""
         offsets, rows = self.by_offset(reader, test)
         allowed = np.isin(offsets, self.starts(test)[self.places(test, part)])
+        if not allowed.any():
+            return -1, float("nan")
         means = np.where(allowed, rows.mean(0), np.inf)
         return int(offsets[means.argmin()]), float(means.min())
 
@@ -163,9 +165,9 @@ class Results:
     ) -> tuple[list[str], Reals]:
         """(bins, accuracy (seeds, bins)) by the characters that follow the answer.
 
-        Empty bins are left out.
+        A shorter answer counts as wide as the widest. Empty bins are left out.
         """
-        distance = self.lengths(test) - self.starts(test) - self.width
+        distance = np.maximum(0, self.lengths(test) - self.starts(test) - self.width)
         names, masks = [], []
         for low, high in zip(bins, [*bins[1:], 10**9], strict=True):
             mask = (distance >= low) & (distance < high)
@@ -191,6 +193,11 @@ class Results:
         np.add.at(total, (starts, lengths), right)
         mean = np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
         return [step * i for i in range(rows)], [step * i for i in range(columns)], mean
+
+    def gap(self, reader: str) -> Estimate:
+        """Accuracy at seen offsets minus that at held-out ones, seed by seed."""
+        seen, held = (self.accuracy(reader, MAIN, part).values for part in ("seen", "held out"))
+        return Estimate.of(s - h for s, h in zip(seen, held, strict=False))
 
     def difference(
         self, one: str, other: str, test: str = MAIN, part: str = "held out"
@@ -239,8 +246,6 @@ def paired(gaps: Reals, resamples: int = 2000) -> Difference:
     low, high = np.quantile(means, [0.025, 0.975])
     each = gaps.mean(0)
     each = each[each != 0]
-    if not len(each):
-        return Difference(0.0, 0.0, 0.0, 1.0)
     flipped = np.abs((rng.choice([-1.0, 1.0], size=(resamples, len(each))) * each).sum(1))
     p = (1 + np.count_nonzero(flipped >= abs(each.sum()) - 1e-12)) / (resamples + 1)
     return Difference(float(gaps.mean()), float(low), float(high), float(p))

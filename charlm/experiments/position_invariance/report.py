@@ -16,7 +16,8 @@ from charlm.experiments.position_invariance.measures import (
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " .:-=+*#@"
-DISTRACTORS = {"numbers": "numbers", "years": "years"}
+GREAT, SMALL = 0.1, 0.01
+"""Gaps between seen and held-out offsets that are called so."""
 
 
 def columns(results: Results) -> list[tuple[str, str, str]]:
@@ -42,10 +43,11 @@ def table(results: Results) -> str:
                 mark, unread = " †", True
             cells.append(percent(results.accuracy(reader, test, part)) + mark)
         offset, worst = results.worst_offset(reader)
+        lowest = f"{100 * worst:.1f} at {offset}" if offset >= 0 else "-"
         name = reader
         if not results.trained(reader):
             name, untrained = f"{reader} *", True
-        rows.append([name, *cells, f"{100 * worst:.1f} at {offset}"])
+        rows.append([name, *cells, lowest])
     rows.append(["most frequent", *(f"{100 * results.floor(t):.1f}" for _, t, _ in heads), ""])
     rows.append(["first number", *(f"{100 * results.ceiling(t):.1f}" for _, t, _ in heads), ""])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -78,10 +80,12 @@ def _legend(results: Results) -> list[str]:
     others = [test for test in ("numbers", "years") if test in results.tests]
     if others:
         lines.append(f"{', '.join(others)}: with such beside the answer, at held-out offsets.")
-    lines.append(
-        "new answers: never asked for in training; long: over 120 characters; most frequent: the "
-        "floor; first number: a regular expression."
-    )
+    explained = ["most frequent: the floor", "first number: a regular expression"]
+    if LONG in results.tests:
+        explained.insert(0, "long: over 120 characters")
+    if HELD_OUT_ANSWERS in results.tests:
+        explained.insert(0, "new answers: never asked for in training")
+    lines.append(f"{'; '.join(explained)}.")
     return lines
 
 
@@ -118,16 +122,25 @@ def findings(results: Results) -> list[str]:
     said = []
     for reader in results.readers:
         seen, held = (results.accuracy(reader, MAIN, part) for part in ("seen", "held out"))
+        gap = results.gap(reader)
         if not results.trained(reader):
             said.append(
                 f"{reader} did not learn the task ({percent(seen)} % at seen offsets), so nothing "
                 "is concluded from it."
             )
-        elif held.mean < seen.mean - 0.1:
+        elif not held.values:
+            said.append(f"{reader} was asked at no held-out offset.")
+        elif gap.mean > GREAT:
             said.append(
                 f"{reader} answers {percent(seen)} % at offsets that it was trained on and "
                 f"{percent(held)} % at those held out: what it learnt at one place it does not "
                 "know at another."
+            )
+        elif gap.low > SMALL:
+            said.append(
+                f"{reader} answers {percent(seen)} % at offsets that it was trained on and "
+                f"{percent(held)} % at those held out: of what it learnt, {percent(gap)} points do "
+                "not come along."
             )
         else:
             said.append(

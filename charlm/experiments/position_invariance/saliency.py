@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.cli.terminal import printable
+from charlm.display import printable
 from charlm.errors import CharlmError, RequestError
 from charlm.experiments.position_invariance.ask import NO_ANSWER, Panel, occlusion
 from charlm.files import write_atomically
@@ -43,8 +43,9 @@ def of(panel: Panel, name: str, text: str, answer: str) -> Saliency:
     return Saliency(text, nats)
 
 
-def in_terminal(found: Saliency, colour: bool) -> str:
-    """The text on coloured ground; without colour, followed by a line of marks beneath."""
+def in_terminal(found: Saliency, colour: bool, indent: int = 0) -> str:
+    """The text on coloured ground; without colour, followed by a line of marks beneath, which
+    begins after ``indent`` spaces."""
     import os
 
     if colour and not os.environ.get("NO_COLOR"):
@@ -62,7 +63,7 @@ def in_terminal(found: Saliency, colour: bool) -> str:
         " " if abs(share) < _SMALL else (str(min(9, int(10 * share))) if share > 0 else "-")
         for share in found.shares
     )
-    return f"{printable(found.text)}\n      {marks}".rstrip()
+    return f"{printable(found.text)}\n{' ' * indent}{marks}".rstrip()
 
 
 def in_html(found: Saliency) -> str:

@@ -5,7 +5,6 @@ A writer's file is an ordinary charlm model: ``charlm sample`` opens it.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from safetensors.numpy import save as dump_tensors
 
 from charlm import checkpoint
 from charlm.checkpoint import Checkpoint, Tensors
-from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
 from charlm.experiments.position_invariance.readers import (
     END,
@@ -68,9 +66,12 @@ def load(path: Path, name: str, words: Vocabulary) -> AnyReader:
     kind = KINDS[name]
     reader = build(kind, shape(kind, words), words, seed=0)
     if isinstance(reader, Writer):
-        saved = checkpoint.read(path)
+        try:
+            saved = checkpoint.read(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {_remedy(path)}") from error
         if saved.config != reader.config or saved.tokenizer.to_dict() != words.tokenizer.to_dict():
-            raise CheckpointError(f"{path}: not the {name} of this experiment")
+            raise CheckpointError(f"{path}: not the {name} of this experiment; {_remedy(path)}")
         weights: Tensors = saved.weights
         module: torch.nn.Module = reader.model
     else:
@@ -88,7 +89,7 @@ def _read(path: Path, reader: Reader) -> Tensors:
             metadata: dict[str, str] = file.metadata() or {}
         weights = load_tensors(path.read_bytes())
     except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error!s:.80})") from error
+        raise CheckpointError(f"{path}: cannot be read ({error!s:.80}); {_remedy(path)}") from error
     expected = {name: tuple(p.shape) for name, p in reader.named_parameters()}
     if (
         {name: value.shape for name, value in weights.items()} != expected
@@ -96,7 +97,14 @@ def _read(path: Path, reader: Reader) -> Tensors:
         or metadata.get("format") != FORMAT
         or metadata.get("reader") != reader.kind.name
         or checkpoint.digest(metadata, weights) != metadata.get("sha256")
-        or ModelConfig.from_dict(json.loads(metadata["config"])) != reader.config
+        or metadata.get("config") != reader.config.to_json()
     ):
-        raise CheckpointError(f"{path}: damaged, or not the {reader.kind.name} of this experiment")
+        raise CheckpointError(
+            f"{path}: damaged, or not the {reader.kind.name} of this experiment; {_remedy(path)}"
+        )
     return weights
+
+
+def _remedy(path: Path) -> str:
+    """What counts as finished is the JSON file beside the weights."""
+    return f"remove {path.with_suffix('.json').name} and go on with --resume"

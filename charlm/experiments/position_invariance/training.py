@@ -117,7 +117,7 @@ def train(
         if not (math.isfinite(losses[-1]) and math.isfinite(norm)):
             raise DivergenceError(
                 f"{kind.name}, seed {seed}, step {step}: loss {losses[-1]:.4g} and gradient norm "
-                f"{norm:.4g}; run it again with another --seeds"
+                f"{norm:.4g}; leave {kind.name} out with --readers, or give other --steps"
             )
         optimizers.step(learning_rate(config, step))
         optimizers.zero_grad()
