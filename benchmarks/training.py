@@ -30,8 +30,9 @@ from charlm import data
 from charlm.config import ModelConfig, TrainConfig, default_learning_rate
 from charlm.corpus import Streams
 from charlm.data import Dataset, Source, Texts
+from charlm.precision import choose_precision
 from charlm.tokenizer import CharTokenizer
-from charlm.train import Trainer, choose_precision
+from charlm.train import Trainer
 
 B, T, V = 64, 64, 65
 

@@ -20,8 +20,9 @@ from charlm.corpus import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, fit_window
 from charlm.data import Dataset, Source
 from charlm.engine import Engine
 from charlm.errors import RequestError
+from charlm.precision import choose_precision
 from charlm.surprisal import surprisals
-from charlm.train import Trainer, choose_precision
+from charlm.train import Trainer
 
 EVALUATIONS = 20
 """How often a run is evaluated where no interval is asked for."""

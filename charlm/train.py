@@ -10,10 +10,9 @@ handful of numbers: what ``checkpoint`` stores and ``restore`` puts back.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Protocol, Self
 
@@ -32,6 +31,7 @@ from charlm.evaluate import Interrupted
 from charlm.generate import CharLM
 from charlm.models import LanguageModel, TensorState, build, loss_sum
 from charlm.optim import Optimizers, learning_rate
+from charlm.precision import arithmetic
 from charlm.runs import Run
 from charlm.seeds import derive
 from charlm.surprisal import LN2
@@ -89,35 +89,6 @@ def choose_device(name: str) -> torch.device:
             f"--device {name} cannot be used here ({cause}); give cpu or auto"
         ) from error
     return device
-
-
-def choose_precision(name: str, device: torch.device) -> str:
-    """``auto`` is bfloat16 where the processor multiplies it natively, else float32."""
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    capable = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bfloat16" if device.type == "cpu" and capable else "float32"
-
-
-@contextlib.contextmanager
-def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute with the weights in ``precision``; they themselves stay in float32 ("autocast")."""
-    if precision == "float32":
-        yield
-        return
-    # oneDNN has no bfloat16 LSTM for a processor without AVX-512, and says so by an exception. A
-    # run that was begun elsewhere must go on here too, so such a processor does without oneDNN.
-    mkldnn = torch.backends.mkldnn
-    before = mkldnn.enabled
-    if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
-    try:
-        with torch.autocast(device.type, dtype=torch.bfloat16):
-            yield
-    finally:
-        mkldnn.set_flags(_enabled=before)  # type: ignore[no-untyped-call]
 
 
 class Trainer:

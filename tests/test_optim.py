@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from charlm import optim
 from charlm.config import CELLS, OPTIMIZERS, ModelConfig, TrainConfig
 from charlm.models import LanguageModel, build, loss_sum
-from charlm.optim import Optimizers, hidden_matrices, learning_rate
+from charlm.optim import Muon, Optimizers, hidden_matrices, learning_rate, orthogonalized
 
 V, H = 7, 8
 
@@ -204,3 +205,51 @@ def test_every_optimizer_reduces_the_loss(name: str, rate: float) -> None:
         optimizers.step(rate)
         optimizers.zero_grad()
     assert loss().item() < before / 2
+
+
+# --------------------------------------------------------------------------------------------- Muon
+
+SHAPES = [(6, 6), (12, 5), (5, 12), (1, 9)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_orthogonalizing_is_a_polynomial_of_the_singular_values(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optim, "has_bfloat16", lambda device: False)
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(3))
+    u, s, v = torch.linalg.svd(matrix.double(), full_matrices=False)
+    s = s / matrix.double().norm()
+    for _ in range(5):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    found = orthogonalized(matrix)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), u @ torch.diag(s) @ v, atol=1e-5, rtol=1e-4)
+    assert (s > 0.3).all() and (s < 1.3).all()  # near 1, though some were near 0
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_muon_is_torch_s_muon(
+    shape: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit where it computes in bfloat16 as well, and to its rounding where it does not."""
+    monkeypatch.setattr(optim, "has_bfloat16", lambda device: native)
+    noise = torch.Generator().manual_seed(4)
+    ours, theirs = (
+        torch.nn.Parameter(torch.randn(shape, generator=torch.Generator().manual_seed(5)))
+        for _ in range(2)
+    )
+    one = Muon([ours], weight_decay=0.1)
+    other = torch.optim.Muon([theirs], weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    for step in range(5):
+        ours.grad = torch.randn(shape, generator=noise)
+        theirs.grad = ours.grad.clone()
+        for optimizer in (one, other):
+            optimizer.param_groups[0]["lr"] = 0.02 / (step + 1)
+            optimizer.step()
+        if native:
+            assert torch.equal(ours, theirs)
+        else:
+            torch.testing.assert_close(ours, theirs, atol=0.002, rtol=0)
+    assert torch.equal(one.state[ours]["momentum_buffer"], other.state[theirs]["momentum_buffer"])

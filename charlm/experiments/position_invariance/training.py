@@ -22,8 +22,8 @@ from charlm.experiments.position_invariance.readers import (
     shape,
 )
 from charlm.optim import Optimizers, learning_rate
+from charlm.precision import arithmetic, choose_precision
 from charlm.seeds import derive
-from charlm.train import arithmetic, choose_precision
 
 CPU = torch.device("cpu")
 
