@@ -84,7 +84,7 @@ there.</p>
 {_differences(results)}
 {_errors(results)}
 <h2>How it was made</h2>
-<p>{config["seeds"]} seed(s), {config["steps"]:,} updates of 128 sentences for every reader,
+<p>{config["seeds"]} seed(s), {config["steps"]:,} updates of 64 sentences for every reader,
 {config["per_offset"]} test sentences for each offset and level; intervals are 95 % percentile
 bootstrap intervals over seeds. {escape(versions)}.</p>
 </body></html>

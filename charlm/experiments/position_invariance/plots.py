@@ -256,6 +256,6 @@ def learning_curves(results: Results) -> Figure:
                       marker=STYLES[name][2], markerfacecolor="white")  # fmt: skip
         _percent(axes)
         axes.set_title(group, size=10)
-        axes.set_xlabel("updates of 128 sentences")
+        axes.set_xlabel("updates of 64 sentences")
         axes.legend(frameon=False, loc="lower right", fontsize=8)
     return figure

@@ -43,7 +43,10 @@ from charlm.tokenizer import CharTokenizer
 WINDOW = 128
 """Characters that the feedforward reader sees: every sentence of training and eight more."""
 
-PARAMETERS = 150_000
+PARAMETERS = 60_000
+"""Of every reader, within ten percent. More would not help the feedforward one, which needs sentences
+(see docs/position-invariance.md), and would cost the others time."""
+
 SEPARATOR, END = "\t", "\n"
 UNREAD = ""
 """The answer of a reader that cannot read a sentence."""

@@ -1,0 +1,249 @@
+"""Break each mechanism on purpose, and see the test of its promise fail.
+
+    python tests/controls.py              all of them, some ten minutes; exits 1 if a test slept
+    python tests/controls.py fsync NaN    those whose names contain one of the words
+
+A test that cannot fail proves nothing. Every control changes one place of a copy of charlm and runs
+the test that holds the promise there, which must fail; before, all those tests must have passed.
+The table that is printed stands in ``docs/reliability.md``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Control:
+    """In ``file``, ``old`` becomes ``new``; then ``test`` must fail."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+CONTROLS = [
+    Control(
+        "the state is forgotten at a resume", "train.py",
+        "        self.state = state\n        self.progress = progress",
+        "        self.progress = progress",
+        "test_resume.py::test_every_cell_and_optimizer_resumes_exactly",
+    ),
+    Control(
+        "the optimizer is forgotten at a resume", "train.py",
+        "        self.optimizers.load(slots)\n", "",
+        "test_resume.py::test_every_cell_and_optimizer_resumes_exactly",
+    ),
+    Control(
+        "dropout goes on from torch's own generator", "train.py",
+        '        torch.manual_seed(derive(self.config.seed, "dropout", step))\n', "",
+        "test_resume.py::test_k_and_the_rest_are_the_whole_for_every_k",
+    ),
+    Control(
+        "another number of threads is not said", "train.py",
+        '            ("number of threads", training.get("threads"), torch.get_num_threads()),\n',
+        "",
+        "test_resume.py::test_another_number_of_threads_is_said_in_one_line",
+    ),
+    Control(
+        "a sample moves the state of training", "train.py",
+        "        model = CharLM(self.checkpoint(resumable=False))\n",
+        "        model = CharLM(self.checkpoint(resumable=False))\n"
+        "        self.state = self.model.initial_state(self.streams.batch_size)\n",
+        "test_resume.py::test_looking_saving_and_sampling_change_nothing",
+    ),
+    Control(
+        "a file is not flushed before it takes its name", "files.py",
+        "            file.flush()\n            os.fsync(file.fileno())\n        os.chmod",
+        "            file.flush()\n        os.chmod",
+        "test_files.py::test_bytes_reach_the_disk_before_they_take_the_name",
+    ),
+    Control(
+        "a file is written in its place", "files.py",
+        "        os.replace(temporary, path)\n",
+        "        path.write_bytes(data)\n        temporary.unlink()\n",
+        "test_files.py::test_a_killed_process_leaves_one_whole_version",
+    ),
+    Control(
+        "no previous checkpoint is kept", "train.py",
+        "self.checkpoint(resumable=True), keep_as=run.previous)",
+        "self.checkpoint(resumable=True))",
+        "test_resume.py::test_a_damaged_last_gives_way_to_previous_and_nothing_is_lost",
+    ),
+    Control(
+        "a fallback leaves the damaged last in its place", "cli/train.py",
+        "        checkpoint.write(run.last, saved)\n", "",
+        "test_resume.py::test_previous_is_whole_at_every_moment_of_a_fallback",
+    ),
+    Control(
+        "the log is not cut back", "runs.py",
+        'if record["step"] <= step]', "]",
+        "test_train.py::test_a_log_beyond_the_checkpoint_is_cut_back",
+    ),
+    Control(
+        "an evaluation that was broken off is not made", "train.py",
+        "        return due and self.progress.evaluated_at != step",
+        "        return due and self._saved != self.progress",
+        "test_signals.py::test_a_signal_saves_within_seconds_and_nothing_is_lost",
+    ),
+    Control(
+        "SIGTERM is ignored", "cli/signals.py",
+        "for number in (signal.SIGINT, signal.SIGTERM):\n            self._before",
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n        for number in (signal.SIGINT,):\n"
+        "            self._before",
+        "test_signals.py::test_a_signal_saves_within_seconds_and_nothing_is_lost",
+    ),
+    Control(
+        "a second Ctrl-C is ignored like the first", "cli/signals.py",
+        "            signal.signal(each, signal.SIG_DFL)\n", "            pass\n",
+        "test_signals.py::test_a_second_signal_leaves_at_once_and_corrupts_nothing",
+    ),
+    Control(
+        "a loss that is not finite goes through", "train.py",
+        "if not (math.isfinite(nats) and math.isfinite(norm)):", "if False:",
+        "test_train.py::test_divergence_stops_before_the_update",
+    ),
+    Control(
+        "weights that are not finite are written", "checkpoint.py",
+        "            if value.dtype == np.float32 and not np.isfinite(value).all():",
+        "            if False:",
+        "test_checkpoint.py::test_nothing_that_is_not_finite_is_ever_written",
+    ),
+    Control(
+        "the checksum is not compared", "checkpoint.py",
+        '    if digest(metadata, tensors) != metadata.get("sha256"):', "    if False:",
+        "test_checkpoint.py::test_no_changed_bit_passes",
+    ),
+    Control(
+        "the checksum leaves the metadata out", "checkpoint.py",
+        '    sha.update(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode())\n', "",
+        "test_checkpoint.py::test_no_changed_bit_passes",
+    ),
+    Control(
+        "a header may be of any size", "checkpoint.py",
+        "    if length > MAX_HEADER:\n        raise", "    if False:\n        raise",
+        "test_hostile.py::test_a_hostile_file_is_refused_in_a_second_and_in_little_memory",
+    ),
+    Control(
+        "JSON may hold any number of values", "checkpoint.py",
+        "    if _items(text) > MAX_ITEMS:\n        raise ValueError",
+        "    if False:\n        raise ValueError",
+        "test_hostile.py::test_a_hostile_file_is_refused_in_a_second_and_in_little_memory",
+    ),
+    Control(
+        "a name may stand twice in JSON", "checkpoint.py",
+        "    if len(values) != len(pairs):", "    if False:",
+        "test_hostile.py::test_a_hostile_file_is_refused_in_a_second_and_in_little_memory",
+    ),
+    Control(
+        "surplus tensors are read", "checkpoint.py",
+        "    if missing or surplus:", "    if missing:",
+        "test_hostile.py::test_a_hostile_file_is_refused_in_a_second_and_in_little_memory",
+    ),
+    Control(
+        "a byte-order mark is text", "corpus.py",
+        '.removeprefix("\\ufeff")', "",
+        "test_bad_text.py::test_it_trains_on_exactly_this_text",
+    ),
+    Control(
+        "what is no file is opened", "corpus.py",
+        "        if not stat.S_ISREG(os.stat(path).st_mode):", "        if False:",
+        "test_bad_text.py -k fifo",
+    ),
+    Control(
+        "a file that grows is not noticed", "corpus.py",
+        "        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):",
+        "        if False:",
+        "test_bad_text.py -k grow",
+    ),
+    Control(
+        "control characters reach a terminal", "display.py",
+        "    return _UNSAFE.sub(lambda match: repr(match.group())[1:-1], text)", "    return text",
+        "test_terminals.py",
+    ),
+    Control(
+        "NO_COLOR is ignored", "cli/progress.py",
+        ' and not os.environ.get("NO_COLOR")', "",
+        "test_terminals.py::test_no_color_means_no_bar_and_no_escape",
+    ),
+    Control(
+        "a run's name may be a path", "runs.py",
+        '        or re.search(r"[/\\\\]", name)\n', "",
+        "test_runs.py::test_a_name_cannot_leave_its_directory",
+    ),
+    Control(
+        "nobody is kept out of a run", "runs.py",
+        "                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "                pass\n",
+        "test_runs.py::test_a_second_training_is_refused_until_the_first_is_killed",
+    ),
+    Control(
+        "top-p may keep nothing", "sampling.py",
+        "    keep[order[0]] = True\n", "",
+        "test_sampling.py::test_a_filter_keeps_a_distribution",
+    ),
+    Control(
+        "an epoch is cut a window short of its ring's end", "corpus.py",
+        "[:, None] * self.stream_len  # (B, 1)", "[:, None] * (self.stream_len - 1)  # (B, 1)",
+        "test_streams.py::test_no_target_comes_twice_in_an_epoch",
+    ),
+]  # fmt: skip
+
+
+def passes(root: Path, test: str) -> tuple[bool, str]:
+    """Whether a test passes in a copy, and the name of the first one that does not."""
+    name, *more = test.split(" ")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-qxp", "no:cacheprovider", f"tests/{name}", *more],
+        cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, capture_output=True, text=True,
+    )  # fmt: skip
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{test} did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode == 0, failed[0].split(" ")[1] if failed else ""
+
+
+def main(words: Sequence[str]) -> int:
+    chosen = [c for c in CONTROLS if not words or any(word in c.what for word in words)]
+    slept = []
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        for part in ("charlm", "tests", "examples", "benchmarks"):
+            shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("setup.cfg", "pyproject.toml", "README.md"):
+            shutil.copy(ROOT / name, root / name)
+        for test in dict.fromkeys(control.test for control in chosen):
+            well, failed = passes(root, test)
+            if not well:
+                raise SystemExit(f"{failed} fails without any change: mend that first")
+        print("| broken on purpose | test that failed |\n| --- | --- |", flush=True)
+        for control in chosen:
+            path = root / "charlm" / control.file
+            source = path.read_text(encoding="utf-8")
+            if source.count(control.old) != 1:
+                raise SystemExit(f"{control.what}: {control.file} has changed; so must the control")
+            path.write_text(source.replace(control.old, control.new), encoding="utf-8")
+            well, failed = passes(root, control.test)
+            path.write_text(source, encoding="utf-8")
+            name = failed.partition("[")[0].removeprefix("tests/")
+            print(f"| {control.what} | {'**none**' if well else f'`{name}`'} |", flush=True)
+            if well:
+                slept.append(control.what)
+    if slept:
+        print(f"nothing failed where {'; '.join(slept)}", file=sys.stderr)
+    return 1 if slept else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
