@@ -115,6 +115,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> Evil:
     corpus = home / f"{HOSTILE}.txt"
     corpus.write_bytes("il \x1b[31mmare\x1b[0m\x07 \x9b2J\u202e\u2066 \x00\x7f\r\n".encode() * 20)
     (home / f"{HOSTILE}.bin").write_bytes(b"\0")
+    (home / "more.txt").write_text("il mare\n" * 70, encoding="utf-8")
     (home / "unseen").write_text("il \x1b\x1c\u202d\x9b\u2067mare", encoding="utf-8")
     made = charlm("train", corpus, "--out", home / "runs", *TINY, "--steps", 2)
     assert made.exit_code == 0, made.output

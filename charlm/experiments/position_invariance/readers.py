@@ -44,8 +44,8 @@ WINDOW = 128
 """Characters that the feedforward reader sees: every sentence of training and eight more."""
 
 PARAMETERS = 60_000
-"""Of every reader, within ten percent. More would not help the feedforward one, which needs sentences
-(see docs/position-invariance.md), and would cost the others time."""
+"""Of every reader, within ten percent. More would not help the feedforward one: it needs sentences
+(docs/position-invariance.md)."""
 
 SEPARATOR, END = "\t", "\n"
 UNREAD = ""
