@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -32,6 +32,7 @@ class CharLM:
         self.config: ModelConfig = loaded.config
         self.tokenizer: Tokenizer = loaded.tokenizer
         self.provenance: dict[str, Any] = loaded.provenance
+        self.weights = loaded.weights
         self.engine = Engine(loaded.config, loaded.weights)
 
     def sample(
@@ -137,6 +138,28 @@ def load(path: str | Path | None = None) -> CharLM:
     """Open a model for use: a run's directory or name, a model file, or None for the newest run."""
     found = runs.find_model(None if path is None else str(path))
     return CharLM(checkpoint.read(found))
+
+
+def readable(model: CharLM, text: str, on_unknown: str, say: Callable[[str], None]) -> str:
+    """``text`` without unseen characters, if that is wanted (``skip``), which ``say`` is told; else
+    UnknownCharacterError, naming them."""
+    unseen = model.tokenizer.unseen(text)
+    if not len(unseen):
+        return text
+    known = model.tokenizer.normalize(text)
+    if model.tokenizer.forbidden:
+        say(
+            "read as the unknown symbol, which stands for any of them: "
+            f"{describe_unknown(known, unseen)}"
+        )
+        return text
+    if on_unknown == "error":
+        raise UnknownCharacterError(
+            f"the text holds {describe_unknown(known, unseen)}; give --on-unknown skip to leave "
+            "them out"
+        )
+    say(f"left out {describe_unknown(known, unseen)}")
+    return model.tokenizer.without_unseen(text)
 
 
 def _until(characters: Iterator[str], stop: str, length: int) -> Iterator[str]:

@@ -24,7 +24,7 @@ from charlm.errors import CharlmError
 # this when it is imported; torch has threads of its own.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-_COMMANDS = ("train", "sample", "eval", "info", "corpus", "experiment")
+_COMMANDS = ("train", "sample", "eval", "score", "info", "corpus", "experiment")
 
 
 class _Group(click.Group):
@@ -101,6 +101,7 @@ def main(debug: bool) -> None:
     charlm train book.txt             train a model, saved under checkpoints/book
     charlm sample                     write text with the newest model
     charlm eval book other.txt        bits per character of a text, beside baselines
+    charlm score book other.txt       how surprising each of its characters is
     charlm corpus make viaggi         make a text to begin with
     """
     # A stream that was closed before the start is None, which nobody can write to or ask.

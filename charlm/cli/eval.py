@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from charlm.cli.terminal import echo_json, say
-from charlm.errors import RequestError, UnknownCharacterError
+from charlm.errors import RequestError
 
 if TYPE_CHECKING:
-    from charlm.generate import CharLM
     from charlm.runs import Run
 
 
@@ -46,7 +45,7 @@ def command(
     charlm eval book - --json < other.txt
     """
     from charlm import runs
-    from charlm.generate import load
+    from charlm.generate import load, readable
 
     loaded = load(model)
     path = runs.find_model(model)
@@ -63,7 +62,7 @@ def command(
         )
     else:
         text = texts[1]
-    text = _readable(loaded, text, on_unknown)
+    text = readable(loaded, text, on_unknown, say)
     result = loaded.evaluate(text)
     rungs = []
     if ladder and texts is not None:
@@ -109,26 +108,3 @@ def _texts_of(run: Run) -> tuple[str, str] | None:
         say(str(error))
         return None
     return texts.train, texts.val
-
-
-def _readable(loaded: CharLM, text: str, on_unknown: str) -> str:
-    """``text`` without unseen characters, if that is wanted; else the error about them."""
-    from charlm.tokenizer import describe_unknown
-
-    unseen = loaded.tokenizer.unseen(text)
-    if not len(unseen):
-        return text
-    known = loaded.tokenizer.normalize(text)
-    if loaded.tokenizer.forbidden:
-        say(
-            "read as the unknown symbol, which stands for any of them: "
-            f"{describe_unknown(known, unseen)}"
-        )
-        return text
-    if on_unknown == "error":
-        raise UnknownCharacterError(
-            f"the text holds {describe_unknown(known, unseen)}; give --on-unknown skip to leave "
-            "them out"
-        )
-    say(f"left out {describe_unknown(known, unseen)}")
-    return loaded.tokenizer.without_unseen(text)

@@ -1,0 +1,207 @@
+"""``charlm score``: how surprising a text is, character by character."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli.terminal import echo, say
+from charlm.display import printable
+from charlm.errors import CharlmError, RequestError
+
+if TYPE_CHECKING:
+    from charlm.generate import CharLM
+    from charlm.inspection.reading import Reading
+
+HIGHEST = 8.0
+"""Bits from which on a character is as red as can be."""
+
+# Of the 256 colours of terminals: none, then from pale yellow to red.
+_GROUNDS = (None, 230, 229, 223, 216, 209, 203, 196)
+
+
+@click.command()
+@click.argument("model", metavar="RUN")
+@click.argument("file", metavar="[FILE]", required=False, default="-")
+@click.option("--by", type=click.Choice(["line", "word"]), help="Rank lines or words by surprise.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object per character, line or word."
+)
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with the heat map.")
+@click.option(
+    "--alternatives", type=click.IntRange(1, 50), default=5, show_default=True,
+    help="How many expected symbols to list.",
+)  # fmt: skip
+@click.option("--exact", is_flag=True, help="One pass in one stream, however long the text.")
+@click.option("--dynamic", is_flag=True, help="Let the model learn as it reads, and say the gain.")
+@click.option(
+    "--rate", type=click.FloatRange(0, 100, min_open=True), default=0.1, show_default=True,
+    help="Learning rate of --dynamic.",
+)  # fmt: skip
+@click.option(
+    "--on-unknown", type=click.Choice(["error", "skip"]), default="error", show_default=True,
+    help="What to do with characters that the model has never seen.",
+)  # fmt: skip
+@click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+def command(
+    model: str,
+    file: str,
+    by: str | None,
+    as_json: bool,
+    html: Path | None,
+    alternatives: int,
+    exact: bool,
+    dynamic: bool,
+    rate: float,
+    on_unknown: str,
+    encoding: str | None,
+) -> None:
+    """Show how surprising every character of FILE (- or none: standard input) is to a model.
+
+    A terminal shows the text on a ground that is the redder, the more bits a character took;
+    elsewhere, and with NO_COLOR, a table says it in figures. A text of 50,000 characters and more
+    is read in many streams at once, each after 512 characters of context; --exact reads it in one.
+
+    \b
+    charlm score book letter.txt
+    charlm score book letter.txt --html letter.html
+    charlm score book poems.txt --by line | head      the most ordinary lines first
+    charlm score book letter.txt --json --alternatives 3
+    charlm score book letter.txt --dynamic
+    """
+    if dynamic and (by or html or as_json):
+        raise RequestError("--dynamic gives two figures; leave out --by, --html and --json")
+    from charlm.corpus import read_text
+    from charlm.generate import load, readable
+
+    loaded = load(model)
+    stdin = sys.stdin.buffer if sys.stdin is not None else None
+    text = readable(loaded, read_text([file], encoding=encoding, stdin=stdin).text, on_unknown, say)
+    if dynamic:
+        _show_gain(loaded, text, rate)
+        return
+    reading = _read(loaded, text, alternatives, exact)
+    if html is not None:
+        _write_page(html, reading, loaded, "standard input" if file == "-" else Path(file).name)
+    elif as_json:
+        for record in _records(reading, loaded, by):
+            click.echo(json.dumps(record))
+    elif by:
+        for begin, end, bits in _ranked(reading, by):
+            echo(f"{bits:6.3f}  {reading.characters[begin:end]}")
+    elif sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        click.echo(_in_colour(reading))
+    else:
+        _table(reading, loaded)
+    score = reading.score
+    say(f"{score.bits_per_char:.4f} bits/char over {score.characters:,} characters")
+
+
+def _read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:
+    from charlm.inspection import reading
+
+    if exact or len(text) < reading.LONG:
+        return reading.read(loaded.engine, loaded.tokenizer, text, alternatives=alternatives)
+    from charlm.inspection.adapting import Torch
+
+    fast = Torch(loaded.config, loaded.weights)
+    return reading.read(
+        fast, loaded.tokenizer, text, alternatives=alternatives, streams=reading.STREAMS, chunk=64
+    )
+
+
+def _show_gain(loaded: CharLM, text: str, rate: float) -> None:
+    from charlm.inspection.adapting import adapt
+    from charlm.surprisal import counted_characters
+
+    ids = loaded.tokenizer.encode(text)
+    characters = counted_characters(loaded.tokenizer, ids)
+    if characters < 1:
+        raise RequestError("the text has fewer than 2 characters; the first one is only context")
+    found = adapt(loaded.config, loaded.weights, ids, rate=rate)
+    static, dynamic = (
+        float(nats.sum()) / characters / math.log(2) for nats in (found.static, found.dynamic)
+    )
+    click.echo(f"static   {static:.4f} bits/char")
+    click.echo(f"dynamic  {dynamic:.4f} bits/char, learning at rate {rate:g} as it reads")
+    click.echo(f"gain     {static - dynamic:.4f}")
+
+
+def _ranked(reading: Reading, by: str) -> list[tuple[int, int, float]]:
+    """(begin, end, bits per character) of lines or words, from ordinary to strange."""
+    found = [(a, b, reading.mean_bits(a, b)) for a, b in reading.spans(by)]
+    return sorted((each for each in found if not math.isnan(each[2])), key=lambda each: each[2])
+
+
+def _records(reading: Reading, loaded: CharLM, by: str | None) -> list[dict[str, Any]]:
+    if by:
+        return [
+            {"text": reading.characters[begin:end], "begin": begin, "bits_per_char": bits}
+            for begin, end, bits in _ranked(reading, by)
+        ]
+    records = []
+    for place, character in enumerate(reading.characters):
+        bits = float(reading.bits[place])
+        expected = zip(reading.expected[place].tolist(), reading.shares[place], strict=True)
+        records.append(
+            {
+                "index": place,
+                "character": character,
+                "bits": None if math.isnan(bits) else bits,
+                "expected": [
+                    {"symbol": loaded.tokenizer.decode([token]), "probability": float(share)}
+                    for token, share in expected
+                    if token >= 0
+                ],
+            }
+        )
+    return records
+
+
+def _in_colour(reading: Reading) -> str:
+    pieces = []
+    for character, bits in zip(reading.characters, reading.bits, strict=True):
+        level = 0.0 if math.isnan(bits) else min(1.0, bits / HIGHEST)
+        ground = _GROUNDS[min(len(_GROUNDS) - 1, int(level * len(_GROUNDS)))]
+        text = "↵" if character == "\n" and ground else "" if character == "\n" else character
+        shown = printable(text)
+        pieces.append(f"\x1b[48;5;{ground}m\x1b[30m{shown}\x1b[0m" if ground and shown else shown)
+        if character == "\n":
+            pieces.append("\n")
+    scale = "".join(
+        f"\x1b[48;5;{ground}m\x1b[30m {HIGHEST * n / len(_GROUNDS):g} \x1b[0m"
+        for n, ground in enumerate(_GROUNDS)
+        if ground
+    )
+    return f"{''.join(pieces)}\n\nbits from {scale}"
+
+
+def _table(reading: Reading, loaded: CharLM) -> None:
+    from charlm.inspection.pages import shown, symbol_name
+
+    for place, character in enumerate(reading.characters):
+        bits = reading.bits[place]
+        expected = " ".join(
+            f"{symbol_name(loaded.tokenizer, int(token))} {100 * share:.0f}%"
+            for token, share in zip(reading.expected[place], reading.shares[place], strict=True)
+            if token >= 0
+        )
+        figure = "     -" if math.isnan(bits) else f"{bits:6.2f}"
+        echo(f"{place:>7}  {shown(character):<6}  {figure}  {expected}".rstrip())
+
+
+def _write_page(path: Path, reading: Reading, loaded: CharLM, title: str) -> None:
+    from charlm.files import write_atomically
+    from charlm.inspection.pages import score_page
+
+    try:
+        write_atomically(path, score_page(reading, loaded.tokenizer, title).encode("utf-8"))
+    except OSError as error:
+        raise CharlmError(f"--html {path}: cannot be written ({error.strerror})") from error
+    echo(str(path))

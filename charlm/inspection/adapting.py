@@ -1,0 +1,109 @@
+"""Reading with torch: quickly, in many streams, or learning on the way.
+
+Dynamic evaluation (Mikolov et al., 2010; Krause et al., 2018): after each window has been scored,
+the weights take one step of gradient descent on it. A text that goes on as it began is then less
+and less surprising; every character is still scored before it was learnt from.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charlm.arrays import Floats, Ids, State
+from charlm.config import ModelConfig
+from charlm.engine import Weights
+from charlm.errors import DivergenceError
+from charlm.models import LanguageModel, loss_sum
+from charlm.surprisal import LN2
+
+WINDOW = 64
+CLIP = 1.0
+
+
+def torch_model(config: ModelConfig, weights: Weights) -> LanguageModel:
+    """The torch model with these weights, ready to read."""
+    model = LanguageModel(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.from_numpy(weights[name]))
+    model.eval()
+    return model
+
+
+class Torch:
+    """A torch model where ``reading.read`` expects the engine."""
+
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        self.model = torch_model(config, weights)
+
+    def initial_state(self, batch_size: int = 1) -> State:
+        return tuple(part.numpy() for part in self.model.initial_state(batch_size))
+
+    @torch.no_grad()
+    def forward(self, ids: Ids, state: State) -> tuple[Floats, State]:
+        parts = tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in state)
+        logits, after = self.model(torch.from_numpy(np.ascontiguousarray(ids)), parts)
+        return logits.numpy(), tuple(part.numpy() for part in after)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """Nats of every id but the first, by the model as it was and by the one that learnt on."""
+
+    static: NDArray[np.float64]
+    dynamic: NDArray[np.float64]
+
+    @property
+    def gain(self) -> float:
+        """Bits per symbol that learning on the way saves."""
+        return float(self.static.mean() - self.dynamic.mean()) / LN2
+
+
+def adapt(
+    config: ModelConfig, weights: Weights, ids: Ids, *, rate: float, window: int = WINDOW
+) -> Adapted:
+    """Read ids (N,) once as it is, and once with a step of SGD at ``rate`` after every window.
+
+    The gradient goes back to the window's beginning, and its norm is clipped at 1, as in training.
+    Raises DivergenceError where a loss is not finite: the rate is too high.
+    """
+    ids = np.asarray(ids, dtype=np.int64)
+    read = [_pass(config, weights, ids, r, window) for r in (0.0, rate)]
+    return Adapted(read[0], read[1])
+
+
+def _pass(
+    config: ModelConfig, weights: Weights, ids: Ids, rate: float, window: int
+) -> NDArray[np.float64]:
+    model = torch_model(config, weights)
+    parameters = list(model.parameters())
+    state = model.initial_state(1)
+    nats = np.empty(len(ids) - 1)
+    for start in range(0, len(ids) - 1, window):
+        stop = min(start + window, len(ids) - 1)
+        inputs = torch.from_numpy(ids[None, start:stop])
+        targets = torch.from_numpy(ids[None, start + 1 : stop + 1])
+        with torch.set_grad_enabled(rate > 0):
+            logits, state = model(inputs, state)
+            each = logits.detach()[0].log_softmax(-1).gather(-1, targets[0][:, None])[:, 0]
+            nats[start:stop] = -each.double().numpy()
+            if rate > 0:
+                loss = loss_sum(logits, targets) / (stop - start)
+                gradients = torch.autograd.grad(loss, parameters)
+                norm = math.sqrt(sum(float(g.square().sum()) for g in gradients))
+                if not (math.isfinite(norm) and math.isfinite(loss.item())):
+                    raise DivergenceError(
+                        f"at character {start:,} the loss is {loss.item():.4g}: learning on with "
+                        f"rate {rate:g} diverges; give a lower --rate"
+                    )
+                step = rate * min(1.0, CLIP / max(norm, 1e-12))
+                with torch.no_grad():
+                    for parameter, gradient in zip(parameters, gradients, strict=True):
+                        parameter.sub_(gradient, alpha=step)
+        state = tuple(part.detach() for part in state)
+    return nats

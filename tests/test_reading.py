@@ -1,0 +1,311 @@
+"""What a model makes of a text: held against single steps of the engine, against ``charlm eval``
+and, where the model learns as it reads, against backpropagation by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from charlm import bptt
+from charlm.config import CELLS
+from charlm.engine import Engine, softmax
+from charlm.errors import DivergenceError, RequestError
+from charlm.generate import CharLM
+from charlm.inspection import adapting, pages, reading
+from charlm.tokenizer import ByteTokenizer, CharTokenizer
+
+Invoke = Callable[..., Result]
+TEXT = "perché il mare è blu?\nil mare, la città.\n"
+
+
+@pytest.fixture(params=CELLS)
+def lm(request: pytest.FixtureRequest, make_lm: Callable[..., CharLM]) -> CharLM:
+    return make_lm(CharTokenizer.from_text(TEXT), cell=request.param, num_layers=2)
+
+
+def stepwise(lm: CharLM, ids: np.ndarray) -> np.ndarray:
+    """Probabilities (N, V) of what follows each id, one character at a time."""
+    state = lm.engine.initial_state(1)
+    rows = []
+    for token in ids:
+        logits, state = lm.engine.step(np.array([token]), state)
+        rows.append(softmax(logits[0].astype(np.float64)))
+    return np.array(rows)
+
+
+def test_bits_and_alternatives_are_those_of_single_steps(lm: CharLM) -> None:
+    found = reading.read(lm.engine, lm.tokenizer, TEXT, alternatives=4, chunk=7)
+    ids = lm.tokenizer.encode(TEXT).astype(int)
+    p = stepwise(lm, ids)
+    assert found.characters == TEXT
+    assert math.isnan(found.bits[0])
+    assert (found.expected[0] == -1).all()
+    for place in range(1, len(TEXT)):
+        before = p[place - 1]
+        assert found.bits[place] == pytest.approx(-math.log2(before[ids[place]]), rel=1e-4)
+        order = np.argsort(-before, kind="stable")[:4]
+        np.testing.assert_allclose(found.shares[place], before[order], rtol=1e-4)
+        assert len(set(found.expected[place].tolist())) == 4
+
+
+def test_the_sum_is_that_of_eval(lm: CharLM) -> None:
+    exact = lm.evaluate(TEXT)
+    found = reading.read(lm.engine, lm.tokenizer, TEXT).score
+    assert found.characters == exact.characters
+    assert found.bits_per_char == pytest.approx(exact.bits_per_char, abs=1e-9)
+
+
+def test_a_character_of_several_bytes_counts_all_of_them(make_lm: Callable[..., CharLM]) -> None:
+    lm = make_lm(ByteTokenizer())
+    text = "è 東京\N{THUMBS UP SIGN}!"
+    found = reading.read(lm.engine, lm.tokenizer, text)
+    ids = lm.tokenizer.encode(text).astype(int)
+    nats = -np.log(stepwise(lm, ids)[np.arange(len(ids) - 1), ids[1:]])
+    sizes = [len(character.encode()) for character in text]
+    ends = np.cumsum(sizes)
+    assert len(found.bits) == len(text) == 6
+    assert math.isnan(found.bits[0])
+    for place in range(1, 6):
+        by_hand = nats[ends[place] - sizes[place] - 1 : ends[place] - 1].sum() / math.log(2)
+        assert found.bits[place] == pytest.approx(by_hand, rel=1e-4)
+    assert found.score.bits_per_char == pytest.approx(lm.evaluate(text).bits_per_char, abs=1e-9)
+
+
+@pytest.mark.parametrize("cell", ["window", "conv"])
+def test_streams_change_nothing_where_the_memory_is_shorter_than_their_context(
+    cell: str, make_lm: Callable[..., CharLM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A window sees 3 characters back: a stream that read 8 before its own knows all there is."""
+    monkeypatch.setattr(reading, "WARMUP", 8)
+    lm = make_lm(CharTokenizer.from_text(TEXT), cell=cell, num_layers=1, kernel_size=2)
+    text = TEXT * 7
+    exact = reading.read(lm.engine, lm.tokenizer, text)
+    for streams in (2, 5, 1000):
+        found = reading.read(lm.engine, lm.tokenizer, text, streams=streams, chunk=5)
+        np.testing.assert_allclose(found.bits, exact.bits, rtol=1e-5)
+        np.testing.assert_allclose(found.shares, exact.shares, rtol=1e-4)
+
+
+def test_a_stream_without_enough_context_would_be_noticed(
+    make_lm: Callable[..., CharLM], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above."""
+    monkeypatch.setattr(reading, "WARMUP", 1)
+    lm = make_lm(CharTokenizer.from_text(TEXT), cell="window", num_layers=1)
+    exact = reading.read(lm.engine, lm.tokenizer, TEXT * 7)
+    found = reading.read(lm.engine, lm.tokenizer, TEXT * 7, streams=5)
+    assert np.nanmax(np.abs(found.bits - exact.bits)) > 0.01
+
+
+def test_torch_reads_what_the_engine_reads(lm: CharLM) -> None:
+    fast = adapting.Torch(lm.config, lm.weights)
+    one = reading.read(lm.engine, lm.tokenizer, TEXT, chunk=9)
+    other = reading.read(fast, lm.tokenizer, TEXT, chunk=11)
+    np.testing.assert_allclose(other.bits, one.bits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "x"])
+def test_too_little_to_read_is_refused(text: str, make_lm: Callable[..., CharLM]) -> None:
+    lm = make_lm(CharTokenizer("xy"))
+    with pytest.raises(RequestError, match="fewer than 2 characters"):
+        reading.read(lm.engine, lm.tokenizer, text)
+
+
+def test_lines_and_words_by_hand(make_lm: Callable[..., CharLM]) -> None:
+    text = "\nl'età è 2,\n\n  fin-qui"
+    lm = make_lm(CharTokenizer.from_text(text))
+    found = reading.read(lm.engine, lm.tokenizer, text)
+    assert [text[a:b] for a, b in found.spans("line")] == ["l'età è 2,", "  fin-qui"]
+    assert [text[a:b] for a, b in found.spans("word")] == ["l'età", "è", "2", "fin-qui"]
+    assert found.mean_bits(1, 3) == pytest.approx((found.bits[1] + found.bits[2]) / 2)
+    assert found.mean_bits(0, 2) == pytest.approx(found.bits[1])  # the first is only context
+    assert math.isnan(found.mean_bits(0, 1))
+
+
+# ------------------------------------------------------------------------------ learning on the way
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_a_step_is_the_gradient_by_hand(cell: str, make_lm: Callable[..., CharLM]) -> None:
+    """Scored, then learnt: the second window is read with weights that moved against the gradient
+    which ``charlm.bptt`` finds for the first."""
+    lm = make_lm(CharTokenizer.from_text(TEXT), cell=cell, scale=0.2)
+    ids = lm.tokenizer.encode(TEXT).astype(np.int64)[:13]
+    rate, window = 0.05, 6
+    found = adapting.adapt(lm.config, lm.weights, ids, rate=rate, window=window)
+    wide = {name: value.astype(np.float64) for name, value in lm.weights.items()}
+    engine = Engine(lm.config, wide)
+    inputs, targets = ids[None, :window], ids[None, 1 : window + 1]
+    summed = bptt.backward(lm.config, wide, inputs, targets, engine.initial_state(1)).gradients
+    gradients = {name: gradient / window for name, gradient in summed.items()}
+    norm = math.sqrt(sum(float((g**2).sum()) for g in gradients.values()))
+    step = rate * min(1.0, 1.0 / norm)
+    moved = {name: value - step * gradients[name] for name, value in wide.items()}
+    logits, state = engine.forward(inputs, engine.initial_state(1))
+    first = -np.log(softmax(logits[0])[np.arange(window), targets[0]])
+    logits, _ = Engine(lm.config, moved).forward(ids[None, window:-1], state)
+    second = -np.log(softmax(logits[0])[np.arange(window), ids[window + 1 :]])
+    np.testing.assert_allclose(found.dynamic, np.concatenate([first, second]), rtol=1e-4)
+    np.testing.assert_allclose(found.static[:window], first, rtol=1e-4)
+    assert not np.allclose(found.static[window:], second, rtol=1e-4)
+
+
+def test_learning_pays_where_a_text_repeats_itself_and_not_on_noise(
+    make_lm: Callable[..., CharLM],
+) -> None:
+    tokenizer = CharTokenizer("abcdefgh")
+    lm = make_lm(tokenizer, scale=0.2)
+    noise = np.random.default_rng(0).integers(8, size=1200)
+    again = np.tile(noise[:6], 200)
+    gains = [
+        adapting.adapt(lm.config, lm.weights, ids, rate=0.1, window=12).gain
+        for ids in (again, noise)
+    ]
+    assert gains[0] > 0.25, gains
+    assert gains[1] < 0.15, (
+        gains
+    )  # the model's own bias towards some symbols can be unlearnt, no more
+
+
+def test_a_rate_that_diverges_is_named(make_lm: Callable[..., CharLM]) -> None:
+    lm = make_lm(CharTokenizer("ab"), cell="rnn")
+    with pytest.raises(DivergenceError, match="rate 1e\\+30 diverges; give a lower --rate"):
+        adapting.adapt(lm.config, lm.weights, np.array([0, 1] * 200), rate=1e30)
+
+
+# ------------------------------------------------------------------------------------- the commands
+
+
+def score(charlm: Invoke, *arguments: object, **more: Any) -> Result:
+    result = charlm("score", *arguments, **more)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture
+def letter(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "letter.txt"
+    path.write_text(text[:200], encoding="utf-8")
+    return path
+
+
+def test_json_says_what_eval_says(charlm: Invoke, trained: Path, letter: Path) -> None:
+    records = [
+        json.loads(line)
+        for line in score(charlm, trained, letter, "--json").stdout.split("\n")[:-1]
+    ]
+    assert "".join(record["character"] for record in records) == letter.read_text("utf-8")
+    assert records[0]["bits"] is None and records[0]["expected"] == []
+    bits = [record["bits"] for record in records[1:]]
+    evaluated = json.loads(charlm("eval", trained, letter, "--json", "--no-ladder").stdout)
+    assert np.mean(bits) == pytest.approx(evaluated["bits_per_char"], abs=1e-9)
+    for record in records[1:]:
+        chances = [each["probability"] for each in record["expected"]]
+        assert len(chances) == 5 and chances == sorted(chances, reverse=True)
+        for each in record["expected"]:
+            if each["symbol"] == record["character"]:
+                assert each["probability"] == pytest.approx(2 ** -record["bits"], rel=1e-4)
+
+
+@pytest.mark.parametrize("unit", ["line", "word"])
+def test_ranked_from_ordinary_to_strange(
+    charlm: Invoke, trained: Path, letter: Path, unit: str
+) -> None:
+    plain = score(charlm, trained, letter, "--by", unit).stdout.splitlines()
+    figures = [float(line.split()[0]) for line in plain]
+    assert figures == sorted(figures) and len(set(figures)) > 3
+    records = [
+        json.loads(line)
+        for line in score(charlm, trained, letter, "--by", unit, "--json").stdout.splitlines()
+    ]
+    assert [f"{r['bits_per_char']:6.3f}  {r['text']}" for r in records] == plain
+    whole = letter.read_text("utf-8")
+    assert all(whole[r["begin"] :].startswith(r["text"]) for r in records)
+
+
+def test_a_table_where_nobody_sees_colours(charlm: Invoke, trained: Path, letter: Path) -> None:
+    result = score(charlm, trained, letter)
+    rows = result.stdout.splitlines()
+    assert len(rows) == 200
+    assert "\x1b" not in result.output
+    assert re.fullmatch(r" +0  \S+ +-", rows[0])
+    assert re.fullmatch(r" +1  \S+ +\d+\.\d\d(  ?\S+ \d+%){5}", rows[1])
+    assert re.search(r"^\d\.\d{4} bits/char over 199 characters$", result.stderr, re.MULTILINE)
+    assert score(charlm, trained, input=letter.read_bytes()).stdout == result.stdout
+    assert score(charlm, trained, "-", input=letter.read_bytes()).stdout == result.stdout
+
+
+def test_a_page_in_which_the_text_stays_text(charlm: Invoke, trained: Path, tmp_path: Path) -> None:
+    hostile = '</script><script>alert("x")</script>&amp;\n\x1b[31m\u202e'
+    tokenizer = CharTokenizer.from_text(hostile)
+    config_bits = np.arange(len(hostile), dtype=float)
+    found = reading.Reading(
+        hostile, config_bits, np.zeros((len(hostile), 2), dtype=np.int64),
+        np.full((len(hostile), 2), 0.5),
+    )  # fmt: skip
+    page = pages.score_page(found, tokenizer, "<b>title")
+    assert page.count("<script") == 2 and page.count("</script>") == 2  # the data and our own
+    assert "<b>title" not in page and "&lt;b&gt;title" in page
+    assert "\x1b" not in page and "\u202e" not in page
+    data = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert data is not None
+    facts = json.loads(data[1])
+    assert [fact[0] for fact in facts[:9]] == list("</script>")
+    assert len(facts) == len(hostile)
+
+
+def test_the_page_is_written_whole_or_not_at_all(
+    charlm: Invoke, trained: Path, letter: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "letter.html"
+    assert score(charlm, trained, letter, "--html", page).stdout == f"{page}\n"
+    assert page.read_text("utf-8").count("data-n=") == 200
+    refused = charlm("score", trained, letter, "--html", tmp_path / "none" / "x.html")
+    assert refused.exit_code == 1
+    assert "cannot be written" in refused.stderr.splitlines()[-1]
+
+
+def test_dynamic_gives_both_figures_and_their_difference(
+    charlm: Invoke, trained: Path, letter: Path
+) -> None:
+    lines = score(charlm, trained, letter, "--dynamic", "--rate", 0.01).stdout.splitlines()
+    static, dynamic, gain = (float(line.split()[1]) for line in lines)
+    evaluated = json.loads(charlm("eval", trained, letter, "--json", "--no-ladder").stdout)
+    assert static == pytest.approx(evaluated["bits_per_char"], abs=1e-4)
+    assert gain == pytest.approx(static - dynamic, abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["--dynamic", "--json"], "leave out --by, --html and --json"),
+        (["--by", "page"], "--by"),
+        (["--rate", 0], "--rate"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    charlm: Invoke, trained: Path, letter: Path, options: list[object], part: str
+) -> None:
+    result = charlm("score", trained, letter, *options)
+    assert result.exit_code == 2
+    assert part in result.stderr
+
+
+def test_unseen_characters_and_short_texts(charlm: Invoke, trained: Path) -> None:
+    refused = charlm("score", trained, input="il mare €".encode())
+    assert refused.exit_code == 2 and "'€' U+20AC" in refused.stderr
+    skipped = score(charlm, trained, "--on-unknown", "skip", input="il mare €".encode())
+    assert len(skipped.stdout.splitlines()) == 8
+    short = charlm("score", trained, input=b"i")
+    assert short.exit_code == 2 and "fewer than 2 characters" in short.stderr
+    empty = charlm("score", trained, input=b"")
+    assert empty.exit_code == 1 and "empty" in empty.stderr
