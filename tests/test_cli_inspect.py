@@ -43,7 +43,7 @@ def test_a_table_says_how_fast_it_fades_beside_an_untrained_model(
     assert done.exit_code == 0, done.output
     title, heads, *rows, last, empty = done.stdout.splitlines()
     assert title.startswith(f"{trained}: norm of the gradient")
-    assert heads.split() == "back input untrained state 1 untrained".split()
+    assert heads.split() == ["back", "input", "untrained", "state", "1", "untrained"]
     assert [row.split()[0] for row in rows] == ["1", "2", "5", "10"]
     assert last.startswith("At the input it halves every ") and empty == ""
 
@@ -65,7 +65,7 @@ def test_a_figure_of_gradients(
 @pytest.mark.parametrize(
     ("options", "code", "part"),
     [
-        (["--lags", 700], 2, "to look 700 back takes at least"),
+        (["--lags", 800], 2, "to look 800 back takes at least"),
         (["--figure", "x.pdf"], 2, "ends in .svg or .png"),
         (["--figure", "nowhere/x.svg"], 1, "cannot be written"),
         (["--lags", 1], 2, "--lags"),

@@ -120,7 +120,7 @@ def test_vanishing_and_exploding_by_a_known_factor(
     found = gradients.flow(wide(lm), IDS, lags=LAGS, wanted=5)
     median = found.quartiles(0)[1]
     np.testing.assert_allclose(median[1:] / median[:-1], scale, rtol=1e-3)
-    assert found.half_life() == pytest.approx(-1 / np.log2(scale), rel=0.01)
+    assert found.half_life() == pytest.approx(-1 / np.log2(scale), rel=0.1)
 
 
 @pytest.mark.parametrize("cell", ["window", "conv"])

@@ -42,7 +42,8 @@ def save(figure: Figure, path: Path) -> None:
     # No date, so that the same numbers give the same file.
     metadata = {"Date": None} if path.suffix == ".svg" else None
     try:
-        figure.savefig(path, bbox_inches="tight", metadata=metadata)
+        with mpl.rc_context(LOOK):  # type: ignore[arg-type]
+            figure.savefig(path, bbox_inches="tight", metadata=metadata)
     except (OSError, ValueError) as error:
         raise CharlmError(f"--figure {path}: cannot be written ({error})") from error
     finally:
