@@ -24,7 +24,17 @@ from charlm.errors import CharlmError
 # this when it is imported; torch has threads of its own.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-_COMMANDS = ("train", "sample", "eval", "score", "inspect", "info", "corpus", "experiment")
+_COMMANDS = (
+    "train",
+    "sample",
+    "eval",
+    "score",
+    "compare",
+    "inspect",
+    "info",
+    "corpus",
+    "experiment",
+)
 
 
 class _Group(click.Group):

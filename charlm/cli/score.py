@@ -86,7 +86,7 @@ def command(
     if dynamic:
         _show_gain(loaded, text, rate)
         return
-    reading = _read(loaded, text, alternatives, exact)
+    reading = read(loaded, text, alternatives, exact)
     if html is not None:
         _write_page(html, reading, loaded, "standard input" if file == "-" else Path(file).name)
     elif as_json:
@@ -103,7 +103,7 @@ def command(
     say(f"{score.bits_per_char:.4f} bits/char over {score.characters:,} characters")
 
 
-def _read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:
+def read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:
     from charlm.inspection import reading
 
     if exact or len(text) < reading.LONG:

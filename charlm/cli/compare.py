@@ -1,0 +1,128 @@
+"""``charlm compare``: several models on one text."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from charlm.cli.terminal import echo, echo_json, say
+from charlm.errors import RequestError
+
+if TYPE_CHECKING:
+    from charlm.generate import CharLM
+
+_TIMED = 2000
+
+
+@click.command()
+@click.argument("models", metavar="RUN RUN... FILE", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--words", type=click.IntRange(0, 100), default=5, show_default=True,
+              help="How many words to show where each of the first two wins.")  # fmt: skip
+@click.option("--exact", is_flag=True, help="Read in one stream, however long the text.")
+@click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+def command(
+    models: tuple[str, ...], as_json: bool, words: int, exact: bool, encoding: str | None
+) -> None:
+    """Compare two or more models on FILE (- for standard input): bits per character, paired
+    intervals, where one wins over the other, speed and size.
+
+    Every model is held against the first. Characters that one of them has never seen are left out
+    for all. An interval is a 95 % bootstrap over blocks of 200 characters.
+
+    \b
+    charlm compare lstm rnn held-out.txt
+    charlm compare lstm gru rnn - --json < held-out.txt
+    """
+    if len(models) < 3:
+        raise RequestError("give at least two runs and, last, a file: charlm compare A B text.txt")
+    *names, file = models
+    if len(set(names)) < len(names):
+        raise RequestError("a run stands twice; name each once")
+    from charlm.cli.score import read
+    from charlm.corpus import read_text
+    from charlm.generate import load
+    from charlm.inspection import comparing
+
+    stdin = sys.stdin.buffer if sys.stdin is not None else None
+    text = read_text([file], encoding=encoding, stdin=stdin).text
+    loaded = {name: load(name) for name in names}
+    text = _known_to_all(loaded, text)
+    readings = {name: read(model, text, 1, exact) for name, model in loaded.items()}
+    first = names[0]
+    gaps = {name: comparing.gap(readings[first], readings[name]) for name in names[1:]}
+    speeds = {name: _speed(model) for name, model in loaded.items()}
+    if as_json:
+        echo_json(
+            {
+                name: {
+                    "bits_per_char": readings[name].score.bits_per_char,
+                    "characters": readings[name].score.characters,
+                    "parameters": loaded[name].config.num_parameters,
+                    "characters_per_second": speeds[name],
+                    "worse_than_first": None
+                    if name == first
+                    else {"mean": gaps[name].mean, "low": gaps[name].low, "high": gaps[name].high},
+                }
+                for name in names
+            }
+        )
+        return
+    rows = [["model", "cell", "parameters", "bits/char", f"more than {first}", "char/s"]]
+    for name in names:
+        gap = gaps.get(name)
+        config = loaded[name].config
+        rows.append(
+            [
+                name,
+                f"{config.cell} {config.layers}x{config.hidden_size}",
+                f"{config.num_parameters:,}",
+                f"{readings[name].score.bits_per_char:.4f}",
+                f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]" if gap else "",
+                f"{speeds[name]:,.0f}",
+            ]
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.rjust(w) for cell, w in zip(row[2:], widths[2:], strict=True))
+        echo("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), *cells]).rstrip())
+    other = names[1]
+    echo(f"\nwhere the {gaps[other].mean:+.4f} between {first} and {other} come from")
+    for share in comparing.shares(readings[first], readings[other]):
+        echo(
+            f"  {share.contribution:+.4f}  {share.kind}: {share.mean:+.3f} on each of "
+            f"{share.count:,}"
+        )
+    won, lost = comparing.extremes(readings[first], readings[other], words)
+    for winner, quotes in ((first, won), (other, lost)):
+        if quotes:
+            echo(f"\nwhere {winner} gains most")
+            for quote in quotes:
+                echo(f"  {' '.join(quote.split(chr(10)))}")
+
+
+def _known_to_all(loaded: dict[str, CharLM], text: str) -> str:
+    """The text without what one of the models cannot read."""
+    from charlm.tokenizer import describe_unknown
+
+    for name, model in loaded.items():
+        unseen = model.tokenizer.unseen(text)
+        if len(unseen) and not model.tokenizer.forbidden:
+            shown = describe_unknown(model.tokenizer.normalize(text), unseen)
+            say(f"left out for all, since {name} cannot read them: {shown}")
+            text = model.tokenizer.without_unseen(text)
+    return text
+
+
+def _speed(model: CharLM) -> float:
+    """Characters per second of sampling, measured now."""
+    from charlm.config import SampleConfig
+
+    stream = model.stream(config=SampleConfig(length=_TIMED, seed=0))
+    next(stream)  # what is prepared once is not counted
+    began = time.perf_counter()
+    count = sum(1 for _ in stream)
+    return count / max(1e-9, time.perf_counter() - began)

@@ -1,0 +1,127 @@
+"""Two or more models on the same text: which is better, by how much, how surely, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.errors import RequestError
+from charlm.inspection.reading import Reading
+
+BLOCK = 200
+"""Characters that are resampled together: neighbours are not independent, so single characters
+would give an interval far too narrow."""
+
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How many bits per character a model takes less than another on the same characters.
+
+    mean: positive where the first one is better
+    low, high: 95 % bootstrap interval over blocks of text, the same blocks for both
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def gap(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -> Gap:
+    """The paired difference of two readings of one text.
+
+    RequestError where they are of different texts, or the text has fewer than ten blocks and no
+    interval can be given.
+    """
+    saved = differences(one, other)
+    blocks = len(saved) // block
+    if blocks < 10:
+        raise RequestError(
+            f"the text has {len(saved) + 1:,} characters; to compare takes at least "
+            f"{10 * block + 1:,}"
+        )
+    # What does not fill a block joins the last one.
+    edges = np.arange(blocks) * block
+    sums = np.add.reduceat(saved, edges)
+    sizes = np.diff([*edges, len(saved)])
+    drawn = np.random.default_rng(seed).integers(blocks, size=(RESAMPLES, blocks))
+    means = sums[drawn].sum(1) / sizes[drawn].sum(1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Gap(float(saved.mean()), float(low), float(high))
+
+
+def differences(one: Reading, other: Reading) -> NDArray[np.float64]:
+    """(N - 1,) bits by which ``one`` is less surprised than ``other``, from the second character
+    on."""
+    if one.characters != other.characters:
+        raise RequestError("the models read different texts (is one of them trained with --nfc?)")
+    saved: NDArray[np.float64] = (other.bits - one.bits)[1:]
+    return saved
+
+
+def kind_of(character: str) -> str:
+    """A coarse class: where models differ is easier to say of these than of characters."""
+    if character == "\n":
+        return "line end"
+    if character.isspace():
+        return "space"
+    if character.isdigit():
+        return "digit"
+    if character.isalpha():
+        return "capital" if character.isupper() else "letter"
+    return "other sign"
+
+
+def by_place(characters: str) -> list[str]:
+    """Of every character its class, a word's first letter apart from those that follow."""
+    kinds = [kind_of(character) for character in characters]
+    return [
+        "word's first letter" if kind == "letter" and before not in ("letter", "capital") else kind
+        for kind, before in zip(kinds, ["", *kinds], strict=False)
+    ]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one kind of character contributes to a gap: its mean there, and how much of the whole
+    gap comes from it (bits per character of the text)."""
+
+    kind: str
+    count: int
+    mean: float
+    contribution: float
+
+
+def shares(one: Reading, other: Reading) -> list[Share]:
+    """Where the gap comes from, the largest contribution first; they add up to the gap's mean."""
+    saved = differences(one, other)
+    kinds = np.array(by_place(one.characters)[1:])
+    found = [
+        Share(
+            str(kind), int((kinds == kind).sum()), float(saved[kinds == kind].mean()),
+            float(saved[kinds == kind].sum() / len(saved)),
+        )
+        for kind in np.unique(kinds)
+    ]  # fmt: skip
+    return sorted(found, key=lambda share: -abs(share.contribution))
+
+
+def extremes(one: Reading, other: Reading, count: int) -> tuple[list[str], list[str]]:
+    """Words at which one model gains most on the other, and the other on it; each in its place of
+    the text, between the words beside it."""
+    spans = one.spans("word")
+    gains = np.array([np.nansum((other.bits - one.bits)[a:b]) for a, b in spans])
+    order = np.argsort(-gains, kind="stable")
+
+    def quote(place: int) -> str:
+        begin, end = spans[place]
+        before = one.characters[max(0, begin - 20) : begin]
+        return f"{gains[place]:+.1f} bits  {before}[{one.characters[begin:end]}]"
+
+    best: Sequence[int] = [n for n in order[:count].tolist() if gains[n] > 0]
+    worst: Sequence[int] = [n for n in order[::-1][:count].tolist() if gains[n] < 0]
+    return [quote(n) for n in best], [quote(n) for n in worst]

@@ -1,0 +1,170 @@
+"""Models side by side: paired gaps against hand-made ones, and what an interval must cover."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from charlm.errors import RequestError
+from charlm.inspection import comparing
+from charlm.inspection.reading import Reading
+
+Invoke = Callable[..., Result]
+
+
+def reading(text: str, bits: np.ndarray) -> Reading:
+    whole = np.concatenate([[np.nan], bits])
+    return Reading(text, whole, np.zeros((len(text), 1), dtype=np.int64), np.ones((len(text), 1)))
+
+
+def of(bits: np.ndarray) -> Reading:
+    return reading("a" * (len(bits) + 1), bits)
+
+
+def test_a_gap_is_the_mean_of_paired_differences() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.exponential(2, 1000), rng.exponential(2, 1000)
+    found = comparing.gap(of(one), of(other), block=50)
+    assert found.mean == pytest.approx((other - one).mean())
+    assert found.low < found.mean < found.high
+    back = comparing.gap(of(other), of(one), block=50)
+    assert (back.mean, back.low, back.high) == pytest.approx(
+        (-found.mean, -found.high, -found.low), abs=1e-9
+    )
+
+
+def test_a_model_against_itself_is_no_gap_at_all() -> None:
+    bits = np.random.default_rng(0).exponential(2, 5000)
+    assert comparing.gap(of(bits), of(bits)) == comparing.Gap(0.0, 0.0, 0.0)
+
+
+def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    """Gaps that hang together over 100 characters: blocks of 200 cover, single characters (the
+    control) do not."""
+    rng = np.random.default_rng(1)
+    covered = {1: 0, 200: 0}
+    for _ in range(100):
+        gaps = np.repeat(rng.normal(0.1, 1.0, 80), 100)
+        for block in covered:
+            found = comparing.gap(of(np.zeros(8000)), of(gaps), block=block, seed=2)
+            covered[block] += found.low <= 0.1 <= found.high
+    assert covered[200] >= 85
+    assert covered[1] <= 50
+
+
+def test_pairing_finds_what_the_spread_of_either_would_hide() -> None:
+    rng = np.random.default_rng(3)
+    hard = rng.exponential(3, 4000)
+    found = comparing.gap(of(hard), of(hard + 0.01 + rng.normal(0, 0.02, 4000)))
+    assert 0 < found.low < 0.01 < found.high < 0.02
+
+
+def test_shares_add_up_to_the_gap() -> None:
+    text = "Ab c1, \nDé!"
+    kinds = [
+        "capital", "letter", "space", "word's first letter", "digit", "other sign", "space",
+        "line end", "capital", "letter", "other sign",
+    ]  # fmt: skip
+    assert comparing.by_place(text) == kinds
+    bits = np.arange(1.0, 11.0)
+    found = comparing.shares(reading(text, 0 * bits), reading(text, bits))
+    assert sum(share.contribution for share in found) == pytest.approx(bits.mean())
+    by_kind = {share.kind: share for share in found}
+    assert by_kind["space"] == comparing.Share("space", 2, 4.0, 0.8)  # 2 and 6 bits, of ten
+    assert set(by_kind) == set(kinds)
+    assert [share.contribution for share in found] == sorted(
+        (share.contribution for share in found), reverse=True
+    )
+
+
+def test_extremes_are_whole_words_in_their_places() -> None:
+    text = "the cat sat\non mats"
+    bits = np.zeros(len(text) - 1)
+    bits[3:6] = 1  # cat
+    bits[14:18] = -2  # mats
+    won, lost = comparing.extremes(reading(text, 0 * bits), reading(text, bits), 3)
+    assert won == ["+3.0 bits  the [cat]"]
+    assert lost == ["-8.0 bits  the cat sat\non [mats]"]
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    with pytest.raises(RequestError, match="different texts"):
+        comparing.gap(reading("ab", np.ones(1)), reading("ac", np.ones(1)))
+    with pytest.raises(RequestError, match="at least 2,001"):
+        comparing.gap(of(np.ones(1999)), of(np.ones(1999)))
+
+
+# -------------------------------------------------------------------------------------- the command
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invoke) -> Path:
+    out = tmp_path_factory.mktemp("other")
+    done = charlm(
+        "train", corpus, "--out", out, "--cell", "rnn", "--hidden-size", 4, "--steps", 5,
+        "--precision", "float32", "--device", "cpu", "--optimizer", "adamw",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return out / "tiny"
+
+
+@pytest.fixture
+def long(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "long.txt"
+    path.write_text(text * 2, encoding="utf-8")
+    return path
+
+
+def test_the_command_says_what_eval_says_of_each(
+    charlm: Invoke, trained: Path, other: Path, long: Path
+) -> None:
+    done = charlm("compare", trained, other, long, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    bits = []
+    for run in (trained, other):
+        scored = json.loads(charlm("eval", run, long, "--json", "--no-ladder").stdout)
+        bits.append(scored["bits_per_char"])
+        assert found[str(run)]["bits_per_char"] == pytest.approx(bits[-1], abs=1e-6)
+        assert found[str(run)]["characters_per_second"] > 0
+    gap = found[str(other)]["worse_than_first"]
+    assert gap["mean"] == pytest.approx(bits[1] - bits[0], abs=1e-6)
+    assert 0 < gap["low"] < gap["mean"] < gap["high"]
+    assert found[str(trained)]["worse_than_first"] is None
+
+
+def test_the_table_shows_where_one_wins(
+    charlm: Invoke, trained: Path, other: Path, long: Path
+) -> None:
+    done = charlm("compare", trained, other, long, "--words", 2)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count(" bits  ") in (2, 3, 4)
+    for part in ("lstm 1x16", "rnn 1x4", "bits/char", "come from", "gains most", "letter"):
+        assert part in done.stdout
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_names_are_refused(charlm: Invoke, trained: Path, long: Path, count: int) -> None:
+    done = charlm("compare", *[trained] * count, long)
+    assert done.exit_code == 2
+    assert "at least two runs and, last, a file" in done.stderr
+
+
+def test_a_run_stands_once(charlm: Invoke, trained: Path, long: Path) -> None:
+    done = charlm("compare", trained, trained, long)
+    assert done.exit_code == 2
+    assert "a run stands twice" in done.stderr
+
+
+def test_what_one_cannot_read_is_left_out_for_all(
+    charlm: Invoke, trained: Path, other: Path, text: str
+) -> None:
+    done = charlm("compare", trained, other, "-", "--json", input=("€" + text * 2).encode())
+    assert done.exit_code == 0, done.output
+    assert "left out for all" in done.stderr
+    assert json.loads(done.stdout)[str(other)]["characters"] == len(text) * 2 - 1
