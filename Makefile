@@ -3,6 +3,7 @@
 # make install   the environment alone: .venv/bin/charlm
 # make bench     every published figure     make lint      ruff and mypy
 # make fuzz      ten minutes of hostile model files (Linux and macOS)
+# make controls  breaks each promise on purpose and sees its test fail
 #
 # PYTHON=python3.12 takes another interpreter; TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # takes torch from another index: on Linux the default one brings several GB of CUDA along. Torch alone:
@@ -13,7 +14,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo install test test-all fuzz bench lint clean
+.PHONY: demo install test test-all fuzz controls bench lint clean
 .DEFAULT_GOAL := install
 
 demo: install
@@ -33,6 +34,9 @@ test-all: .venv/.installed-dev
 fuzz: .venv/.installed-dev
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[fuzz]'
 	$(BIN)/python tests/fuzz/fuzz_checkpoint.py --minutes 10
+
+controls: .venv/.installed-dev
+	$(BIN)/python tests/controls.py
 
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/sampling.py

@@ -71,8 +71,8 @@ CONTROLS = [
     ),
     Control(
         "a file is written in its place", "files.py",
-        "        os.replace(temporary, path)\n",
-        "        path.write_bytes(data)\n        temporary.unlink()\n",
+        '        with open(descriptor, "wb") as file:',
+        '        os.close(descriptor)\n        with open(path, "wb") as file:',
         "test_files.py::test_a_killed_process_leaves_one_whole_version",
     ),
     Control(
@@ -133,7 +133,7 @@ CONTROLS = [
     Control(
         "a header may be of any size", "checkpoint.py",
         "    if length > MAX_HEADER:\n        raise", "    if False:\n        raise",
-        "test_hostile.py::test_a_hostile_file_is_refused_in_a_second_and_in_little_memory",
+        "test_hostile.py::test_a_file_that_claims_a_gigabyte_is_refused_unread",
     ),
     Control(
         "JSON may hold any number of values", "checkpoint.py",
@@ -191,7 +191,7 @@ CONTROLS = [
     Control(
         "top-p may keep nothing", "sampling.py",
         "    keep[order[0]] = True\n", "",
-        "test_sampling.py::test_a_filter_keeps_a_distribution",
+        "test_sampling.py::test_top_p_of_nothing_keeps_the_likeliest",
     ),
     Control(
         "an epoch is cut a window short of its ring's end", "corpus.py",

@@ -138,6 +138,11 @@ def test_top_k_grows_with_k(p: Probabilities, a: int, b: int) -> None:
     assert many.sum() >= min(max(a, b), (p > 0).sum())
 
 
+@given(probabilities())
+def test_top_p_of_nothing_keeps_the_likeliest(p: Probabilities) -> None:
+    assert np.flatnonzero(top_p(p, 0.0)).tolist() == [int(p.argmax())]
+
+
 @given(probabilities(), st.floats(1e-6, 1), st.floats(1e-6, 1))
 def test_top_p_grows_with_the_mass(p: Probabilities, a: float, b: float) -> None:
     few, many = top_p(p, min(a, b)) > 0, top_p(p, max(a, b)) > 0

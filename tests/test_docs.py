@@ -1,0 +1,60 @@
+"""What the pages say of the tests and the commands is so."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from charlm import cli
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests"
+sys.path.insert(0, str(TESTS))
+
+import controls  # noqa: E402
+
+
+def defined(name: str) -> set[str]:
+    return set(re.findall(r"^def (test_\w+)", (TESTS / name).read_text("utf-8"), re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", ["reliability.md"])
+def test_every_test_that_a_page_names_is_there(page: str) -> None:
+    """``test_a.py::test_b`` in full, or ``::test_b`` after the file was named."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    file, found = "", 0
+    for match in re.finditer(r"\b(test_\w+\.py)|::(test_\w+)", text):
+        if match[1]:
+            file = match[1]
+            assert (TESTS / file).exists(), file
+            continue
+        # A table of one file's tests may name others in between.
+        homes = [file, *re.findall(r"`(test_\w+\.py)` takes", text)]
+        assert any(match[2] in defined(home) for home in homes), f"{file}::{match[2]}"
+        found += 1
+    assert found > 50
+
+
+def test_every_control_still_fits_the_code() -> None:
+    for control in controls.CONTROLS:
+        source = (ROOT / "charlm" / control.file).read_text("utf-8")
+        assert source.count(control.old) == 1, control.what
+        file, _, name = control.test.partition(" ")[0].partition("::")
+        assert not name or name in defined(file), control.test
+
+
+def test_the_page_lists_every_control() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    listed = re.findall(r"^\| (.+) \| `test_\w+\.py::test_\w+` \|$", text, re.MULTILINE)
+    assert [what for what in listed if what in {c.what for c in controls.CONTROLS}] == [
+        control.what for control in controls.CONTROLS
+    ]
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in cli._COMMANDS:
+        assert f"charlm {name}" in text, name
