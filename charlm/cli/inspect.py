@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 import click
 
 from charlm.cli.terminal import echo, echo_json, say
+from charlm.engine import Engine
 from charlm.errors import CharlmError, RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from charlm.arrays import Ids
     from charlm.generate import CharLM
     from charlm.inspection.gradients import Flow
+    from charlm.inspection.memory import Curve
 
 _HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -28,6 +32,7 @@ def command() -> None:
 
     \b
     charlm inspect gradients book book.txt       how far back a gradient reaches
+    charlm inspect memory book book.txt          how much of the past the state holds
     """
 
 
@@ -107,6 +112,140 @@ def gradients(
     else:
         for name in names:
             _table(name, flows[name], controls[name])
+
+
+@command.command()
+@click.argument("model", metavar="RUN")
+@click.argument("file", required=False, default="-")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the places.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+def memory(model: str, file: str, seed: int, as_json: bool, encoding: str | None) -> None:
+    """How much of the past the state still holds, on FILE (- or none: standard input).
+
+    Three measures: the loss after contexts of 1 to 512 characters; how well a linear probe reads
+    the character k back off the state; what a decoder rebuilds from the state alone. Each beside
+    its control.
+
+    \b
+    charlm inspect memory book book.txt
+    """
+    from charlm.corpus import read_text
+    from charlm.generate import load
+    from charlm.inspection import memory as past
+    from charlm.inspection.rebuilding import rebuild
+    from charlm.models import build
+
+    stdin = sys.stdin.buffer if sys.stdin is not None else None
+    text = read_text([file], encoding=encoding, stdin=stdin).text
+    loaded = load(model)
+    ids = _ids(loaded, text)
+    symbols = loaded.tokenizer.vocab_size
+    untrained = Engine(
+        loaded.config,
+        {name: part.detach().numpy() for name, part in build(loaded.config, 0).named_parameters()},
+    )
+    curve = past.context_curve(loaded.engine, ids, seed=seed)
+    control = past.context_curve(untrained, ids, seed=seed)
+    states = past.states(loaded.engine, ids, reach=max(past.LAGS))
+    probe = past.probe(states, symbols, seed=seed)
+    idle = past.probe(past.states(untrained, ids, reach=max(past.LAGS)), symbols, seed=seed)
+    short = past.States(states.features, states.past[:, :_REBUILT])
+    rebuilt = rebuild(short, symbols, seed=seed)
+    window = _window(model)
+    if as_json:
+        echo_json(
+            {
+                "context": {
+                    "characters": list(curve.contexts),
+                    "bits_per_char": curve.mean.tolist(),
+                    "untrained": control.mean.tolist(),
+                    "usable": curve.usable(),
+                    "window": window,
+                    "beyond_window": curve.beyond(window) if window else None,
+                },
+                "probe": {
+                    "lags": list(probe.lags),
+                    "accuracy": probe.accuracy.tolist(),
+                    "untrained": idle.accuracy.tolist(),
+                    "shuffled": probe.shuffled.tolist(),
+                    "chance": probe.chance.tolist(),
+                    "reach": probe.reach(),
+                },
+                "rebuilt": {
+                    "accuracy": rebuilt.accuracy.tolist(),
+                    "shuffled": rebuilt.shuffled.tolist(),
+                },
+            }
+        )
+        return
+    echo("loss after a context of so many characters, in bits per character")
+    _rows("context", curve.contexts, {"model": curve.mean, "untrained": control.mean}, "{:.3f}")
+    echo(_verdict(curve, window))
+    echo("\nshare of characters that a linear probe reads off the state, so many back")
+    _rows(
+        "back", probe.lags,
+        {"model": probe.accuracy, "untrained": idle.accuracy, "shuffled": probe.shuffled,
+         "commonest": probe.chance}, "{:.2f}",
+    )  # fmt: skip
+    echo("\nthe same of a decoder with one hidden layer")
+    _rows("back", range(_REBUILT), {"model": rebuilt.accuracy, "shuffled": rebuilt.shuffled},
+          "{:.2f}")  # fmt: skip
+    echo("\nwhat was read, and what the decoder made of the state alone")
+    from charlm.inspection.pages import shown
+
+    for place in range(0, len(rebuilt.truth), max(1, len(rebuilt.truth) // 5))[:5]:
+        read, made = (
+            "".join(shown(c) for c in loaded.tokenizer.decode(part[place][::-1]))
+            for part in (rebuilt.truth, rebuilt.guesses)
+        )
+        echo(f"  {read}   {made}")
+
+
+_REBUILT = 10
+"""Characters that the decoder is asked for."""
+
+
+def _window(model: str) -> int | None:
+    """How many characters a run's gradient went back through; None where that is not at hand."""
+    from charlm import checkpoint, runs
+
+    last = runs.Run(runs.find_model(model).parent).last
+    if not last.exists():
+        return None
+    training = checkpoint.read(last).training or {}
+    window = training.get("config", {}).get("seq_len")
+    return window if isinstance(window, int) else None
+
+
+def _verdict(curve: Curve, window: int | None) -> str:
+    """Whether a longer window of truncated BPTT would help, in one sentence."""
+    from charlm.inspection.memory import ENOUGH
+
+    usable = curve.usable()
+    said = f"{usable} characters of context do as well as {curve.contexts[-1]}"
+    if window is None:
+        return f"{said}."
+    mean, low, high = curve.beyond(window)
+    interval = f"{mean:.3f} bits per character [{low:.3f}, {high:.3f}]"
+    if low > ENOUGH:
+        return (
+            f"{said}; what lies beyond the training window of {window} still saves {interval}, so "
+            "a longer --seq-len is worth trying."
+        )
+    return (
+        f"{said}; what lies beyond the training window of {window} saves {interval}: a longer "
+        "--seq-len would hardly help this model."
+    )
+
+
+def _rows(
+    head: str, columns: Sequence[int], rows: dict[str, NDArray[np.float64]], form: str
+) -> None:
+    width = max(len(form.format(0)), len(str(max(columns)))) + 1
+    echo(f"{head:>10}" + "".join(f"{column:>{width}}" for column in columns))
+    for name, values in rows.items():
+        echo(f"{name:>10}" + "".join(f"{form.format(value):>{width}}" for value in values))
 
 
 def _ids(loaded: CharLM, text: str) -> Ids:

@@ -1,0 +1,75 @@
+"""A decoder that rebuilds the last characters from a state alone: what an autoencoder would ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional as F
+
+from charlm.arrays import Ids
+from charlm.inspection.memory import States
+
+WIDTH, STEPS, BATCH = 256, 300, 256
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What the decoder made of states that it had not seen.
+
+    accuracy: (K,) share of characters that it names rightly, k back
+    shuffled: (K,) the same of a decoder that learnt from states in random order: what can be known
+              without the state
+    truth, guesses: (N, K) ids, k = 0 the character just read
+    """
+
+    accuracy: NDArray[np.float64]
+    shuffled: NDArray[np.float64]
+    truth: Ids
+    guesses: Ids
+
+
+def rebuild(found: States, vocab_size: int, *, steps: int = STEPS, seed: int = 0) -> Rebuilt:
+    """Train a decoder with one hidden layer on the first half, judge it on the second."""
+    learn, judge = found.halves()
+    order = np.random.default_rng(seed).permutation(len(learn.features))
+    real = _decoded(learn, judge, vocab_size, steps, seed)
+    control = _decoded(States(learn.features[order], learn.past), judge, vocab_size, steps, seed)
+    return Rebuilt((real == judge.past).mean(0), (control == judge.past).mean(0), judge.past, real)
+
+
+def _decoded(learn: States, judge: States, vocab_size: int, steps: int, seed: int) -> Ids:
+    generator = torch.Generator().manual_seed(seed)
+    K = learn.past.shape[1]
+    mean, spread = learn.features.mean(0), learn.features.std(0) + 1e-6
+    x, x_judge = (
+        torch.from_numpy(((of.features - mean) / spread).astype(np.float32))
+        for of in (learn, judge)
+    )
+    y = torch.from_numpy(learn.past.astype(np.int64))
+    decoder = nn.Sequential(
+        nn.Linear(x.shape[1], WIDTH), nn.ReLU(), nn.Linear(WIDTH, K * vocab_size)
+    )
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            bound = parameter.shape[-1] ** -0.5
+            parameter.copy_(bound * (2 * torch.rand(parameter.shape, generator=generator) - 1))
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=2e-3)
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * (1 - step / steps)
+        rows = torch.randint(len(x), (BATCH,), generator=generator)
+        logits = decoder(x[rows]).view(BATCH * K, vocab_size)
+        loss = F.cross_entropy(logits, y[rows].flatten())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    with torch.no_grad():
+        parts = [
+            decoder(part).view(-1, K, vocab_size).argmax(-1) for part in torch.split(x_judge, 1024)
+        ]
+    guesses: Ids = torch.cat(parts).numpy()
+    return guesses
