@@ -19,6 +19,7 @@ body { font: 1rem/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem aut
 #told { position: fixed; display: none; padding: .5rem .7rem; border-radius: .4rem; z-index: 9;
   background: var(--ink); color: var(--paper); font: .85rem/1.4 ui-monospace, monospace;
   white-space: pre; pointer-events: none; max-width: 90vw; }
+.scroll { overflow-x: auto; background: #fff; border-radius: .4rem; }
 .legend span { padding: .1rem .45rem; font: .85rem ui-monospace, monospace; }
 """
 
@@ -94,17 +95,26 @@ def heat_map(reading: Reading, tokenizer: Tokenizer, highest: float = 8.0) -> st
     )
 
 
-def score_page(reading: Reading, tokenizer: Tokenizer, title: str) -> str:
-    """A page with the heat map of one text."""
-    score = reading.score
+def page(title: str, body: str) -> str:
+    """A page around ``body``, which is HTML already."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><style>{STYLE}</style></head><body>
 <h1>{escape(title)}</h1>
-<p>{score.bits_per_char:.4f} bits per character over {score.characters:,} characters. The stronger
-the ground, the less the model expected the character; point at one to see what it expected.</p>
-{heat_map(reading, tokenizer)}
-<script>{SCRIPT}</script>
+{body}
 </body></html>
 """
+
+
+def score_page(reading: Reading, tokenizer: Tokenizer, title: str) -> str:
+    """A page with the heat map of one text."""
+    score = reading.score
+    return page(
+        title,
+        f"""<p>{score.bits_per_char:.4f} bits per character over {score.characters:,} characters.
+The stronger the ground, the less the model expected the character; point at one to see what it
+expected.</p>
+{heat_map(reading, tokenizer)}
+<script>{SCRIPT}</script>""",
+    )

@@ -1,0 +1,146 @@
+"""The unrolled graph: its values are those of single steps, and the picture holds all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from charlm.engine import softmax
+from charlm.errors import RequestError
+from charlm.generate import CharLM
+from charlm.inspection import unrolling
+from charlm.tokenizer import CharTokenizer
+
+Invoke = Callable[..., Result]
+TOKENIZER = CharTokenizer("".join(sorted('\n &<>"abcio')))
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_every_value_is_that_of_a_single_step(cell: str, make_lm: Callable[..., CharLM]) -> None:
+    lm = make_lm(TOKENIZER, cell=cell, num_layers=2)
+    found = unrolling.unroll(lm.engine, TOKENIZER, "ciao <b>", top=4)
+    state = lm.engine.initial_state(1)
+    for step, character in zip(found, "ciao <b>", strict=True):
+        assert step.symbol == ("␣" if character == " " else character)
+        logits, state = lm.engine.step(TOKENIZER.encode(character), state)
+        for layer in range(2):
+            np.testing.assert_allclose(step.layers[layer]["h"], state[0][layer, 0], rtol=1e-4)
+            if cell == "lstm":
+                np.testing.assert_allclose(step.layers[layer]["c"], state[1][layer, 0], rtol=1e-4)
+            assert set(step.layers[layer]) == {"h", *unrolling.GATES[cell]}
+        p = softmax(logits[0])
+        assert [share for _, share in step.expected] == pytest.approx(sorted(p)[::-1][:4], rel=1e-4)
+    last = unrolling.unroll(lm.engine, TOKENIZER, "ciao <b>", steps=3, top=4)
+    assert [s.symbol for s in last] == ["<", "b", ">"]
+    np.testing.assert_array_equal(last[0].layers[0]["h"], found[-3].layers[0]["h"])
+
+
+def test_gates_tell_how_the_state_came_about(make_lm: Callable[..., CharLM]) -> None:
+    """The pictures' values satisfy the cell's own equations."""
+    lm = make_lm(TOKENIZER, cell="lstm")
+    before, step = unrolling.unroll(lm.engine, TOKENIZER, "ci")
+    now, c = step.layers[0], before.layers[0]["c"]
+    np.testing.assert_allclose(now["c"], now["f"] * c + now["i"] * now["g"], rtol=1e-4)
+    np.testing.assert_allclose(now["h"], now["o"] * np.tanh(now["c"]), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("cell", "strips"), [("rnn", 1), ("gru", 4), ("lstm", 6)])
+def test_the_picture_holds_every_step_strip_and_arrow(
+    cell: str, strips: int, make_lm: Callable[..., CharLM]
+) -> None:
+    lm = make_lm(TOKENIZER, cell=cell, num_layers=2)
+    steps = unrolling.unroll(lm.engine, TOKENIZER, 'a<&"')
+    root = ET.fromstring(unrolling.svg(steps, cell))
+    cells = [r for r in root.iter(f"{SVG}rect") if r.get("height") == "5"]
+    assert len(cells) == 4 * 2 * strips * 8  # steps, layers, strips, units
+    assert len(list(root.iter(f"{SVG}title"))) == 4 * 2 * strips
+    words = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+    assert words.count("U") == 3 * 2 and words.count("W") == 4 and words.count("V") == 4
+    for symbol in ("a", "<", "&", '"'):
+        assert symbol in words
+    # The first cell of the first strip is the first unit of the upper layer.
+    assert cells[0].get("fill") == unrolling.colour(float(steps[0].layers[1]["h"][0]))
+
+
+def test_colours_and_means_by_hand() -> None:
+    shown = [unrolling.colour(value) for value in (-2, -1, 0, 0.5, 1, 7)]
+    assert shown == ["#2166ac", "#2166ac", "#ffffff", "#d88c95", "#b2182b", "#b2182b"]
+    few = unrolling.squeezed(np.arange(10.0), 5)
+    np.testing.assert_array_equal(few, [0.5, 2.5, 4.5, 6.5, 8.5])
+    np.testing.assert_array_equal(unrolling.squeezed(np.arange(3.0), 5), [0, 1, 2])
+
+
+def test_what_cannot_be_unrolled_is_refused(make_lm: Callable[..., CharLM]) -> None:
+    lm = make_lm(TOKENIZER, cell="rnn")
+    with pytest.raises(RequestError, match="41 steps do not fit"):
+        unrolling.unroll(lm.engine, TOKENIZER, "a" * 41)
+    assert len(unrolling.unroll(lm.engine, TOKENIZER, "a" * 41, steps=40)) == 40
+    with pytest.raises(RequestError, match="nothing to read"):
+        unrolling.unroll(lm.engine, TOKENIZER, "")
+    conv = make_lm(TOKENIZER, cell="conv")
+    with pytest.raises(RequestError, match="conv is not recurrent"):
+        unrolling.unroll(conv.engine, TOKENIZER, "a")
+
+
+# -------------------------------------------------------------------------------------- the command
+
+
+def unroll(charlm: Invoke, *arguments: object) -> Result:
+    return charlm("inspect", "unroll", *arguments)
+
+
+def test_json_holds_every_value(charlm: Invoke, trained: Path) -> None:
+    done = unroll(charlm, trained, "il mare", "--json")
+    assert done.exit_code == 0, done.output
+    steps = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [step["symbol"] for step in steps] == list("il␣mare")
+    assert {name: len(values) for name, values in steps[0]["layers"][0].items()} == dict.fromkeys(
+        "ifgoch", 16
+    )
+
+
+def test_a_terminal_shows_a_column_for_each_step(charlm: Invoke, trained: Path) -> None:
+    done = unroll(charlm, trained, "il mare", "--top", 2)
+    assert done.exit_code == 0, done.output
+    assert "\x1b" not in done.stdout
+    rows = [line for line in done.stdout.splitlines() if line.startswith("     read")]
+    assert " ".join(rows).split().count("read") == len(rows)
+    assert [word for row in rows for word in row.split()[1:]] == list("il␣mare")
+    assert re.search(r"^ expected  (\S+ \d+% +)+$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("ending", ["svg", "html"])
+def test_a_figure_in_which_the_text_stays_text(
+    charlm: Invoke, trained: Path, tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"unrolled.{ending}"
+    done = unroll(charlm, trained, "il mare", "--figure", path)
+    assert (done.exit_code, done.stdout) == (0, f"{path}\n"), done.output
+    text = path.read_text("utf-8")
+    assert text.count("<svg") == 1
+    assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "part"),
+    [
+        (["il", "--figure", "x.png"], 2, "ends in .svg or .html"),
+        (["il", "--figure", "nowhere/x.svg"], 1, "cannot be written"),
+        (["il €"], 2, "'€' U+20AC"),
+        ([""], 2, "nothing to read"),
+    ],
+)
+def test_bad_requests(
+    charlm: Invoke, trained: Path, arguments: list[object], code: int, part: str
+) -> None:
+    done = unroll(charlm, trained, *arguments)
+    assert done.exit_code == code
+    assert part in done.stderr
