@@ -41,7 +41,7 @@ def command() -> None:
     "--out", type=click.Path(path_type=Path), default=_OUT, show_default=True,
     help="Where everything is kept.",
 )  # fmt: skip
-@click.option("--quick", is_flag=True, help="One seed, six readers, fewer updates.")
+@click.option("--quick", is_flag=True, help="One seed, four readers, fewer updates.")
 @click.option(
     "--steps",
     type=click.IntRange(1),

@@ -44,7 +44,7 @@ from charlm.files import write_atomically
 
 FORMAT = "charlm-position-invariance/1"
 STEPS, QUICK_STEPS = 2200, 1900
-QUICK_READERS = ("feedforward", "time-delay", "rnn", "gru", "lstm", "writer-lstm")
+QUICK_READERS = ("feedforward", "time-delay", "lstm", "writer-lstm")
 PER_OFFSET, QUICK_PER_OFFSET = 40, 10
 VOCABULARY_FROM = 20_000
 """Sentences whose characters are the vocabulary; a rarer one is read as unknown."""
