@@ -332,9 +332,10 @@ def test_impossible_numbers_are_refused(
     ("options", "expected"),
     [
         ([], Settings(tuple(KINDS), 5, grids.STEPS, 1)),  # per offset as in ``small_pools``
-        (["--quick"], Settings(tuple(KINDS), 1, grids.QUICK_STEPS, grids.QUICK_PER_OFFSET)),
-        (["--quick", "--seeds", 3, "--steps", 7],
-         Settings(tuple(KINDS), 3, 7, grids.QUICK_PER_OFFSET)),
+        (["--quick"],
+         Settings(grids.QUICK_READERS, 1, grids.QUICK_STEPS, grids.QUICK_PER_OFFSET)),
+        (["--quick", "--seeds", 3, "--steps", 7, "--readers", "rnn"],
+         Settings(("rnn",), 3, 7, grids.QUICK_PER_OFFSET)),
         (["--readers", "gru, rnn,gru,", "--steps", 2], Settings(("gru", "rnn"), 5, 2, 1)),
     ],
 )  # fmt: skip
