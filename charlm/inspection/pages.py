@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 
+import numpy as np
+
+from charlm.inspection.neurons import Activations, Found, labels
 from charlm.inspection.reading import Reading
 from charlm.tokenizer import Tokenizer
 
@@ -118,3 +122,40 @@ expected.</p>
 {heat_map(reading, tokenizer)}
 <script>{SCRIPT}</script>""",
     )
+
+
+def neurons_page(found: Sequence[Found], seen: Activations, model: str, length: int = 1500) -> str:
+    """Each label's best unit on the end of the text, coloured by its activation: blue is low, red
+    high, white its mean; a line under the character where the label holds."""
+    parts = [
+        "<p>The unit that tells each label best. The area under its ROC curve (AUC) is that on the "
+        "half of the text that it was not chosen on; 0.5 is chance. Blue is low, red is high; "
+        "underlined is where the label holds.</p>"
+    ]
+    text = seen.text[-length:]
+    holds = {name: label[-length:] for name, label in labels(seen.text).items()}
+    for each in found:
+        values = seen.values[:, each.layer * seen.hidden_size + each.unit]
+        spread = max(1e-9, float(np.quantile(np.abs(values - values.mean()), 0.95)))
+        spans = []
+        for character, value, inside in zip(
+            text, (values[-length:] - values.mean()) / spread, holds[each.label], strict=True
+        ):
+            colour = "33 102 172" if value < 0 else "178 24 43"
+            line = ";text-decoration:underline" if inside else ""
+            shown_as = (
+                "⏎\n"
+                if character == "\n"
+                else (
+                    character if character.isprintable() or character == "\t" else shown(character)
+                )
+            )
+            ground = f"rgb({colour}/{0.75 * min(1.0, abs(float(value))):.2f})"
+            spans.append(f'<span style="background:{ground}{line}">{escape(shown_as)}</span>')
+        parts.append(
+            f"<h2>{escape(each.label)}</h2><p>layer {each.layer + 1}, unit {each.unit}: AUC "
+            f"{each.auc:.3f} (by chance {each.chance:.3f}; the current character alone "
+            f"{each.by_character:.3f}); held at its mean it costs {each.bits:+.4f} bits per "
+            f'character</p><div class="heat">{"".join(spans)}</div>'
+        )
+    return page(f"Units of {model}", "".join(parts))

@@ -1,0 +1,258 @@
+"""What single units stand for, found without being told where to look.
+
+Karpathy, Johnson and Fei-Fei (2015) showed cells that keep track of quotes or of the length of a
+line. Here every unit is held against labels that are found in the text automatically: how well does
+its activation alone, after a character was read, tell whether the label holds there? The measure is
+the area under the ROC curve: 0.5 is chance, 1 a unit that is always higher where the label holds,
+0 one that is always lower.
+
+A unit is chosen on one half of the text and judged on the other. Among hundreds of units one will
+always do well by chance, the more so since labels come in runs; so the whole search is repeated
+with labels shifted round against the text, which keeps their runs and destroys their meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.arrays import Floats, Ids
+from charlm.engine import Engine, log_softmax
+from charlm.errors import RequestError
+from charlm.surprisal import LN2
+
+Bools = NDArray[np.bool_]
+
+SHIFTS = 40
+RAREST = 0.01
+"""A label must hold at so large a share of each half, and fail at as large a one."""
+
+_STREAMS, _WARMUP = 32, 128
+_SOON, _FAR = 5, 20
+
+
+def labels(text: str) -> dict[str, Bools]:
+    """Labels of every character of ``text``, by name: (N,) each, whether it holds once the
+    character has been read."""
+    N = len(text)
+    column = np.zeros(N, dtype=np.int64)  # characters since the line began
+    in_word = np.zeros(N, dtype=np.int64)  # letters of the word so far
+    quoted, depth, number, year = (np.zeros(N, dtype=np.int64) for _ in range(4))
+    capitals = np.zeros(N, dtype=bool)  # a line without a small letter so far
+    open_quote = open_brackets = run = 0
+    small = False
+    for place, character in enumerate(text):
+        before = place - 1
+        if character == "\n":
+            small, open_quote = False, 0  # a quotation rarely outlives its paragraph
+        column[place] = 0 if character == "\n" else (column[before] + 1 if place else 1)
+        in_word[place] = (
+            in_word[before] + 1 if character.isalpha() and place else character.isalpha()
+        )
+        small |= character.islower()
+        capitals[place] = not small and column[place] > 1
+        if character in '"“”«»':
+            open_quote = {"“": 1, "«": 1, "”": 0, "»": 0}.get(character, 1 - open_quote)
+        open_brackets = max(0, open_brackets + (character in "([{") - (character in ")]}"))
+        quoted[place], depth[place] = open_quote, open_brackets
+        run = run + 1 if character.isdigit() else 0
+        number[place], year[place] = run > 0, run >= 2
+    ends = np.array([character == "\n" for character in text])
+    soon = np.zeros(N, dtype=bool)
+    for ahead in range(1, _SOON + 1):
+        soon[:-ahead] |= ends[ahead:]
+    upper = np.array([character.isupper() for character in text])
+    return {
+        "inside quotes": quoted > 0,
+        "inside brackets": depth > 0,
+        f"more than {_FAR} characters into the line": column > _FAR,
+        f"line ends within {_SOON} characters": soon,
+        "line without small letters so far": capitals,
+        "fourth letter of a word or later": in_word >= 4,
+        "inside a word": in_word > 0,
+        "inside a number": number > 0,
+        "second digit or later": year > 0,
+        "upper case": upper,
+    }
+
+
+def auc(activations: Floats, label: Bools) -> NDArray[np.float64]:
+    """Area under the ROC curve of every unit: activations (N, H), label (N,) -> (H,).
+
+    The Mann-Whitney statistic: the share of pairs, one place where the label holds and one where it
+    does not, in which the unit is higher at the first; ties count half.
+    """
+    return _auc_of_ranks(_ranks(activations), label)
+
+
+def _ranks(activations: Floats) -> NDArray[np.float64]:
+    """Mid-ranks of every column, from 1: equal values share the mean of theirs."""
+    ranks = np.empty(activations.shape)
+    for unit in range(activations.shape[1]):
+        _, inverse, counts = np.unique(
+            activations[:, unit], return_inverse=True, return_counts=True
+        )
+        ends = counts.cumsum()
+        ranks[:, unit] = (ends - (counts - 1) / 2)[inverse]
+    return ranks
+
+
+def _auc_of_ranks(ranks: NDArray[np.float64], label: Bools) -> NDArray[np.float64]:
+    positive = int(label.sum())
+    negative = len(label) - positive
+    found: NDArray[np.float64] = (
+        label.astype(np.float64) @ ranks - positive * (positive + 1) / 2
+    ) / (positive * negative)
+    return found
+
+
+@dataclass(frozen=True)
+class Found:
+    """The unit that tells one label best.
+
+    auc: on the half of the text that it was not chosen on; below 0.5 where it is lower if the label
+         holds
+    chance: what the same search finds with shifted labels, 95 % quantile of max(auc, 1 - auc)
+    by_character: the AUC of the current character alone, by how often the label held with it in the
+                  first half; 1 where the character determines the label and no memory is needed
+    share: of the places at which the label holds
+    bits: by how many bits per character the loss rises where the unit is held at its mean
+    """
+
+    label: str
+    layer: int
+    unit: int
+    auc: float
+    chance: float
+    by_character: float
+    share: float
+    bits: float
+
+    @property
+    def strength(self) -> float:
+        return max(self.auc, 1 - self.auc)
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Every unit's state along a stretch of text.
+
+    values: (N, L * H), layer by layer
+    text: the N characters
+    """
+
+    values: Floats
+    text: str
+    hidden_size: int
+
+
+def activations(engine: Engine, ids: Ids, text: str, *, most: int = 20_000) -> Activations:
+    """The states h of all layers after each of the first ``most`` characters, in one stream from
+    the zero state. RequestError for a text under 2,000 characters, for one that was read in bytes,
+    and for a network without recurrence."""
+    config = engine.config
+    if not config.recurrent:
+        raise RequestError(f"{config.cell} is not recurrent: it has no units that remember")
+    if len(ids) != len(text):
+        raise RequestError("a model of bytes has no units for characters; take one of characters")
+    ids, text = np.asarray(ids[:most], dtype=np.int64), text[:most]
+    if len(ids) < 2000:
+        raise RequestError(f"the text has {len(ids):,} characters; give at least 2,000")
+    trace = engine.trace(ids[None])
+    values = np.concatenate([layer["h"][0] for layer in trace.layers], axis=1)
+    return Activations(values, text, config.hidden_size)
+
+
+def search(found: Activations, *, seed: int = 0) -> list[Found]:
+    """For every label that occurs often enough in both halves, the unit that tells it best; the
+    surest first. ``bits`` is NaN until ``ablation`` is asked."""
+    middle = len(found.text) // 2
+    first, second = _ranks(found.values[:middle]), _ranks(found.values[middle:])
+    rng = np.random.default_rng(seed)
+    results = []
+    for name, label in labels(found.text).items():
+        halves = label[:middle], label[middle:]
+        if not all(RAREST <= half.mean() <= 1 - RAREST for half in halves):
+            continue
+        unit, judged = _best(first, second, *halves)
+        shifted = []
+        for _ in range(SHIFTS):
+            by = int(rng.integers(middle // 10, middle - middle // 10))
+            value = _best(first, second, *(np.roll(half, by) for half in halves))[1]
+            shifted.append(max(value, 1 - value))
+        results.append(
+            Found(
+                name, unit // found.hidden_size, unit % found.hidden_size, judged,
+                float(np.quantile(shifted, 0.95)), _by_character(found.text, *halves),
+                float(label.mean()), float("nan"),
+            )
+        )  # fmt: skip
+    return sorted(results, key=lambda each: -each.strength)
+
+
+def _best(
+    first: NDArray[np.float64], second: NDArray[np.float64], learn: Bools, judge: Bools
+) -> tuple[int, float]:
+    """The unit that is best on one half, and its AUC on the other."""
+    unit = int(np.abs(_auc_of_ranks(first, learn) - 0.5).argmax())
+    return unit, float(_auc_of_ranks(second[:, unit : unit + 1], judge)[0])
+
+
+def _by_character(text: str, learn: Bools, judge: Bools) -> float:
+    """How well the current character alone tells a label, learnt and judged as a unit is."""
+    held: dict[str, list[int]] = {}
+    for character, holds in zip(text, learn, strict=False):
+        count = held.setdefault(character, [0, 0])
+        count[0] += int(holds)
+        count[1] += 1
+    mean = float(learn.mean())
+    scores = [
+        (held[c][0] + mean) / (held[c][1] + 1) if c in held else mean for c in text[len(learn) :]
+    ]
+    return float(auc(np.array(scores)[:, None], judge)[0])
+
+
+# ---------------------------------------------------------------------------------------- ablation
+
+
+def ablation(engine: Engine, ids: Ids, layer: int, unit: int, value: float) -> float:
+    """By how many bits per character the loss of ids (N,) rises where a unit's state is held at
+    ``value`` all the time, for the head, for the layers above and for its own next step."""
+
+    def hold(number: int, h: Floats) -> None:
+        if number == layer:
+            h[..., unit] = value
+
+    return _bits(engine, ids, hold) - _bits(engine, ids, lambda number, h: None)
+
+
+def _bits(engine: Engine, ids: Ids, change: Callable[[int, Floats], None]) -> float:
+    """Bits per symbol, read in streams; ``change`` gets every layer's state after every step."""
+    ids = np.asarray(ids, dtype=np.int64)
+    stretch = (len(ids) - 1 - _WARMUP) // _STREAMS
+    if stretch < 1:
+        raise RequestError(
+            f"the text has {len(ids):,} characters; give at least {_WARMUP + _STREAMS + 1:,}"
+        )
+    begins = _WARMUP + np.arange(_STREAMS) * stretch
+    state = [tuple(part[n] for part in engine.initial_state(_STREAMS))
+             for n in range(engine.config.layers)]  # fmt: skip
+    for number, part in enumerate(state):
+        change(number, part[0])
+    total = 0.0
+    for t in range(-_WARMUP, stretch):
+        x = engine.embedding[ids[begins + t]][:, None]  # (B, 1, E)
+        for number, layer in enumerate(engine.layers):
+            y, after = layer.run(layer.project(x), state[number], None)
+            after = tuple(part.copy() for part in after)
+            change(number, y)
+            change(number, after[0])
+            state[number] = after
+            x = y if number == 0 else x + y
+        if t >= 0:
+            scores = log_softmax(engine.head(x[:, 0]))
+            total -= float(scores[np.arange(_STREAMS), ids[begins + t + 1]].sum())
+    return total / (_STREAMS * stretch) / LN2
