@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from charlm import checkpoint, runs
 from charlm.arrays import Floats, State
 from charlm.config import ModelConfig, SampleConfig
-from charlm.engine import Engine
+from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
 from charlm.sampling import REPETITION_WINDOW, distribution, draw
 from charlm.seeds import derive
@@ -23,6 +24,20 @@ from charlm.surprisal import Score, score
 from charlm.tokenizer import Tokenizer, describe_unknown
 
 UNKNOWN_POLICIES = ("error", "skip")
+
+Avoid = Callable[[str], Collection[str]]
+
+
+class Drawn(NamedTuple):
+    """A character that was drawn.
+
+    probability: what the model gave it, before temperature and filters; 1 where nobody asked
+    logits: (V,) of the symbol with which it begins
+    """
+
+    text: str
+    probability: float
+    logits: Floats
 
 
 class CharLM:
@@ -50,12 +65,14 @@ class CharLM:
         number: int = 0,
         stop: str = "",
         on_unknown: str = "error",
+        avoid: Avoid | None = None,
     ) -> Iterator[str]:
         """Yield the text that follows ``prompt`` as it is drawn, at most ``length`` characters.
 
         number: which of several samples with one seed this is
         stop: the text ends before the first occurrence of this string
         on_unknown: ``error`` refuses a prompt with an unseen character, ``skip`` leaves it out
+        avoid: told the text so far, prompt included, it says which characters must not come next
 
         The same (model, prompt, config with a seed, number) gives the same text. A prompt that
         cannot be read raises at once, not when the first character is asked for.
@@ -64,8 +81,24 @@ class CharLM:
         if config.seed is None:
             config = replace(config, seed=secrets.randbits(32))
         ids = self.read_prompt(prompt, on_unknown)
-        characters = self._characters(ids, config, number)
+        characters = (each.text for each in self._drawn(ids, config, number, avoid, tell=False))
         return _until(characters, stop, config.length)
+
+    def draws(
+        self,
+        prompt: str = "",
+        config: SampleConfig | None = None,
+        *,
+        number: int = 0,
+        on_unknown: str = "error",
+        avoid: Avoid | None = None,
+    ) -> Iterator[Drawn]:
+        """The same text as ``stream`` gives, with what the model thought of every character."""
+        config = config or SampleConfig()
+        if config.seed is None:
+            config = replace(config, seed=secrets.randbits(32))
+        ids = self.read_prompt(prompt, on_unknown)
+        return islice(self._drawn(ids, config, number, avoid, tell=True), config.length)
 
     def read_prompt(self, prompt: str, on_unknown: str = "error") -> list[int]:
         """The ids of ``prompt``, or of the opening symbol where there is nothing to read."""
@@ -112,22 +145,48 @@ class CharLM:
             )
         return logits
 
-    def _characters(self, ids: list[int], config: SampleConfig, number: int) -> Iterator[str]:
+    def _drawn(
+        self,
+        ids: list[int],
+        config: SampleConfig,
+        number: int,
+        avoid: Avoid | None,
+        *,
+        tell: bool,
+    ) -> Iterator[Drawn]:
         """Characters without end, drawn one symbol after another."""
         assert config.seed is not None
+        text = self.tokenizer.decode(ids) if avoid is not None else ""
         rng = np.random.default_rng(derive(config.seed, "sampling", number))
         decoder = self.tokenizer.decoder()
         recent = deque(ids, maxlen=REPETITION_WINDOW)
         logits, state = self.read(ids)
         last = np.zeros(1, dtype=np.int64)
+        nats, first = 0.0, logits
         while True:
-            p = distribution(logits, config, recent=recent, forbidden=self.tokenizer.forbidden)
+            forbidden = self.tokenizer.forbidden
+            if avoid is not None:
+                forbidden = (*forbidden, *self._ids_of(avoid(text)))
+                if len(set(forbidden)) >= self.tokenizer.vocab_size:
+                    raise RequestError("every character that could come next is to be avoided")
+            p = distribution(logits, config, recent=recent, forbidden=forbidden)
             token = draw(p, rng)
             recent.append(token)
-            yield from decoder.feed(token)
+            if tell:
+                nats -= float(log_softmax(logits)[token])
+            # A character of several bytes is as likely as all of them together.
+            for character in decoder.feed(token):
+                yield Drawn(character, math.exp(-nats), first)
+                nats = 0.0
+                text += character if avoid is not None else ""
             last[0] = token
             next_logits, state = self.engine.step(last, state)
             logits = self._checked(next_logits[0])
+            first = logits if nats == 0.0 else first
+
+    def _ids_of(self, characters: Collection[str]) -> list[int]:
+        known = [c for c in characters if not len(self.tokenizer.unseen(c))]
+        return [int(self.tokenizer.encode(c)[0]) for c in known]
 
     def evaluate(self, text: str) -> Score:
         """Bits per character of ``text``, exactly; UnknownCharacterError for unseen ones."""

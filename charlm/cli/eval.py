@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from charlm.cli.terminal import echo_json, say
+from charlm.cli.texts import texts_of
 from charlm.errors import RequestError
-
-if TYPE_CHECKING:
-    from charlm.runs import Run
 
 
 @click.command()
@@ -49,7 +46,7 @@ def command(
 
     loaded = load(model)
     path = runs.find_model(model)
-    texts = _texts_of(runs.Run(path.parent)) if ladder or file is None else None
+    texts = texts_of(runs.Run(path.parent)) if ladder or file is None else None
     if file is not None:
         from charlm.corpus import read_text
 
@@ -89,22 +86,3 @@ def command(
         click.echo(
             format_ladder(rungs, model_bits=result.bits_per_char, model_name=loaded.config.cell)
         )
-
-
-def _texts_of(run: Run) -> tuple[str, str] | None:
-    """(training text, validation text) of a run, or None where they are not at hand."""
-    from charlm import checkpoint, data
-    from charlm.errors import CharlmError
-
-    if not run.last.exists():
-        return None
-    saved = checkpoint.read(run.last)
-    if saved.training is None:
-        return None
-    try:
-        source = data.Source.from_dict(saved.training.get("source"))
-        texts = data.reread(source, run, saved.provenance)
-    except CharlmError as error:
-        say(str(error))
-        return None
-    return texts.train, texts.val

@@ -6,7 +6,7 @@ import json
 import secrets
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,11 @@ from charlm.cli.options import from_fields
 from charlm.cli.terminal import echo, say
 from charlm.config import SampleConfig
 from charlm.errors import CharlmError, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from charlm.generate import Avoid, CharLM, Drawn
 
 _DRAWING = (
     "temperature", "length", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
@@ -37,6 +42,16 @@ _DRAWING = (
     help="What to do with a character in the prompt that the model has never seen.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per text.")
+@click.option("--show-probs", is_flag=True, help="Show how likely each character was to the model.")
+@click.option(
+    "--alternatives", type=click.IntRange(0, 50), default=0, show_default=True,
+    help="With --show-probs: a line per character, with so many that were likelier or next.",
+)  # fmt: skip
+@click.option("--novelty", is_flag=True, help="Say how much stands in the training text.")
+@click.option(
+    "--max-copy", type=click.IntRange(1), metavar="N",
+    help="Never copy more than N characters in a row from the training text.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file instead.")
 def command(
     model: str | None,
@@ -48,6 +63,10 @@ def command(
     on_unknown: str,
     as_json: bool,
     out: Path | None,
+    show_probs: bool,
+    alternatives: int,
+    novelty: bool,
+    max_copy: int | None,
     **drawing: Any,
 ) -> None:
     """Write text with a model: a run's name or directory, a model file, or the newest run.
@@ -56,8 +75,14 @@ def command(
     charlm sample
     charlm sample book --temperature 0.5 --length 2000
     charlm sample book --prompt "Nel mezzo" --seed 7
+    charlm sample book --novelty --max-copy 30
+    charlm sample book --show-probs
     echo "Era il" | charlm sample book --prompt - --top-p 0.9
     """
+    if show_probs and (stop or as_json or out or novelty):
+        raise RequestError("--show-probs shows a text; leave out --stop, --json, --out, --novelty")
+    if alternatives and not show_probs:
+        raise RequestError("--alternatives belongs to --show-probs; give both")
     if greedy:
         drawing["temperature"] = 0.0
     if drawing["seed"] is None:
@@ -75,10 +100,39 @@ def command(
 
         say(f"left out of the prompt: {describe_unknown(given, skipped)}")
         text = loaded.tokenizer.without_unseen(text)
+    trained_on = _training_text(model) if novelty or max_copy else ""
+    avoid = _no_copies(loaded, trained_on, max_copy) if max_copy else None
+    if show_probs:
+        for number in range(num_samples):
+            draws = loaded.draws(text, config, number=number, on_unknown=on_unknown, avoid=avoid)
+            _show_probabilities(loaded, text, draws, alternatives)
+        return
+    kept: list[list[str]] = [[] for _ in range(num_samples)]
     streams = [
-        loaded.stream(text, config, number=number, stop=stop, on_unknown=on_unknown)
+        _keeping(
+            loaded.stream(
+                text, config, number=number, stop=stop, on_unknown=on_unknown, avoid=avoid
+            ),
+            kept[number] if novelty else None,
+        )
         for number in range(num_samples)
     ]
+    try:
+        _put(streams, text, config, num_samples, as_json, out)
+    finally:
+        for pieces in kept if novelty else []:
+            _say_novelty("".join(pieces), trained_on)
+
+
+def _put(
+    streams: list[Iterator[str]],
+    text: str,
+    config: SampleConfig,
+    num_samples: int,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """The texts, to where they are wanted, as they are drawn."""
     if out is not None:
         _write(out, [text + "".join(stream) for stream in streams], as_json, text, config)
         return
@@ -95,6 +149,94 @@ def command(
             _show(piece, terminal)
         if terminal or num_samples > 1:
             click.echo()
+
+
+def _keeping(stream: Iterator[str], pieces: list[str] | None) -> Iterator[str]:
+    for piece in stream:
+        if pieces is not None:
+            pieces.append(piece)
+        yield piece
+
+
+def _training_text(model: str | None) -> str:
+    """The text that a run was trained on; RequestError where it is not at hand."""
+    from charlm import runs
+    from charlm.cli.texts import texts_of
+
+    path = runs.find_model(model)
+    texts = texts_of(runs.Run(path.parent))
+    if texts is None:
+        raise RequestError(
+            f"{path}: its training text is not at hand; --novelty and --max-copy need the run that "
+            "was trained here"
+        )
+    return texts[0]
+
+
+def _no_copies(loaded: CharLM, text: str, most: int) -> Avoid:
+    """Forbids what would make a copy longer than ``most`` characters."""
+    from charlm.inspection.novelty import followers
+
+    if loaded.tokenizer.kind != "char":
+        raise RequestError("--max-copy needs a model of characters; this one is of bytes")
+
+    def avoid(so_far: str) -> set[str]:
+        tail = so_far[-most:]
+        if len(tail) < most:
+            return set()
+        return followers(tail, text, loaded.tokenizer.vocab_size)
+
+    return avoid
+
+
+def _say_novelty(sample: str, text: str) -> None:
+    from charlm.display import one_line
+    from charlm.inspection.novelty import GRAM, novelty
+
+    found = novelty(sample, text)
+    longest = one_line(found.longest)
+    shown = longest if len(longest) <= 60 else longest[:60] + "..."
+    share = (
+        ""
+        if found.share is None
+        else (f"; of its runs of {GRAM} characters {100 * found.share:.0f} % stand there")
+    )
+    say(f'longest run from the training text: {len(found.longest)} characters ("{shown}"){share}')
+
+
+def _show_probabilities(
+    loaded: CharLM, prompt: str, draws: Iterator[Drawn], alternatives: int
+) -> None:
+    """Each character by its probability: coloured, or a line for each where there is no colour or
+    alternatives are asked for."""
+    import os
+
+    import numpy as np
+
+    from charlm.display import printable
+    from charlm.engine import softmax
+    from charlm.inspection.pages import shown, symbol_name
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not alternatives
+    if colour:
+        _show(prompt, True)
+    for drawn in draws:
+        if colour:
+            ground = (203, 216, 223, 230, None)[min(4, int(5 * drawn.probability))]
+            text = printable(drawn.text)
+            if ground and drawn.text != "\n":
+                text = f"\x1b[48;5;{ground}m\x1b[30m{text}\x1b[0m"
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            continue
+        p = softmax(drawn.logits)
+        likeliest = np.argsort(-p, kind="stable")[:alternatives]
+        listed = " ".join(
+            f"{symbol_name(loaded.tokenizer, int(i))} {100 * p[i]:.0f}%" for i in likeliest
+        )
+        echo(f"{shown(drawn.text):<6}  {100 * drawn.probability:5.1f} %  {listed}".rstrip())
+    if colour:
+        click.echo()
 
 
 def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
