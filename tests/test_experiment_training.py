@@ -52,7 +52,7 @@ DESIGN = Design(
 @pytest.fixture(scope="module")
 def sentences() -> list[Example]:
     """Twice as many as are sorted together."""
-    return DESIGN.training(1, 2 * BLOCK)
+    return DESIGN.training(1, 4 * BLOCK)  # 64 updates
 
 
 @pytest.fixture(scope="module")
@@ -330,14 +330,14 @@ def test_a_small_task_is_learnt_and_answers_at_random_are_not(
     material: Material, vocabulary: Vocabulary, sentences: list[Example], name: str
 ) -> None:
     validation = DESIGN.validation(1, 200)
-    _, curve = learn(material, vocabulary, name=name, steps=80, validation=validation)
+    _, curve = learn(material, vocabulary, name=name, steps=64, validation=validation)
     assert curve[-1].loss < 0.25 * curve[0].loss
     assert curve[-1].accuracy > 0.9
     # The control: the same sentences, each with the answer of another. Nothing can be learnt but
     # how often each of the four is given (for a tagger: where answers stand).
     order = np.random.default_rng(0).permutation(len(sentences))
     shuffled = replace(material, answers=material.answers[order], starts=material.starts[order])
-    _, control = learn(shuffled, vocabulary, name=name, steps=80, validation=validation)
+    _, control = learn(shuffled, vocabulary, name=name, steps=64, validation=validation)
     assert control[-1].accuracy < 0.4
     assert control[-1].loss > 2 * curve[-1].loss
 
