@@ -18,8 +18,9 @@ from charlm.tokenizer import Tokenizer
 
 STREAMS = 256
 WARMUP = 512
-"""Characters that a stream reads before its own stretch begins. What a model would know from still
-further back is lost: measured, that costs less than 0.0005 bits per character (docs/log.md)."""
+"""Symbols that a stream reads before its own stretch begins. What a model would know from still
+further back is lost: for an LSTM 1x256 on the last 200,000 characters of tinyshakespeare that
+changed the score by 2e-9 bits per character (docs/log.md)."""
 
 LONG = 50_000
 """Symbols from which reading in streams is worth the time that torch takes to start."""
