@@ -488,7 +488,7 @@ def test_a_template_with_another_number_in_it_does_not_take_for_ever(
 ) -> None:
     """There is no such sentence with its answer at the first or at the last offset, and what tells
     the numbers apart must not be cut off."""
-    (tmp_path / "t.txt").write_text(f"slot: 1990-2004\n{line}\n")
+    (tmp_path / "t.txt").write_text(f"slot: 1990-2004\n{line}\nIn {{slot}} we left.\n")
     process = subprocess.run(
         [sys.executable, "-c", "import sys; from pathlib import Path\n"
          "from charlm.experiments.position_invariance import design\n"
