@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
 
 from charlm.cli.terminal import echo, echo_json, say
+from charlm.cli.texts import text_of
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
@@ -43,12 +43,10 @@ def command(
     if len(set(names)) < len(names):
         raise RequestError("a run stands twice; name each once")
     from charlm.cli.score import read
-    from charlm.corpus import read_text
     from charlm.generate import load
     from charlm.inspection import comparing
 
-    stdin = sys.stdin.buffer if sys.stdin is not None else None
-    text = read_text([file], encoding=encoding, stdin=stdin).text
+    text = text_of(file, encoding)
     loaded = {name: load(name) for name in names}
     text = _known_to_all(loaded, text)
     readings = {name: read(model, text, 1, exact) for name, model in loaded.items()}

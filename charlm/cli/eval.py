@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from charlm.cli.terminal import echo_json, say
-from charlm.cli.texts import texts_of
+from charlm.cli.texts import text_of, texts_of
 from charlm.errors import RequestError
 
 
@@ -48,10 +46,7 @@ def command(
     path = runs.find_model(model)
     texts = texts_of(runs.Run(path.parent)) if ladder or file is None else None
     if file is not None:
-        from charlm.corpus import read_text
-
-        stdin = sys.stdin.buffer if sys.stdin is not None else None
-        text = read_text([file], encoding=encoding, stdin=stdin).text
+        text = text_of(file, encoding)
     elif texts is None or not texts[1]:
         name = model or path.parent
         raise RequestError(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.terminal import echo, echo_json, say
-from charlm.engine import Engine
+from charlm.cli.terminal import echo, echo_json, say, write_result
+from charlm.cli.texts import text_of
 from charlm.errors import CharlmError, RequestError
 
 if TYPE_CHECKING:
@@ -62,7 +62,6 @@ def unroll(
     import os
     import shutil
 
-    from charlm.files import write_atomically
     from charlm.generate import load
     from charlm.inspection import unrolling
 
@@ -79,11 +78,7 @@ def unroll(
 
             content = page(f"unrolled: {text}", f"<p>{unrolling.legend(cell, units)}</p>"
                            f'<div class="scroll">{content}</div>')  # fmt: skip
-        try:
-            write_atomically(figure, content.encode())
-        except OSError as error:
-            raise CharlmError(f"--figure {figure}: cannot be written ({error.strerror})") from error
-        echo(str(figure))
+        write_result("--figure", figure, content)
     elif as_json:
         for step in found:
             echo_json(
@@ -193,7 +188,6 @@ def gradients(
     charlm inspect gradients book book.txt
     charlm inspect gradients lstm book.txt --with rnn --with gru --figure gradients.svg
     """
-    from charlm.corpus import read_text
     from charlm.generate import load
     from charlm.inspection import gradients as through_time
     from charlm.inspection.adapting import torch_model
@@ -204,8 +198,7 @@ def gradients(
     names = [model, *others]
     if len(set(names)) < len(names):
         raise RequestError("a run stands twice; name each once")
-    stdin = sys.stdin.buffer if sys.stdin is not None else None
-    text = read_text([file], encoding=encoding, stdin=stdin).text
+    text = text_of(file, encoding)
     flows: dict[str, Flow] = {}
     controls: dict[str, Flow] = {}
     for name in names:
@@ -249,14 +242,13 @@ def memory(model: str, file: str, seed: int, as_json: bool, encoding: str | None
     \b
     charlm inspect memory book book.txt
     """
-    from charlm.corpus import read_text
+    from charlm.engine import Engine
     from charlm.generate import load
     from charlm.inspection import memory as past
     from charlm.inspection.rebuilding import rebuild
     from charlm.models import build
 
-    stdin = sys.stdin.buffer if sys.stdin is not None else None
-    text = read_text([file], encoding=encoding, stdin=stdin).text
+    text = text_of(file, encoding)
     loaded = load(model)
     ids = _ids(loaded, text)
     symbols = loaded.tokenizer.vocab_size
@@ -390,12 +382,10 @@ def neurons(
     """
     from dataclasses import asdict, replace
 
-    from charlm.corpus import read_text
     from charlm.generate import load
     from charlm.inspection import neurons as units
 
-    stdin = sys.stdin.buffer if sys.stdin is not None else None
-    text = read_text([file], encoding=encoding, stdin=stdin).text
+    text = text_of(file, encoding)
     loaded = load(model)
     text = _known(loaded, text)
     ids = loaded.tokenizer.encode(text)
@@ -412,14 +402,9 @@ def neurons(
             echo_json(asdict(each))
         return
     if html is not None:
-        from charlm.files import write_atomically
         from charlm.inspection.pages import neurons_page
 
-        try:
-            write_atomically(html, neurons_page(found, seen, model).encode())
-        except OSError as error:
-            raise CharlmError(f"--html {html}: cannot be written ({error.strerror})") from error
-        echo(str(html))
+        write_result("--html", html, neurons_page(found, seen, model))
         return
     width = max(len(each.label) for each in found)
     echo(f"{'label':<{width}}  unit     AUC  chance  character alone  held at its mean")

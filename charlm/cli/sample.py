@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.options import from_fields
-from charlm.cli.terminal import echo, say
+from charlm.cli.terminal import echo, say, write_result
 from charlm.config import SampleConfig
-from charlm.errors import CharlmError, RequestError
+from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -276,8 +276,6 @@ def _record(number: int, prompt: str, text: str, config: SampleConfig) -> str:
 
 def _write(out: Path, texts: list[str], as_json: bool, prompt: str, config: SampleConfig) -> None:
     """The same as on stdout, in a file that is there whole or not at all."""
-    from charlm.files import write_atomically
-
     if as_json:
         lines = [
             _record(number, prompt, text.removeprefix(prompt), config) + "\n"
@@ -288,8 +286,4 @@ def _write(out: Path, texts: list[str], as_json: bool, prompt: str, config: Samp
         content = texts[0]
     else:
         content = "\n".join(f"--- {n + 1} ---\n{text}\n" for n, text in enumerate(texts))
-    try:
-        write_atomically(out, content.encode("utf-8"))
-    except OSError as error:
-        raise CharlmError(f"--out {out}: cannot be written ({error.strerror})") from error
-    echo(str(out))
+    write_result("--out", out, content)

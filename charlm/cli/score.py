@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.terminal import echo, say
+from charlm.cli.terminal import echo, say, write_result
+from charlm.cli.texts import text_of
 from charlm.display import printable
-from charlm.errors import CharlmError, RequestError
+from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     from charlm.generate import CharLM
@@ -77,18 +78,19 @@ def command(
     """
     if dynamic and (by or html or as_json):
         raise RequestError("--dynamic gives two figures; leave out --by, --html and --json")
-    from charlm.corpus import read_text
     from charlm.generate import load, readable
 
     loaded = load(model)
-    stdin = sys.stdin.buffer if sys.stdin is not None else None
-    text = readable(loaded, read_text([file], encoding=encoding, stdin=stdin).text, on_unknown, say)
+    text = readable(loaded, text_of(file, encoding), on_unknown, say)
     if dynamic:
         _show_gain(loaded, text, rate)
         return
     reading = read(loaded, text, alternatives, exact)
     if html is not None:
-        _write_page(html, reading, loaded, "standard input" if file == "-" else Path(file).name)
+        from charlm.inspection.pages import score_page
+
+        title = "standard input" if file == "-" else Path(file).name
+        write_result("--html", html, score_page(reading, loaded.tokenizer, title))
     elif as_json:
         for record in _records(reading, loaded, by):
             click.echo(json.dumps(record))
@@ -194,14 +196,3 @@ def _table(reading: Reading, loaded: CharLM) -> None:
         )
         figure = "     -" if math.isnan(bits) else f"{bits:6.2f}"
         echo(f"{place:>7}  {shown(character):<6}  {figure}  {expected}".rstrip())
-
-
-def _write_page(path: Path, reading: Reading, loaded: CharLM, title: str) -> None:
-    from charlm.files import write_atomically
-    from charlm.inspection.pages import score_page
-
-    try:
-        write_atomically(path, score_page(reading, loaded.tokenizer, title).encode("utf-8"))
-    except OSError as error:
-        raise CharlmError(f"--html {path}: cannot be written ({error.strerror})") from error
-    echo(str(path))

@@ -6,11 +6,13 @@ import contextlib
 import json
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
 
 from charlm.display import one_line, printable
+from charlm.errors import CharlmError
 
 
 def say_error(message: str) -> None:
@@ -41,3 +43,14 @@ def say(text: str) -> None:
     pipe), work goes on."""
     with contextlib.suppress(OSError):
         click.echo(one_line(text), err=True)
+
+
+def write_result(option: str, path: Path, text: str) -> None:
+    """Write what an option asked for into a file, whole or not at all, and print its name."""
+    from charlm.files import write_atomically
+
+    try:
+        write_atomically(path, text.encode("utf-8"))
+    except OSError as error:
+        raise CharlmError(f"{option} {path}: cannot be written ({error.strerror})") from error
+    echo(str(path))

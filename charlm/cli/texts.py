@@ -1,13 +1,22 @@
-"""The texts of a run, read again from where it found them."""
+"""The texts that commands read: a file that was named, and those of a run."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from charlm.cli.terminal import say
 
 if TYPE_CHECKING:
     from charlm.runs import Run
+
+
+def text_of(file: str, encoding: str | None) -> str:
+    """The text of a file; ``-`` is standard input."""
+    from charlm.corpus import read_text
+
+    stdin = sys.stdin.buffer if sys.stdin is not None else None
+    return read_text([file], encoding=encoding, stdin=stdin).text
 
 
 def texts_of(run: Run) -> tuple[str, str] | None:
