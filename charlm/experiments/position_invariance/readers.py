@@ -43,7 +43,7 @@ from charlm.tokenizer import CharTokenizer
 WINDOW = 128
 """Characters that the feedforward reader sees: every sentence of training and eight more."""
 
-PARAMETERS = 60_000
+PARAMETERS = 40_000
 """Of every reader, within ten percent. More would not help the feedforward one: it needs sentences
 (docs/position-invariance.md)."""
 
