@@ -106,7 +106,7 @@ class Engine:
             self.layers.append(cell(config, own, number))
 
     @cached_property
-    def _table(self) -> Floats | None:
+    def table(self) -> Floats | None:
         """W x + b of the first layer for every symbol, (V, G * H): a product saved at each step.
 
         None where the layer has no such product or there are too many symbols to work ahead.
@@ -137,7 +137,7 @@ class Engine:
         self, ids: Ids, state: State, trace: list[LayerTrace] | None = None
     ) -> tuple[Floats, State]:
         """ids (B, T) -> features (B, T, H) and the state after the last id."""
-        table = self._table
+        table = self.table
         x = self.embedding[ids] if table is None else table[ids]  # (B, T, E), or projected already
         after: list[State] = []
         for number, layer in enumerate(self.layers):

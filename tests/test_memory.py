@@ -155,7 +155,7 @@ def test_memory_says_what_the_functions_found(
     path.write_text(text * 2, encoding="utf-8")
     done = charlm("inspect", "memory", trained, path, "--json")
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout)[str(trained)]
     lm = package.load(trained)
     curve = memory.context_curve(Engine(lm.config, lm.weights), lm.tokenizer.encode(text * 2))
     np.testing.assert_allclose(found["context"]["bits_per_char"], curve.mean, rtol=1e-5)

@@ -159,7 +159,7 @@ def test_a_page_shows_the_text_of_every_unit(
     done = charlm("inspect", "neurons", trained, long, "--html", page)
     assert (done.exit_code, done.stdout) == (0, f"{page}\n"), done.output
     text = page.read_text("utf-8")
-    assert text.count('<div class="heat">') == text.count("<h2>") > 2
+    assert text.count('<div class="heat">') == text.count("<h3>") > 2
     assert "underline" in text and "<script" not in text
 
 

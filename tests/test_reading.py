@@ -106,11 +106,13 @@ def test_a_stream_without_enough_context_would_be_noticed(
     assert np.nanmax(np.abs(found.bits - exact.bits)) > 0.01
 
 
-def test_torch_reads_what_the_engine_reads(lm: CharLM) -> None:
-    fast = adapting.Torch(lm.config, lm.weights)
-    one = reading.read(lm.engine, lm.tokenizer, TEXT, chunk=9)
-    other = reading.read(fast, lm.tokenizer, TEXT, chunk=11)
-    np.testing.assert_allclose(other.bits, one.bits, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("threads", [2, 3, 50])
+def test_threads_change_nothing(threads: int, lm: CharLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "WARMUP", 3)
+    one = reading.read(lm.engine, lm.tokenizer, TEXT * 7, streams=7)
+    other = reading.read(lm.engine, lm.tokenizer, TEXT * 7, streams=7, threads=threads)
+    np.testing.assert_allclose(other.bits, one.bits, rtol=1e-5)
+    np.testing.assert_array_equal(other.expected, one.expected)
 
 
 @pytest.mark.parametrize("text", ["", "x"])

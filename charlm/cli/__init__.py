@@ -31,6 +31,7 @@ _COMMANDS = (
     "score",
     "compare",
     "inspect",
+    "report",
     "info",
     "corpus",
     "experiment",
@@ -112,6 +113,7 @@ def main(debug: bool) -> None:
     charlm sample                     write text with the newest model
     charlm eval book other.txt        bits per character of a text, beside baselines
     charlm score book other.txt       how surprising each of its characters is
+    charlm report book                one page with all that can be seen of it
     charlm corpus make viaggi         make a text to begin with
     """
     # A stream that was closed before the start is None, which nobody can write to or ask.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from charlm.cli.figures import figure_option, plots
 from charlm.cli.terminal import echo, echo_json, say
 from charlm.cli.texts import text_of
 from charlm.errors import RequestError
@@ -23,9 +25,15 @@ _TIMED = 2000
 @click.option("--words", type=click.IntRange(0, 100), default=5, show_default=True,
               help="How many words to show where each of the first two wins.")  # fmt: skip
 @click.option("--exact", is_flag=True, help="Read in one stream, however long the text.")
+@figure_option()
 @click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
 def command(
-    models: tuple[str, ...], as_json: bool, words: int, exact: bool, encoding: str | None
+    models: tuple[str, ...],
+    as_json: bool,
+    words: int,
+    exact: bool,
+    figure: Path | None,
+    encoding: str | None,
 ) -> None:
     """Compare two or more models on FILE (- for standard input): bits per character, paired
     intervals, where one wins over the other, speed and size.
@@ -36,6 +44,7 @@ def command(
     \b
     charlm compare lstm rnn held-out.txt
     charlm compare lstm gru rnn - --json < held-out.txt
+    charlm compare lstm gru rnn held-out.txt --figure compared.svg
     """
     if len(models) < 3:
         raise RequestError("give at least two runs and, last, a file: charlm compare A B text.txt")
@@ -52,6 +61,13 @@ def command(
     readings = {name: read(model, text, 1, exact) for name, model in loaded.items()}
     first = names[0]
     gaps = {name: comparing.gap(readings[first], readings[name]) for name in names[1:]}
+    other = names[1]
+    shares = comparing.shares(readings[first], readings[other])
+    if figure is not None:
+        drawing = plots()
+        drawing.save(drawing.comparison(gaps, first, shares, other), figure)
+        echo(str(figure))
+        return
     speeds = {name: _speed(model) for name, model in loaded.items()}
     if as_json:
         echo_json(
@@ -87,9 +103,8 @@ def command(
     for row in rows:
         cells = (cell.rjust(w) for cell, w in zip(row[2:], widths[2:], strict=True))
         echo("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), *cells]).rstrip())
-    other = names[1]
     echo(f"\nwhere the {gaps[other].mean:+.4f} between {first} and {other} come from")
-    for share in comparing.shares(readings[first], readings[other]):
+    for share in shares:
         echo(
             f"  {share.contribution:+.4f}  {share.kind}: {share.mean:+.3f} on each of "
             f"{share.count:,}"

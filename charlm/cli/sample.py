@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli.figures import TEXT, figure_option
 from charlm.cli.options import from_fields
 from charlm.cli.terminal import echo, say, write_result
 from charlm.config import SampleConfig
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _DRAWING = (
     "temperature", "length", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
 )  # fmt: skip
+
+PROBABILITIES = (100, 75, 50, 25, 0)
+"""Percentages that the legend of a figure names."""
 
 
 @click.command()
@@ -47,6 +51,7 @@ _DRAWING = (
     "--alternatives", type=click.IntRange(0, 50), default=0, show_default=True,
     help="With --show-probs: a line per character, with so many that were likelier or next.",
 )  # fmt: skip
+@figure_option(TEXT)
 @click.option("--novelty", is_flag=True, help="Say how much stands in the training text.")
 @click.option(
     "--max-copy", type=click.IntRange(1), metavar="N",
@@ -65,6 +70,7 @@ def command(
     out: Path | None,
     show_probs: bool,
     alternatives: int,
+    figure: Path | None,
     novelty: bool,
     max_copy: int | None,
     **drawing: Any,
@@ -77,12 +83,14 @@ def command(
     charlm sample book --prompt "Nel mezzo" --seed 7
     charlm sample book --novelty --max-copy 30
     charlm sample book --show-probs
+    charlm sample book --show-probs --figure sample.svg
     echo "Era il" | charlm sample book --prompt - --top-p 0.9
     """
     if show_probs and (stop or as_json or out or novelty):
         raise RequestError("--show-probs shows a text; leave out --stop, --json, --out, --novelty")
-    if alternatives and not show_probs:
-        raise RequestError("--alternatives belongs to --show-probs; give both")
+    if not show_probs and (alternatives or figure):
+        name = "--alternatives" if alternatives else "--figure"
+        raise RequestError(f"{name} belongs to --show-probs; give both")
     if greedy:
         drawing["temperature"] = 0.0
     if drawing["seed"] is None:
@@ -103,9 +111,15 @@ def command(
     trained_on = _training_text(model) if novelty or max_copy else ""
     avoid = _no_copies(loaded, trained_on, max_copy) if max_copy else None
     if show_probs:
-        for number in range(num_samples):
-            draws = loaded.draws(text, config, number=number, on_unknown=on_unknown, avoid=avoid)
-            _show_probabilities(loaded, text, draws, alternatives)
+        draws = [
+            loaded.draws(text, config, number=number, on_unknown=on_unknown, avoid=avoid)
+            for number in range(num_samples)
+        ]
+        if figure is not None:
+            _draw_probabilities(text, draws, figure)
+            return
+        for each in draws:
+            _show_probabilities(loaded, text, each, alternatives)
         return
     kept: list[list[str]] = [[] for _ in range(num_samples)]
     streams = [
@@ -215,7 +229,8 @@ def _show_probabilities(
 
     from charlm.display import printable
     from charlm.engine import softmax
-    from charlm.inspection.pages import shown, symbol_name
+    from charlm.inspection.pages import symbol_name
+    from charlm.inspection.textmap import shown
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not alternatives
     if colour:
@@ -237,6 +252,24 @@ def _show_probabilities(
         echo(f"{shown(drawn.text):<6}  {100 * drawn.probability:5.1f} %  {listed}".rstrip())
     if colour:
         click.echo()
+
+
+def _draw_probabilities(prompt: str, draws: list[Iterator[Drawn]], figure: Path) -> None:
+    """The same as a picture: the redder, the less likely; the prompt was not drawn."""
+    from charlm.inspection import textmap
+
+    blocks = [
+        textmap.Block(
+            "" if len(draws) == 1 else f"{number + 1}",
+            [
+                *(textmap.Mark(character) for character in prompt),
+                *(textmap.Mark(drawn.text, 0.8 * (1 - drawn.probability)) for drawn in each),
+            ],
+            [] if number else [textmap.Mark(f"{p} %", 0.8 * (1 - p / 100)) for p in PROBABILITIES],
+        )
+        for number, each in enumerate(draws)
+    ]
+    write_result("--figure", figure, textmap.svg(blocks))
 
 
 def _prompt(prompt: str | None, prompt_file: Path | None) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli.figures import TEXT, figure_option
 from charlm.cli.terminal import echo, say, write_result
 from charlm.cli.texts import text_of
 from charlm.display import printable
@@ -19,9 +20,6 @@ from charlm.errors import RequestError
 if TYPE_CHECKING:
     from charlm.generate import CharLM
     from charlm.inspection.reading import Reading
-
-HIGHEST = 8.0
-"""Bits from which on a character is as red as can be."""
 
 # Of the 256 colours of terminals: none, then from pale yellow to red.
 _GROUNDS = (None, 230, 229, 223, 216, 209, 203, 196)
@@ -35,6 +33,7 @@ _GROUNDS = (None, 230, 229, 223, 216, 209, 203, 196)
     "--json", "as_json", is_flag=True, help="One JSON object per character, line or word."
 )
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the heat map.")
+@figure_option(TEXT)
 @click.option(
     "--alternatives", type=click.IntRange(1, 50), default=5, show_default=True,
     help="How many expected symbols to list.",
@@ -56,6 +55,7 @@ def command(
     by: str | None,
     as_json: bool,
     html: Path | None,
+    figure: Path | None,
     alternatives: int,
     exact: bool,
     dynamic: bool,
@@ -66,18 +66,21 @@ def command(
     """Show how surprising every character of FILE (- or none: standard input) is to a model.
 
     A terminal shows the text on a ground that is the redder, the more bits a character took;
-    elsewhere, and with NO_COLOR, a table says it in figures. A text of 50,000 characters and more
-    is read in many streams at once, each after 512 characters of context; --exact reads it in one.
+    elsewhere, and with NO_COLOR, a table says it in figures. A text of 20,000 characters and more
+    is read in many streams at once, each after 128 characters of context; --exact reads it in one.
 
     \b
     charlm score book letter.txt
-    charlm score book letter.txt --html letter.html
+    charlm score book letter.txt --html letter.html      with what was expected, under the pointer
+    charlm score book letter.txt --figure letter.svg
     charlm score book poems.txt --by line | head      the most ordinary lines first
     charlm score book letter.txt --json --alternatives 3
     charlm score book letter.txt --dynamic
     """
-    if dynamic and (by or html or as_json):
-        raise RequestError("--dynamic gives two figures; leave out --by, --html and --json")
+    if dynamic and (by or html or figure or as_json):
+        raise RequestError(
+            "--dynamic gives two numbers; leave out --by, --html, --figure and --json"
+        )
     from charlm.generate import load, readable
 
     loaded = load(model)
@@ -89,8 +92,16 @@ def command(
     if html is not None:
         from charlm.inspection.pages import score_page
 
-        title = "standard input" if file == "-" else Path(file).name
-        write_result("--html", html, score_page(reading, loaded.tokenizer, title))
+        write_result("--html", html, score_page(reading, loaded.tokenizer, _title(file)))
+    elif figure is not None:
+        from charlm.inspection import textmap
+
+        block = textmap.Block(
+            f"{_title(file)}: {reading.score.bits_per_char:.3f} bits per character",
+            textmap.surprise(reading),
+            textmap.surprise_legend(),
+        )
+        write_result("--figure", figure, textmap.svg([block]))
     elif as_json:
         for record in _records(reading, loaded, by):
             click.echo(json.dumps(record))
@@ -108,14 +119,19 @@ def command(
 def read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:
     from charlm.inspection import reading
 
-    if exact or len(text) < reading.LONG:
-        return reading.read(loaded.engine, loaded.tokenizer, text, alternatives=alternatives)
-    from charlm.inspection.adapting import Torch
-
-    fast = Torch(loaded.config, loaded.weights)
+    streams = 1 if exact or len(text) < reading.LONG else reading.STREAMS
     return reading.read(
-        fast, loaded.tokenizer, text, alternatives=alternatives, streams=reading.STREAMS, chunk=64
+        loaded.engine,
+        loaded.tokenizer,
+        text,
+        alternatives=alternatives,
+        streams=streams,
+        threads=os.cpu_count() or 1,
     )
+
+
+def _title(file: str) -> str:
+    return "standard input" if file == "-" else Path(file).name
 
 
 def _show_gain(loaded: CharLM, text: str, rate: float) -> None:
@@ -167,9 +183,11 @@ def _records(reading: Reading, loaded: CharLM, by: str | None) -> list[dict[str,
 
 
 def _in_colour(reading: Reading) -> str:
+    from charlm.inspection.textmap import MOST_BITS
+
     pieces = []
     for character, bits in zip(reading.characters, reading.bits, strict=True):
-        level = 0.0 if math.isnan(bits) else min(1.0, bits / HIGHEST)
+        level = 0.0 if math.isnan(bits) else min(1.0, bits / MOST_BITS)
         ground = _GROUNDS[min(len(_GROUNDS) - 1, int(level * len(_GROUNDS)))]
         text = "↵" if character == "\n" and ground else "" if character == "\n" else character
         shown = printable(text)
@@ -177,7 +195,7 @@ def _in_colour(reading: Reading) -> str:
         if character == "\n":
             pieces.append("\n")
     scale = "".join(
-        f"\x1b[48;5;{ground}m\x1b[30m {HIGHEST * n / len(_GROUNDS):g} \x1b[0m"
+        f"\x1b[48;5;{ground}m\x1b[30m {MOST_BITS * n / len(_GROUNDS):g} \x1b[0m"
         for n, ground in enumerate(_GROUNDS)
         if ground
     )
@@ -185,7 +203,8 @@ def _in_colour(reading: Reading) -> str:
 
 
 def _table(reading: Reading, loaded: CharLM) -> None:
-    from charlm.inspection.pages import shown, symbol_name
+    from charlm.inspection.pages import symbol_name
+    from charlm.inspection.textmap import shown
 
     for place, character in enumerate(reading.characters):
         bits = reading.bits[place]

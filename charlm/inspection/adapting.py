@@ -1,4 +1,4 @@
-"""Reading with torch: quickly, in many streams, or learning on the way.
+"""Learning while reading, with torch.
 
 Dynamic evaluation (Mikolov et al., 2010; Krause et al., 2018): after each window has been scored,
 the weights take one step of gradient descent on it. A text that goes on as it began is then less
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from charlm.arrays import Floats, Ids, State
+from charlm.arrays import Ids
 from charlm.config import ModelConfig
 from charlm.engine import Weights
 from charlm.errors import DivergenceError
@@ -33,22 +33,6 @@ def torch_model(config: ModelConfig, weights: Weights) -> LanguageModel:
             parameter.copy_(torch.from_numpy(weights[name]))
     model.eval()
     return model
-
-
-class Torch:
-    """A torch model where ``reading.read`` expects the engine."""
-
-    def __init__(self, config: ModelConfig, weights: Weights) -> None:
-        self.model = torch_model(config, weights)
-
-    def initial_state(self, batch_size: int = 1) -> State:
-        return tuple(part.numpy() for part in self.model.initial_state(batch_size))
-
-    @torch.no_grad()
-    def forward(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        parts = tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in state)
-        logits, after = self.model(torch.from_numpy(np.ascontiguousarray(ids)), parts)
-        return logits.numpy(), tuple(part.numpy() for part in after)
 
 
 @dataclass(frozen=True)

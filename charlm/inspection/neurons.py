@@ -14,7 +14,7 @@ with labels shifted round against the text, which keeps their runs and destroys 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +135,15 @@ class Found:
     def strength(self) -> float:
         return max(self.auc, 1 - self.auc)
 
+    @property
+    def told(self) -> str:
+        """All figures in one sentence."""
+        return (
+            f"layer {self.layer + 1}, unit {self.unit}: AUC {self.auc:.3f} (by chance "
+            f"{self.chance:.3f}; the current character alone {self.by_character:.3f}); held at its "
+            f"mean it costs {self.bits:+.4f} bits per character"
+        )
+
 
 @dataclass(frozen=True)
 class Activations:
@@ -147,6 +156,10 @@ class Activations:
     values: Floats
     text: str
     hidden_size: int
+
+    def unit(self, found: Found) -> Floats:
+        """(N,) the activations of one unit."""
+        return self.values[:, found.layer * self.hidden_size + found.unit]
 
 
 def activations(engine: Engine, ids: Ids, text: str, *, most: int = 20_000) -> Activations:
@@ -216,6 +229,18 @@ def _by_character(text: str, learn: Bools, judge: Bools) -> float:
 
 
 # ---------------------------------------------------------------------------------------- ablation
+
+
+def with_ablation(engine: Engine, ids: Ids, seen: Activations, found: list[Found]) -> list[Found]:
+    """What was found in ``seen``, with the cost of holding each unit at its mean there."""
+    ids = ids[: len(seen.text)]
+    return [
+        replace(
+            each,
+            bits=ablation(engine, ids, each.layer, each.unit, float(seen.unit(each).mean())),
+        )
+        for each in found
+    ]
 
 
 def ablation(engine: Engine, ids: Ids, layer: int, unit: int, value: float) -> float:

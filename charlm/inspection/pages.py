@@ -6,17 +6,20 @@ import json
 from collections.abc import Sequence
 from html import escape
 
-import numpy as np
-
+from charlm.inspection import textmap
 from charlm.inspection.neurons import Activations, Found, labels
 from charlm.inspection.reading import Reading
+from charlm.inspection.textmap import shown
 from charlm.tokenizer import Tokenizer
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fdfdfb; --faint: #8886; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e8e6e3; --paper: #16181c; } }
+:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fdfdfb; --faint: #8886; --own: #0072b2; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e8e6e3; --paper: #16181c; --own: #6cb8ee; } }
 body { font: 1rem/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
   padding: 0 1rem; color: var(--ink); background: var(--paper); }
+h1, h2, h3 { line-height: 1.2; overflow-wrap: anywhere; } h2 { margin-top: 2.5rem; }
+a { color: var(--own); }
 .heat { font: .95rem/1.7 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere;
   border: 1px solid var(--faint); border-radius: .4rem; padding: .8rem; }
 .heat span:hover { outline: 2px solid var(--ink); }
@@ -25,6 +28,18 @@ body { font: 1rem/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem aut
   white-space: pre; pointer-events: none; max-width: 90vw; }
 .scroll { overflow-x: auto; background: #fff; border-radius: .4rem; }
 .legend span { padding: .1rem .45rem; font: .85rem ui-monospace, monospace; }
+figure { margin: 1rem 0; overflow-x: auto; }
+figure svg { display: block; max-width: 100%; height: auto; min-width: 24rem; }
+figure svg text { fill: currentColor; }
+figcaption, .absent, small { opacity: .75; font-size: .9rem; }
+dl { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; margin: 1rem 0; }
+dt { opacity: .7; font-size: .85rem; } dd { margin: 0; }
+nav a { margin-right: .8rem; }
+table { border-collapse: collapse; }
+th, td { text-align: left; padding: .15rem .7rem .15rem 0; vertical-align: baseline; }
+.ladder { width: 100%; } .ladder .bar { width: 70%; }
+.bar i { display: block; height: .55rem; background: var(--faint); border-radius: .2rem; }
+.own th, .own td { color: var(--own); font-weight: 600; } .own .bar i { background: var(--own); }
 """
 
 # Each character's figures stand in the page once, as JSON; a box follows the pointer or the finger.
@@ -48,14 +63,6 @@ for (const kind of ["mousemove", "click"]) document.addEventListener(kind, tell)
 """
 
 
-def shown(symbol: str) -> str:
-    """A symbol as it can be seen: white space and what is not printed by its name."""
-    names = {"\n": "⏎", "\t": "⇥", " ": "␣", "\r": "␍"}
-    if symbol in names:
-        return names[symbol]
-    return symbol if symbol.isprintable() else f"U+{ord(symbol[0]):04X}"
-
-
 def symbol_name(tokenizer: Tokenizer, token: int) -> str:
     """A symbol of the vocabulary as it can be seen; a byte that is no character in hexadecimal."""
     text = tokenizer.decode([token])
@@ -64,37 +71,23 @@ def symbol_name(tokenizer: Tokenizer, token: int) -> str:
     return shown(text)
 
 
-def heat_map(reading: Reading, tokenizer: Tokenizer, highest: float = 8.0) -> str:
-    """The text as spans, each on a ground as strong as it was surprising, and what the box under
-    the pointer says of it."""
-    spans, facts = [], []
+def heat_map(reading: Reading, tokenizer: Tokenizer) -> str:
+    """The text on grounds as strong as it was surprising, and what the box under the pointer says
+    of each character."""
+    facts = []
     for place, character in enumerate(reading.characters):
         bits = reading.bits[place]
-        known = bits == bits
-        strength = min(1.0, bits / highest) if known else 0.0
         expected = [
             [symbol_name(tokenizer, int(token)), f"{100 * share:.1f}"]
             for token, share in zip(reading.expected[place], reading.shares[place], strict=True)
             if token >= 0
         ]
-        facts.append([shown(character), f"{bits:.2f}" if known else "-", expected])
-        text = (
-            "⏎\n"
-            if character == "\n"
-            else character
-            if character.isprintable()
-            else (character if character in "\t" else shown(character))
-        )
-        style = f' style="background:rgb(220 60 30/{strength:.2f})"' if strength >= 0.02 else ""
-        spans.append(f'<span data-n="{place}"{style}>{escape(text)}</span>')
-    steps = "".join(
-        f'<span style="background:rgb(220 60 30/{level / 4:.2f})">{highest * level / 4:g}</span>'
-        for level in range(5)
-    )
+        facts.append([shown(character), f"{bits:.2f}" if bits == bits else "-", expected])
     # "<" must not end the script element; JSON may spell it otherwise.
-    payload = json.dumps(facts, ensure_ascii=True).replace("<", "\\u003c")
+    payload = json.dumps(facts, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
     return (
-        f'<p class="legend">bits {steps}</p><div class="heat">{"".join(spans)}</div>'
+        f'<p class="legend">{textmap.html_legend(textmap.surprise_legend())}</p>'
+        f"{textmap.html(textmap.surprise(reading), numbered=True)}"
         f'<div id="told"></div><script type="application/json" id="data">{payload}</script>'
     )
 
@@ -124,38 +117,37 @@ expected.</p>
     )
 
 
-def neurons_page(found: Sequence[Found], seen: Activations, model: str, length: int = 1500) -> str:
-    """Each label's best unit on the end of the text, coloured by its activation: blue is low, red
-    high, white its mean; a line under the character where the label holds."""
+def neuron_blocks(
+    found: Sequence[Found], seen: Activations, length: int = 1500
+) -> list[textmap.Block]:
+    """Each label's best unit on the end of the text, coloured by its activation."""
+    text = seen.text[-length:]
+    holds = labels(seen.text)
+    return [
+        textmap.Block(
+            f"{each.label}: {each.told}",
+            textmap.activation(
+                text, seen.unit(each)[-length:], holds[each.label][-length:],
+                float(seen.unit(each).mean()),
+            ),
+        )
+        for each in found
+    ]  # fmt: skip
+
+
+def neurons_body(found: Sequence[Found], seen: Activations, length: int = 1500) -> str:
+    """The blocks of ``neuron_blocks`` with what is known of each unit."""
     parts = [
         "<p>The unit that tells each label best. The area under its ROC curve (AUC) is that on the "
         "half of the text that it was not chosen on; 0.5 is chance. Blue is low, red is high; "
         "underlined is where the label holds.</p>"
     ]
-    text = seen.text[-length:]
-    holds = {name: label[-length:] for name, label in labels(seen.text).items()}
-    for each in found:
-        values = seen.values[:, each.layer * seen.hidden_size + each.unit]
-        spread = max(1e-9, float(np.quantile(np.abs(values - values.mean()), 0.95)))
-        spans = []
-        for character, value, inside in zip(
-            text, (values[-length:] - values.mean()) / spread, holds[each.label], strict=True
-        ):
-            colour = "33 102 172" if value < 0 else "178 24 43"
-            line = ";text-decoration:underline" if inside else ""
-            shown_as = (
-                "⏎\n"
-                if character == "\n"
-                else (
-                    character if character.isprintable() or character == "\t" else shown(character)
-                )
-            )
-            ground = f"rgb({colour}/{0.75 * min(1.0, abs(float(value))):.2f})"
-            spans.append(f'<span style="background:{ground}{line}">{escape(shown_as)}</span>')
+    for each, block in zip(found, neuron_blocks(found, seen, length), strict=True):
         parts.append(
-            f"<h2>{escape(each.label)}</h2><p>layer {each.layer + 1}, unit {each.unit}: AUC "
-            f"{each.auc:.3f} (by chance {each.chance:.3f}; the current character alone "
-            f"{each.by_character:.3f}); held at its mean it costs {each.bits:+.4f} bits per "
-            f'character</p><div class="heat">{"".join(spans)}</div>'
+            f"<h3>{escape(each.label)}</h3><p>{escape(each.told)}</p>{textmap.html(block.marks)}"
         )
-    return page(f"Units of {model}", "".join(parts))
+    return "".join(parts)
+
+
+def neurons_page(found: Sequence[Found], seen: Activations, model: str) -> str:
+    return page(f"Units of {model}", neurons_body(found, seen))

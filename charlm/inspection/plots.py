@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from charlm.errors import CharlmError
+from charlm.inspection.comparing import Gap, Share
 from charlm.inspection.gradients import Flow
+from charlm.inspection.horizon import Horizon
 
 LOOK = {
     "font.size": 10,
@@ -50,6 +53,21 @@ def save(figure: Figure, path: Path) -> None:
         plt.close(figure)
 
 
+def svg_of(figure: Figure) -> str:
+    """A figure as SVG that takes the colours of the page around it."""
+    file = io.StringIO()
+    with mpl.rc_context(LOOK):  # type: ignore[arg-type]
+        figure.savefig(
+            file, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
+        )
+    plt.close(figure)
+    text = file.getvalue()
+    # What is black on white paper is the page's ink, and the grid its faint tone.
+    return text.replace("#000000", "currentColor").replace(
+        "#dddddd", "currentColor; stroke-opacity: .15"
+    )
+
+
 def gradients(flows: dict[str, Flow], controls: dict[str, Flow]) -> Figure:
     """Norms against the lag, one colour for each model: at the inputs, and at each layer's state.
 
@@ -81,4 +99,105 @@ def gradients(flows: dict[str, Flow], controls: dict[str, Flow]) -> Figure:
         grid[0][0].set_ylabel("norm of the gradient of one character's loss")
         grid[0][0].plot([], [], color="#000000", linewidth=0.8, alpha=0.45, label="thin: untrained")
         grid[0][0].legend(frameon=False, loc="lower left")
+        return figure
+
+
+def memory(found: Mapping[str, Horizon]) -> Figure:
+    """Left: the loss against how many characters were read before. Right: how well a linear probe
+    reads single characters of the past off the state. Thin and pale: untrained; dotted: always the
+    commonest character."""
+    with mpl.rc_context(LOOK):  # type: ignore[arg-type]
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9), layout="constrained")
+        for (name, each), (colour, dash) in zip(found.items(), STYLES, strict=False):
+            curve, probe = each.curve, each.probe
+            mean = curve.mean
+            spread = 1.96 * curve.bits.std(0, ddof=1) / np.sqrt(len(curve.bits))
+            left.fill_between(
+                curve.contexts, mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0
+            )
+            left.plot(curve.contexts, mean, color=colour, linestyle=dash, linewidth=1.8, label=name)
+            usable = curve.usable()
+            at = mean[curve.contexts.index(usable)]
+            left.plot([usable], [at], "o", color=colour, markersize=6)
+            left.annotate(
+                f"{usable}", (usable, at), textcoords="offset points", xytext=(0, -14),
+                ha="center", color=colour,
+            )  # fmt: skip
+            right.plot(
+                probe.lags, probe.accuracy, color=colour, linestyle=dash, linewidth=1.8, label=name
+            )
+            right.plot(
+                probe.lags, each.untrained_probe.accuracy, color=colour, linestyle=dash,
+                linewidth=0.8, alpha=0.45,
+            )  # fmt: skip
+        right.plot(probe.lags, probe.chance, color="#777777", linestyle=":", linewidth=1.2)
+        right.plot([], [], color="#000000", linewidth=0.8, alpha=0.45, label="thin: untrained")
+        right.plot([], [], color="#777777", linestyle=":", label="commonest character")
+        left.set_xscale("log", base=2)
+        left.set_xticks(curve.contexts, [str(c) for c in curve.contexts])
+        left.set_xlabel("characters read before (dot: no more are needed)")
+        left.set_ylabel("bits per character")
+        left.set_title("loss against context", size=10)
+        left.legend(frameon=False)
+        right.set_xlabel("characters back")
+        right.set_ylabel("share that a linear probe reads off the state")
+        right.set_ylim(0, 1.02)
+        right.set_title("what the state still holds", size=10)
+        right.legend(frameon=False)
+        for axes in (left, right):
+            axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+            axes.set_axisbelow(True)
+        return figure
+
+
+def comparison(gaps: Mapping[str, Gap], first: str, shares: Sequence[Share], other: str) -> Figure:
+    """Left: by how many bits each model is worse than the first, with its interval. Right: which
+    kinds of characters the gap to the second one comes from."""
+    with mpl.rc_context(LOOK):  # type: ignore[arg-type]
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(9.6, 1.6 + 0.35 * max(len(gaps), len(shares))), layout="constrained"
+        )
+        for row, gap in enumerate(gaps.values()):
+            left.plot([gap.low, gap.high], [row, row], color="#000000", linewidth=1.8)
+            left.plot([gap.mean], [row], "o", color="#000000")
+        left.set_yticks(range(len(gaps)), list(gaps))
+        left.set_ylim(len(gaps) - 0.5, -0.5)
+        left.set_title(f"bits per character more than {first}", size=10)
+        left.set_xlabel("95 % paired bootstrap interval")
+        right.barh(
+            [share.kind for share in shares], [share.contribution for share in shares],
+            color=["#0072b2" if share.contribution > 0 else "#d55e00" for share in shares],
+        )  # fmt: skip
+        right.invert_yaxis()
+        right.set_title(f"where {first} gains on {other}", size=10)
+        right.set_xlabel("bits per character of the text")
+        for axes in (left, right):
+            axes.axvline(0, color="#000000", linewidth=0.8)
+            axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+            axes.set_axisbelow(True)
+        return figure
+
+
+def learning_curve(log: Sequence[Mapping[str, float]], training: str, validation: str) -> Figure:
+    """Training and validation loss of a run's log, in bits per character, against the updates.
+
+    training, validation: the log's keys of the two losses in nats; a record may lack the first
+    """
+    with mpl.rc_context(LOOK):  # type: ignore[arg-type]
+        figure, axes = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
+        for (colour, dash), key, name in (
+            (STYLES[1], training, "training (with dropout)"),
+            (STYLES[0], validation, "validation"),
+        ):
+            points = [
+                (r["step"], r[key] / np.log(2)) for r in log if isinstance(r.get(key), int | float)
+            ]
+            if points:
+                x, y = zip(*points, strict=True)
+                axes.plot(x, y, color=colour, linestyle=dash, linewidth=1.8, label=name)
+        axes.set_xlabel("updates")
+        axes.set_ylabel("bits per character")
+        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.legend(frameon=False)
         return figure

@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.arrays import Floats, Ids, State
-from charlm.engine import log_softmax
+from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError, RequestError
 from charlm.surprisal import LN2, Score, first_character
 from charlm.tokenizer import Tokenizer
 
 STREAMS = 256
-WARMUP = 512
+"""Side by side: from here on the engine's products are as fast as they become."""
+
+WARMUP = 128
 """Symbols that a stream reads before its own stretch begins. What a model would know from still
-further back is lost: for an LSTM 1x256 on the last 200,000 characters of tinyshakespeare that
-changed the score by 2e-9 bits per character (docs/log.md)."""
+further back is lost (docs/log.md has by how much that changes a score)."""
 
-LONG = 50_000
-"""Symbols from which reading in streams is worth the time that torch takes to start."""
+_AT_ONCE = 8192  # symbols: more would only take more memory
 
-
-class Model(Protocol):
-    """What reads: ``charlm.engine.Engine``, or a torch model behind ``adapting.Torch``."""
-
-    def initial_state(self, batch_size: int = 1) -> State: ...
-
-    def forward(self, ids: Ids, state: State) -> tuple[Floats, State]: ...
+LONG = 20_000
+"""Characters from which a text is read in streams: a shorter one takes no second in one."""
 
 
 @dataclass(frozen=True)
@@ -80,18 +73,21 @@ def _in_word(character: str) -> bool:
 
 
 def read(
-    model: Model,
+    model: Engine,
     tokenizer: Tokenizer,
     text: str,
     *,
     alternatives: int = 5,
     streams: int = 1,
+    threads: int = 1,
     chunk: int = 256,
 ) -> Reading:
     """Read ``text``, which holds no unseen character, and note every character's surprisal.
 
     streams: 1 is the exact pass, the state carried from the first character to the last; more cut
     the text into so many stretches, read side by side, each after ``WARMUP`` symbols before it.
+    threads: among which the streams are divided; the figures are the same for any number of them
+    chunk: symbols of a stream that are read at once, fewer where there are many streams
 
     Raises RequestError for a text of fewer than two characters.
     """
@@ -103,13 +99,36 @@ def read(
     nats = np.full(len(ids), np.nan)
     expected = np.full((len(ids), count), -1, dtype=np.int64)
     shares = np.zeros((len(ids), count))
-    for places, targets, logits in _windows(model, ids, streams, chunk):
-        scores = log_softmax(logits)  # (P, V)
-        nats[places] = -scores[np.arange(len(places)), targets]
-        likeliest = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-        order = np.argsort(-np.take_along_axis(scores, likeliest, 1), axis=1, kind="stable")
-        expected[places] = np.take_along_axis(likeliest, order, 1)
-        shares[places] = np.exp(np.take_along_axis(scores, expected[places], 1))
+    targets = len(ids) - 1
+    streams = max(1, min(streams, targets // (4 * WARMUP) or 1))
+    stretch = -(-targets // streams)
+
+    def read_streams(begins: NDArray[np.int64]) -> None:
+        """The stretches that begin there (B,), into the three arrays above."""
+        state = model.initial_state(len(begins))
+        if streams > 1:
+            before = np.maximum(begins[:, None] + np.arange(-WARMUP, 0), 0)  # (B, WARMUP)
+            _, state = model.body(ids[before], state)
+            for part in state:
+                part[:, begins == 0] = 0  # there is nothing before the first stretch
+        size = min(chunk, max(1, _AT_ONCE // len(begins)))
+        for start in range(0, stretch, size):
+            steps = np.arange(start, min(start + size, stretch))
+            places = begins[:, None] + steps  # (B, T)
+            logits, state = model.forward(ids[np.minimum(places, targets)], state)
+            inside = places < targets
+            at = places[inside] + 1  # (P,)
+            scores = log_softmax(logits[inside])  # (P, V)
+            nats[at] = -scores[np.arange(len(at)), ids[at]]
+            likeliest = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+            order = np.argsort(-np.take_along_axis(scores, likeliest, 1), axis=1, kind="stable")
+            expected[at] = np.take_along_axis(likeliest, order, 1)
+            shares[at] = np.exp(np.take_along_axis(scores, expected[at], 1))
+
+    _ = model.table  # made once, before threads could each make it
+    groups = np.array_split(np.arange(0, targets, stretch), min(threads, streams))
+    with ThreadPoolExecutor(len(groups)) as pool:
+        list(pool.map(read_streams, filter(len, groups)))
     nats[: first_character(tokenizer, ids)] = np.nan
     if not np.isfinite(nats[first_character(tokenizer, ids) :]).all():
         raise CheckpointError(
@@ -126,25 +145,3 @@ def _first_symbols(tokenizer: Tokenizer, text: str, count: int) -> NDArray[np.in
         return np.arange(count)
     sizes = np.array([len(character.encode()) for character in text], dtype=np.int64)
     return np.concatenate([[0], sizes.cumsum()[:-1]])
-
-
-def _windows(
-    model: Model, ids: Ids, streams: int, chunk: int
-) -> Iterator[tuple[NDArray[np.int64], Ids, Floats]]:
-    """(places (P,) in the text, ids there (P,), logits for them (P, V)), window by window."""
-    targets = len(ids) - 1
-    streams = max(1, min(streams, targets // (2 * WARMUP) or 1))
-    stretch = -(-targets // streams)
-    begins = np.arange(streams) * stretch
-    state = model.initial_state(streams)
-    if streams > 1:
-        before = np.maximum(begins[:, None] + np.arange(-WARMUP, 0), 0)  # (B, WARMUP)
-        _, state = model.forward(ids[before], state)
-        state = tuple(part.copy() for part in state)
-        for part in state:
-            part[:, 0] = 0  # there is nothing before the first stretch
-    for start in range(0, stretch, chunk):
-        places = begins[:, None] + np.arange(start, min(start + chunk, stretch))  # (B, T)
-        logits, state = model.forward(ids[np.minimum(places, targets)], state)
-        inside = (places < targets) & (places < begins[:, None] + stretch)
-        yield places[inside] + 1, ids[places[inside] + 1], logits[inside]

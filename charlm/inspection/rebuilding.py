@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from charlm.arrays import Ids
 from charlm.inspection.memory import States
+from charlm.tokenizer import Tokenizer
 
 WIDTH, STEPS, BATCH = 256, 300, 256
 
@@ -30,6 +31,14 @@ class Rebuilt:
     shuffled: NDArray[np.float64]
     truth: Ids
     guesses: Ids
+
+    def examples(self, tokenizer: Tokenizer, count: int = 5) -> list[tuple[str, str]]:
+        """Some of what was read, and of what the decoder made of it, in the order of the text."""
+        places = range(0, len(self.truth), max(1, len(self.truth) // count))
+        return [
+            (tokenizer.decode(self.truth[n][::-1]), tokenizer.decode(self.guesses[n][::-1]))
+            for n in list(places)[:count]
+        ]
 
 
 def rebuild(found: States, vocab_size: int, *, steps: int = STEPS, seed: int = 0) -> Rebuilt:

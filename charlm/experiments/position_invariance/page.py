@@ -3,7 +3,6 @@ no other file."""
 
 from __future__ import annotations
 
-import re
 from html import escape
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from charlm.experiments.position_invariance import report
 from charlm.experiments.position_invariance.grid import Grid
 from charlm.experiments.position_invariance.measures import MAIN, Difference, Results
 from charlm.files import write_atomically
+from charlm.svg import distinct
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; }
@@ -59,7 +59,7 @@ def html(results: Results, figures: Path) -> str:
     bands = " and ".join(f"{low} to {high}" for low, high in config["bands"])
     said = "".join(f"<li>{escape(sentence)}</li>" for sentence in report.findings(results))
     drawn = "".join(
-        f"<figure>{_inline(figures / f'{name}.svg')}<figcaption>{escape(caption)}</figcaption>"
+        f"<figure>{distinct((figures / f'{name}.svg').read_text(encoding='utf-8'), name)}<figcaption>{escape(caption)}</figcaption>"
         "</figure>"
         for name, caption in _CAPTIONS.items()
         if (figures / f"{name}.svg").exists()
@@ -89,17 +89,6 @@ there.</p>
 bootstrap intervals over seeds. {escape(versions)}.</p>
 </body></html>
 """
-
-
-def _inline(path: Path) -> str:
-    """An SVG file's element, without the prologue that only a file of its own has. Its ids are made
-    unlike those of the page's other figures."""
-    text = path.read_text(encoding="utf-8")
-    text = text[text.index("<svg") :]
-    stem = path.stem
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{stem}-\1"', text)
-    text = re.sub(r'href="#([^"]+)"', rf'href="#{stem}-\1"', text)
-    return re.sub(r"url\(#([^)]+)\)", rf"url(#{stem}-\1)", text)
 
 
 def _table(results: Results) -> str:

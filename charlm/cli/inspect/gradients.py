@@ -1,0 +1,137 @@
+"""``charlm inspect gradients``: how far back the gradient of one character's loss reaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charlm.cli.figures import figure_option, plots
+from charlm.cli.inspect.common import (
+    encoding_option,
+    file_argument,
+    ids_of,
+    run_argument,
+    seed_option,
+    with_option,
+)
+from charlm.cli.terminal import echo, echo_json
+from charlm.cli.texts import text_of
+from charlm.errors import RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from charlm.inspection.gradients import Flow
+
+
+@click.command("gradients")
+@run_argument
+@file_argument
+@with_option
+@click.option(
+    "--lags", type=click.IntRange(2, 2000), default=100, show_default=True,
+    help="How many characters to look back.",
+)  # fmt: skip
+@click.option(
+    "--places", type=click.IntRange(4, 4096), default=64, show_default=True,
+    help="At how many places of the text.",
+)  # fmt: skip
+@seed_option("places")
+@click.option("--json", "as_json", is_flag=True, help="Quartiles at every lag, as one JSON object.")
+@figure_option()
+@encoding_option
+def command(
+    model: str,
+    file: str,
+    others: tuple[str, ...],
+    lags: int,
+    places: int,
+    seed: int,
+    as_json: bool,
+    figure: Path | None,
+    encoding: str | None,
+) -> None:
+    """How the gradient of one character's loss fades, or grows, on its way back through FILE (- or
+    none: standard input).
+
+    The norm of dL_t/dx_{t-k}, at the embedded input k characters back, and of dL_t/ds_{t-k}, at the
+    whole state of each layer: medians and quartiles over many places t. Beside each model stands an
+    untrained one of the same shape.
+
+    \b
+    charlm inspect gradients book book.txt
+    charlm inspect gradients lstm book.txt --with rnn --with gru --figure gradients.svg
+    """
+    from charlm.generate import load
+    from charlm.inspection import gradients as through_time
+    from charlm.inspection.adapting import torch_model
+    from charlm.models import build
+
+    names = [model, *others]
+    if len(set(names)) < len(names):
+        raise RequestError("a run stands twice; name each once")
+    text = text_of(file, encoding)
+    flows: dict[str, Flow] = {}
+    controls: dict[str, Flow] = {}
+    for name in names:
+        loaded = load(name)
+        ids = ids_of(loaded, text)
+        for kept, built in (
+            (flows, torch_model(loaded.config, loaded.weights)),
+            (controls, build(loaded.config, seed=0)),
+        ):
+            kept[name] = through_time.flow(built, ids, lags=lags, wanted=places, seed=seed)
+    if figure is not None:
+        drawing = plots()
+        drawing.save(drawing.gradients(flows, controls), figure)
+        echo(str(figure))
+    elif as_json:
+        echo_json({"lags": lags, "runs": {name: _facts(flows[name]) for name in names},
+                   "untrained": {name: _facts(controls[name]) for name in names}})  # fmt: skip
+    else:
+        for name in names:
+            _table(name, flows[name], controls[name])
+
+
+def _facts(flow: Flow) -> dict[str, object]:
+    layers = 0 if flow.states is None else flow.states.shape[1]
+    return {
+        "input": flow.quartiles().tolist(),
+        "state": [flow.quartiles(layer).tolist() for layer in range(layers)],
+        "half_life": flow.half_life(),
+    }
+
+
+def _table(name: str, flow: Flow, control: Flow) -> None:
+    lags = flow.inputs.shape[1] - 1
+    shown = [lag for lag in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if lag <= lags]
+    echo(
+        f"{name}: norm of the gradient of one character's loss, by characters back: "
+        "median [quartiles]"
+    )
+    layers = 0 if flow.states is None else flow.states.shape[1]
+    columns = [("input", None), *((f"state {layer + 1}", layer) for layer in range(layers))]
+    rows = [["back", *(head for label, _ in columns for head in (label, "untrained"))]]
+    for lag in shown:
+        cells = [
+            _cell(each.quartiles(layer)[:, lag if layer is None else lag - 1])
+            for _, layer in columns
+            for each in (flow, control)
+        ]
+        rows.append([str(lag), *cells])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    half = flow.half_life()
+    if half > 0:
+        echo(f"At the input it halves every {half:.1f} characters.\n")
+    else:
+        echo("At the input it does not fade.\n")
+
+
+def _cell(quartiles: NDArray[np.float64]) -> str:
+    low, median, high = quartiles.tolist()
+    return f"{median:.1e} [{low:.0e}, {high:.0e}]"

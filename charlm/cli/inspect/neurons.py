@@ -1,0 +1,88 @@
+"""``charlm inspect neurons``: what single units stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from charlm.cli.figures import TEXT, figure_option
+from charlm.cli.inspect.common import (
+    encoding_option,
+    file_argument,
+    known,
+    run_argument,
+    seed_option,
+)
+from charlm.cli.terminal import echo, echo_json, write_result
+from charlm.cli.texts import text_of
+from charlm.errors import RequestError
+
+DRAWN, DRAWN_LENGTH = 4, 600
+"""Labels in a figure, and characters of text for each."""
+
+
+@click.command("neurons")
+@run_argument
+@file_argument
+@seed_option("shifts")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per label.")
+@click.option("--html", type=click.Path(path_type=Path), help="Write a page with coloured text.")
+@figure_option(TEXT)
+@encoding_option
+def command(
+    model: str,
+    file: str,
+    seed: int,
+    as_json: bool,
+    html: Path | None,
+    figure: Path | None,
+    encoding: str | None,
+) -> None:
+    """Units that stand for something: inside quotes, far into the line, the line ends soon, ...
+
+    For each label that can be found in FILE (- or none: standard input) automatically, the single
+    unit that tells it best: the area under its ROC curve on the half of the text that it was not
+    chosen on, beside what the same search finds by chance (labels shifted against the text) and
+    what the current character alone tells. Then the loss when that unit is held at its mean.
+
+    \b
+    charlm inspect neurons book book.txt
+    charlm inspect neurons book book.txt --html neurons.html
+    charlm inspect neurons book book.txt --figure neurons.svg
+    """
+    from dataclasses import asdict
+
+    from charlm.generate import load
+    from charlm.inspection import neurons as units
+
+    text = text_of(file, encoding)
+    loaded = load(model)
+    text = known(loaded, text)
+    ids = loaded.tokenizer.encode(text)
+    seen = units.activations(loaded.engine, ids, loaded.tokenizer.normalize(text))
+    found = units.with_ablation(loaded.engine, ids, seen, units.search(seen, seed=seed))
+    if not found:
+        raise RequestError("no label holds often enough in this text; give a longer or another one")
+    if as_json:
+        for each in found:
+            echo_json(asdict(each))
+    elif html is not None:
+        from charlm.inspection.pages import neurons_page
+
+        write_result("--html", html, neurons_page(found, seen, model))
+    elif figure is not None:
+        from charlm.inspection import textmap
+        from charlm.inspection.pages import neuron_blocks
+
+        # Those that remember most first: the current character alone would tell the others.
+        telling = sorted(found, key=lambda each: each.by_character - each.strength)[:DRAWN]
+        write_result("--figure", figure, textmap.svg(neuron_blocks(telling, seen, DRAWN_LENGTH)))
+    else:
+        width = max(len(each.label) for each in found)
+        echo(f"{'label':<{width}}  unit     AUC  chance  character alone  held at its mean")
+        for each in found:
+            echo(
+                f"{each.label:<{width}}  {each.layer + 1}:{each.unit:<5}  {each.auc:.3f}  "
+                f"{each.chance:6.3f}  {each.by_character:15.3f}  {each.bits:+.4f} bits/char"
+            )

@@ -1,0 +1,122 @@
+"""``charlm inspect unroll``: the unrolled graph, in the terminal, as SVG and as a page."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from charlm.cli.figures import figure_option
+from charlm.cli.inspect.common import run_argument
+from charlm.cli.terminal import echo_json, write_result
+
+if TYPE_CHECKING:
+    from charlm.inspection.unrolling import Step
+
+
+@click.command("unroll")
+@run_argument
+@click.argument("text")
+@click.option("--steps", type=click.IntRange(1), help="Only the last so many.")
+@click.option("--top", type=click.IntRange(1, 10), default=3, show_default=True,
+              help="How many expected symbols to show.")  # fmt: skip
+@figure_option((".svg", ".html"))
+@click.option("--json", "as_json", is_flag=True, help="Every value, one JSON object per step.")
+def command(
+    model: str, text: str, steps: int | None, top: int, figure: Path | None, as_json: bool
+) -> None:
+    """The unrolled computational graph of a model that reads TEXT: inputs, states, gates and what
+    is expected next, one column per time step.
+
+    \b
+    charlm inspect unroll book "ciao"
+    charlm inspect unroll book "Nel mezzo del cammin" --steps 8 --figure unrolled.svg
+    """
+    from charlm.generate import load
+    from charlm.inspection import unrolling
+
+    loaded = load(model)
+    loaded.read_prompt(text)  # says which characters it has never seen
+    found = unrolling.unroll(loaded.engine, loaded.tokenizer, text, steps=steps, top=top)
+    cell, units = loaded.config.cell, loaded.config.hidden_size
+    if figure is not None:
+        content = unrolling.svg(found, cell)
+        if figure.suffix == ".html":
+            from charlm.inspection.pages import page
+
+            content = page(f"unrolled: {text}", f"<p>{unrolling.legend(cell, units)}</p>"
+                           f'<div class="scroll">{content}</div>')  # fmt: skip
+        write_result("--figure", figure, content)
+    elif as_json:
+        for step in found:
+            echo_json(
+                {
+                    "symbol": step.symbol,
+                    "layers": [
+                        {name: values.tolist() for name, values in layer.items()}
+                        for layer in step.layers
+                    ],
+                    "expected": [{"symbol": s, "probability": p} for s, p in step.expected],
+                }
+            )
+    else:
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        # As many steps side by side as the terminal is wide.
+        beside = max(
+            1, (shutil.get_terminal_size((100, 24)).columns - 11) // (18 if colour else 14)
+        )
+        for first in range(0, len(found), beside):
+            click.echo("\n".join(_columns(found[first : first + beside], cell, colour)))
+            click.echo()
+
+
+def _columns(steps: list[Step], cell: str, colour: bool) -> list[str]:
+    """The graph in characters: a row for what is expected, for each strip and for what was read.
+    Without colour a cell is a digit, its value in tenths, with a sign where it is negative."""
+    from charlm.display import printable
+    from charlm.inspection.unrolling import GATES, squeezed
+
+    count = 8 if colour else 4
+    width = 2 * count if colour else 3 * count
+
+    def row(label: str, cells: list[str]) -> str:
+        return f"{label:>9}  " + "  ".join(cells)
+
+    lines = [
+        row(
+            "expected" if not rank else "",
+            [_fit(f"{printable(s.expected[rank][0])} {100 * s.expected[rank][1]:.0f}%", width)
+             for s in steps],
+        )
+        for rank in range(len(steps[0].expected))
+    ]  # fmt: skip
+    for layer in reversed(range(len(steps[0].layers))):
+        for name in ["h", *GATES[cell]]:
+            cells = []
+            for step in steps:
+                values = squeezed(step.layers[layer][name], count).tolist()
+                cells.append(_fit("".join(_coloured(v) if colour else _digits(v) for v in values),
+                                  width if not colour else 0))  # fmt: skip
+            lines.append(row(f"{name} {layer + 1}", cells))
+    lines.append(row("read", [_fit(printable(step.symbol), width) for step in steps]))
+    return lines
+
+
+def _fit(text: str, width: int) -> str:
+    return text[:width].ljust(width) if width else text
+
+
+def _digits(value: float) -> str:
+    tenths = max(-9, min(9, round(10 * value)))
+    return f"{tenths:>3}"
+
+
+def _coloured(value: float) -> str:
+    """Two spaces on a ground from blue (-1) over white to red (1)."""
+    scale = (25, 32, 74, 117, 159, 231, 224, 217, 210, 203, 160)
+    place = round((max(-1.0, min(1.0, value)) + 1) / 2 * (len(scale) - 1))
+    return f"\x1b[48;5;{scale[place]}m  \x1b[0m"

@@ -1,0 +1,105 @@
+"""The three measures of ``memory`` for one model, each with its controls; with torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from charlm import checkpoint
+from charlm.arrays import Ids
+from charlm.config import ModelConfig
+from charlm.engine import Engine, Weights
+from charlm.inspection import memory
+from charlm.inspection.memory import ENOUGH, Curve, Probe, States
+from charlm.inspection.rebuilding import Rebuilt, rebuild
+from charlm.models import build
+from charlm.runs import Run
+
+REBUILT = 10
+"""Characters that the decoder is asked for."""
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """How much of the past a model holds.
+
+    curve, probe: of the model; untrained_curve, untrained_probe: of one of the same shape that has
+    learnt nothing
+    window: how many characters its gradient went back through in training; None where unknown
+    """
+
+    curve: Curve
+    untrained_curve: Curve
+    probe: Probe
+    untrained_probe: Probe
+    rebuilt: Rebuilt
+    window: int | None
+
+    def verdict(self) -> str:
+        """Whether a longer window of truncated BPTT would help, in one sentence."""
+        usable, longest = self.curve.usable(), self.curve.contexts[-1]
+        said = f"{usable} characters of context do as well as {longest}"
+        if self.window is None:
+            return f"{said}."
+        mean, low, high = self.curve.beyond(self.window)
+        interval = f"{mean:.3f} bits per character [{low:.3f}, {high:.3f}]"
+        if low > ENOUGH:
+            return (
+                f"{said}; what lies beyond the training window of {self.window} still saves "
+                f"{interval}, so a longer --seq-len is worth trying."
+            )
+        return (
+            f"{said}; what lies beyond the training window of {self.window} saves {interval}: a "
+            "longer --seq-len would hardly help this model."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "context": {
+                "characters": list(self.curve.contexts),
+                "bits_per_char": self.curve.mean.tolist(),
+                "untrained": self.untrained_curve.mean.tolist(),
+                "usable": self.curve.usable(),
+                "window": self.window,
+                "beyond_window": self.curve.beyond(self.window) if self.window else None,
+            },
+            "probe": {
+                "lags": list(self.probe.lags),
+                "accuracy": self.probe.accuracy.tolist(),
+                "untrained": self.untrained_probe.accuracy.tolist(),
+                "shuffled": self.probe.shuffled.tolist(),
+                "chance": self.probe.chance.tolist(),
+                "reach": self.probe.reach(),
+            },
+            "rebuilt": {
+                "accuracy": self.rebuilt.accuracy.tolist(),
+                "shuffled": self.rebuilt.shuffled.tolist(),
+            },
+        }
+
+
+def measure(
+    config: ModelConfig, weights: Weights, ids: Ids, *, window: int | None = None, seed: int = 0
+) -> Horizon:
+    """All of it, on ids (N,). RequestError where the text is too short."""
+    control = {name: part.detach().numpy() for name, part in build(config, 0).named_parameters()}
+    model, untrained = Engine(config, weights), Engine(config, control)
+    symbols, reach = config.vocab_size, max(memory.LAGS)
+    states = memory.states(model, ids, reach=reach)
+    return Horizon(
+        memory.context_curve(model, ids, seed=seed),
+        memory.context_curve(untrained, ids, seed=seed),
+        memory.probe(states, symbols, seed=seed),
+        memory.probe(memory.states(untrained, ids, reach=reach), symbols, seed=seed),
+        rebuild(States(states.features, states.past[:, :REBUILT]), symbols, seed=seed),
+        window,
+    )
+
+
+def training_window(run: Run) -> int | None:
+    """How many characters a run's gradient went back through; None where that is not at hand."""
+    if not run.last.exists():
+        return None
+    training = checkpoint.read(run.last).training or {}
+    window = training.get("config", {}).get("seq_len")
+    return window if isinstance(window, int) else None

@@ -1,0 +1,206 @@
+"""One page on one run: what it learnt, what it writes, what it expects, what goes on inside.
+
+``gather`` computes everything as plain values and arrays, ``html`` sets them into
+``templates/report.html``. A part that a model or a text cannot have says why in its place. Needs
+torch, matplotlib and jinja2: ``pip install "charlm[report]"``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from charlm import baselines
+from charlm.baselines import Rung
+from charlm.errors import RequestError
+from charlm.generate import CharLM
+from charlm.inspection import gradients, horizon, neurons, pages, plots, reading, textmap
+from charlm.inspection.adapting import torch_model
+from charlm.inspection.gradients import Flow
+from charlm.inspection.horizon import Horizon
+from charlm.inspection.neurons import Activations, Found
+from charlm.inspection.reading import Reading
+from charlm.models import build
+from charlm.surprisal import Score
+from charlm.svg import distinct
+
+TEMPERATURES = (0.3, 0.7, 1.0)
+SAMPLE_LENGTH = 500
+READ = 2500
+"""Characters of the heat map."""
+UNITS, UNIT_TEXT = 5, 800
+"""Labels whose units are shown, and characters of text for each."""
+PLACES = 48
+"""At which gradients are taken."""
+
+
+@dataclass
+class Report:
+    """Everything that the page shows. A part that is None has its reason in ``missing``."""
+
+    name: str
+    lm: CharLM
+    log: list[dict[str, Any]]
+    score: Score
+    rungs: list[Rung]
+    samples: list[tuple[float, str]]
+    reading: Reading
+    units: tuple[list[Found], Activations] | None = None
+    flows: tuple[Flow, Flow] | None = None
+    horizon: Horizon | None = None
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+Part = TypeVar("Part")
+
+
+def gather(
+    name: str,
+    lm: CharLM,
+    text: str,
+    *,
+    train: str | None = None,
+    log: list[dict[str, Any]] | None = None,
+    window: int | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    doing: Callable[[str], None] = lambda part: None,
+) -> Report:
+    """Compute a report on ``text``, in which the model knows every character.
+
+    train: the training text, for the ladder; log: the run's; window: that of its truncated BPTT
+    doing: told what is computed next
+
+    Raises RequestError for a text of fewer than two characters.
+    """
+    ids = lm.tokenizer.encode(text)
+    doing("score")
+    known = lm.tokenizer.normalize
+    whole = reading.read(
+        lm.engine, lm.tokenizer, text, alternatives=1, threads=threads,
+        streams=reading.STREAMS if len(text) >= reading.LONG else 1,
+    )  # fmt: skip
+    doing("ladder")
+    rungs = [] if train is None else baselines.ladder(known(train), known(text))
+    doing("samples")
+    samples = [
+        (temperature, lm.sample(temperature=temperature, length=SAMPLE_LENGTH, seed=seed))
+        for temperature in TEMPERATURES
+    ]
+    found = Report(
+        name,
+        lm,
+        log or [],
+        whole.score,
+        rungs,
+        samples,
+        reading.read(lm.engine, lm.tokenizer, text[:READ]),
+    )
+
+    def part(what: str, compute: Callable[[], Part]) -> Part | None:
+        doing(what)
+        try:
+            return compute()
+        except RequestError as error:
+            found.missing[what] = str(error)
+            return None
+
+    def units() -> tuple[list[Found], Activations]:
+        seen = neurons.activations(lm.engine, ids, known(text))
+        best = sorted(neurons.search(seen, seed=seed), key=lambda u: u.by_character - u.strength)
+        if not best:
+            raise RequestError("no label holds often enough in this text")
+        return neurons.with_ablation(lm.engine, ids, seen, best[:UNITS]), seen
+
+    def flows() -> tuple[Flow, Flow]:
+        models = torch_model(lm.config, lm.weights), build(lm.config, seed=0)
+        first, second = (
+            gradients.flow(model, ids, lags=100, wanted=PLACES, seed=seed) for model in models
+        )
+        return first, second
+
+    found.units = part("units", units)
+    found.flows = part("gradients", flows)
+    found.horizon = part(
+        "memory", lambda: horizon.measure(lm.config, lm.weights, ids, window=window, seed=seed)
+    )
+    return found
+
+
+def html(report: Report) -> str:
+    """The page, whole in itself: no network, light and dark, narrow and wide."""
+    environment = Environment(
+        loader=PackageLoader("charlm.inspection"), autoescape=True, undefined=StrictUndefined
+    )
+    # Jinja escapes what is put in; what is HTML already says so itself.
+    made = {
+        "style": Markup(pages.STYLE),
+        "script": Markup(pages.SCRIPT),
+        "heat_map": Markup(pages.heat_map(report.reading, report.lm.tokenizer)),
+    }
+    if report.units is not None:
+        made["units"] = Markup(pages.neurons_body(*report.units, UNIT_TEXT))
+    made |= {
+        name: Markup(distinct(plots.svg_of(figure), name))
+        for name, figure in _figures(report).items()
+    }
+    page = environment.get_template("report.html").render(
+        report=report,
+        made=made,
+        facts=_facts(report),
+        rungs=_rungs(report),
+        half_life=report.flows[0].half_life() if report.flows else 0.0,
+        rebuilt=_rebuilt(report),
+    )
+    return page + "\n"
+
+
+def _figures(report: Report) -> dict[str, Figure]:
+    figures = {}
+    if len(report.log) > 1:
+        figures["curve"] = plots.learning_curve(
+            report.log, "train_nats_per_char", "val_nats_per_char"
+        )
+    if report.flows is not None:
+        model, untrained = report.flows
+        figures["gradients"] = plots.gradients({report.name: model}, {report.name: untrained})
+    if report.horizon is not None:
+        figures["memory"] = plots.memory({report.name: report.horizon})
+    return figures
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    """The run in pairs of a name and a value."""
+    known = report.lm.provenance
+    facts = [("model", report.lm.config.describe())]
+    if "corpus" in known:
+        size = known.get("corpus_characters")
+        facts.append(
+            ("corpus", f"{known['corpus']}, {size:,} characters" if size else str(known["corpus"]))
+        )
+    if "step" in known and "steps" in known:
+        facts.append(("training", f"best after {known['step']:,} of {known['steps']:,} updates"))
+    facts.append(("symbols", f"{report.lm.tokenizer.vocab_size} ({report.lm.tokenizer.kind})"))
+    facts += [(key, str(known[key])) for key in ("charlm", "torch") if key in known]
+    return facts
+
+
+def _rungs(report: Report) -> list[tuple[str, float, str, bool]]:
+    """(name, bits per character, how it was obtained, whether it is the model), worst first."""
+    rungs = [(rung.name, rung.bits_per_char, rung.note, False) for rung in report.rungs]
+    rungs.append((report.lm.config.cell, report.score.bits_per_char, "this model", True))
+    return sorted(rungs, key=lambda rung: -rung[1])
+
+
+def _rebuilt(report: Report) -> list[tuple[str, str]]:
+    if report.horizon is None:
+        return []
+    return [
+        ("".join(map(textmap.shown, read)), "".join(map(textmap.shown, made)))
+        for read, made in report.horizon.rebuilt.examples(report.lm.tokenizer)
+    ]

@@ -1,0 +1,194 @@
+"""Text on coloured ground, as HTML and as SVG: how surprising or likely, how active a unit was.
+
+A ground's strength is its opacity, so that it reads on light and on dark pages and in grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+
+import numpy as np
+
+from charlm.arrays import Floats
+from charlm.inspection.reading import Reading
+
+RED, BLUE = (200, 50, 30), (33, 102, 172)
+MOST_BITS = 8.0
+"""Bits from which on a character is as red as can be."""
+
+_FAINTEST = 0.02  # a ground that nobody would see is left out
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A character and the ground that it stands on.
+
+    strength: 0 none, 1 as strong as can be
+    holds: whether a line is drawn under it
+    """
+
+    text: str
+    strength: float = 0.0
+    colour: tuple[int, int, int] = RED
+    holds: bool = False
+
+    @property
+    def ground(self) -> str:
+        """Its ground as a CSS colour; empty where there is none."""
+        if not self.strength >= _FAINTEST:  # NaN as well
+            return ""
+        return f"rgb({' '.join(map(str, self.colour))}/{min(1.0, self.strength):.2f})"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A text under its heading; legend: marks in a row that say what a ground means."""
+
+    heading: str
+    marks: Sequence[Mark]
+    legend: Sequence[Mark] = ()
+
+
+def shown(symbol: str) -> str:
+    """A symbol as it can be seen: white space and what is not printed by its name."""
+    names = {"\n": "⏎", "\t": "⇥", " ": "␣", "\r": "␍"}
+    if symbol in names:
+        return names[symbol]
+    return symbol if symbol.isprintable() else f"U+{ord(symbol[0]):04X}"
+
+
+def in_text(character: str) -> str:
+    """A character within a text: as it is, but for what could not be seen there."""
+    return character if character.isprintable() or character == "\t" else shown(character)
+
+
+# ------------------------------------------------------------------------------- what is coloured
+
+
+def surprise(reading: Reading) -> list[Mark]:
+    """The redder, the more bits a character took; the first one, which is only context, not."""
+    return [
+        Mark(character, 0.0 if bits != bits else bits / MOST_BITS)
+        for character, bits in zip(reading.characters, reading.bits.tolist(), strict=True)
+    ]
+
+
+def surprise_legend() -> list[Mark]:
+    return [
+        Mark(f"{level * MOST_BITS / 4:g}{' bits' if level == 4 else ''}", level / 4)
+        for level in range(5)
+    ]
+
+
+def activation(text: str, values: Floats, holds: Iterable[bool], mean: float) -> list[Mark]:
+    """Blue where a unit is below its mean over a longer text, red above; a line where ``holds``.
+
+    values (N,): the unit's state after each character of ``text``
+    """
+    spread = max(1e-9, float(np.quantile(np.abs(values - mean), 0.95)))
+    return [
+        Mark(character, 0.75 * min(1.0, abs(value)), BLUE if value < 0 else RED, bool(held))
+        for character, value, held in zip(
+            text, ((values - mean) / spread).tolist(), holds, strict=True
+        )
+    ]
+
+
+# ------------------------------------------------------------------------------------ as a picture
+
+
+def html(marks: Sequence[Mark], *, numbered: bool = False) -> str:
+    """Spans in a box that keeps lines; with its number on each where a script asks for it."""
+    spans = []
+    for number, mark in enumerate(marks):
+        style = f"background:{mark.ground};" if mark.ground else ""
+        style += "text-decoration:underline" if mark.holds else ""
+        attributes = f' data-n="{number}"' if numbered else ""
+        attributes += f' style="{style}"' if style else ""
+        text = "⏎\n" if mark.text == "\n" else in_text(mark.text)
+        spans.append(f"<span{attributes}>{escape(text)}</span>")
+    return f'<div class="heat">{"".join(spans)}</div>'
+
+
+def html_legend(marks: Sequence[Mark]) -> str:
+    return "".join(
+        f'<span style="background:{mark.ground or "none"}">{escape(mark.text)}</span>'
+        for mark in marks
+    )
+
+
+_WIDE, _TALL, _EDGE = 8.4, 20, 16
+_STYLE = (
+    'text{font:14px ui-monospace,"DejaVu Sans Mono",monospace;fill:#1b1b1b;white-space:pre}'
+    ".h{font:600 14px system-ui,sans-serif}"
+)
+
+
+def svg(blocks: Sequence[Block], *, columns: int = 88) -> str:
+    """The same as a picture, for pages that take no HTML: lines are broken after ``columns``."""
+    out: list[str] = []
+    y = _EDGE
+    for block in blocks:
+        out.append(f'<text class="h" x="{_EDGE}" y="{y + 14}">{escape(block.heading)}</text>')
+        y += _TALL + 4
+        if block.legend:
+            spaced = [replace(mark, text=f" {mark.text} ") for mark in block.legend]
+            out += _line([each for mark in spaced for each in (mark, Mark(" "))], y)
+            y += _TALL + 6
+        for line in _broken(block.marks, columns):
+            out += _line(line, y)
+            y += _TALL
+        y += _EDGE
+    width = round(2 * _EDGE + columns * _WIDE)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" width="{width}" '
+        f'height="{y}"><style>{_STYLE}</style><rect width="{width}" height="{y}" fill="#fdfdfb"/>'
+        f"{''.join(out)}</svg>"
+    )
+
+
+def _cell(mark: Mark) -> str:
+    """What stands for a mark in a line of the picture."""
+    if mark.text == "\n":
+        return "⏎" if mark.ground else ""
+    return " " if mark.text == "\t" else in_text(mark.text)
+
+
+def _broken(marks: Sequence[Mark], columns: int) -> Iterator[list[Mark]]:
+    """The lines of a text, those that are too long cut."""
+    line: list[Mark] = []
+    wide = 0
+    for mark in marks:
+        wide += len(_cell(mark))
+        if wide > columns and line:
+            yield line
+            line, wide = [], len(_cell(mark))
+        line.append(mark)
+        if mark.text == "\n":
+            yield line
+            line, wide = [], 0
+    if line:
+        yield line
+
+
+def _line(marks: Sequence[Mark], y: float) -> Iterator[str]:
+    """One line: its grounds, the lines under its characters, and its text in one piece."""
+    x = float(_EDGE)
+    for mark in marks:
+        width = _WIDE * len(_cell(mark))
+        if mark.ground:
+            yield (
+                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_TALL - 2}" '
+                f'fill="rgb{mark.colour}" fill-opacity="{min(1.0, mark.strength):.2f}"/>'
+            )
+        if mark.holds and width:
+            yield f'<path d="M{x:.1f} {y + _TALL - 3}h{width:.1f}" stroke="#1b1b1b"/>'
+        x += width
+    text = "".join(map(_cell, marks))
+    if text.strip():
+        yield (
+            f'<text x="{_EDGE}" y="{y + 14}" xml:space="preserve" '
+            f'textLength="{_WIDE * len(text):.1f}">{escape(text)}</text>'
+        )
