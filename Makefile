@@ -1,5 +1,6 @@
 # make demo      train on a real text for a minute and read what the model writes
 # make test      the everyday tests         make test-all  with the slow ones
+# make test-browser  charlm's pages in Chromium (Debian: apt-get install chromium chromium-driver)
 # make install   the environment alone: .venv/bin/charlm
 # make bench     every published figure     make lint      ruff and mypy
 # make fuzz      ten minutes of hostile model files (Linux and macOS)
@@ -14,7 +15,7 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo install test test-all fuzz controls bench lint clean
+.PHONY: demo install test test-all test-browser fuzz controls bench lint clean
 .DEFAULT_GOAL := install
 
 demo: install
@@ -29,7 +30,11 @@ test: .venv/.installed-dev
 	$(BIN)/python -m pytest
 
 test-all: .venv/.installed-dev
-	$(BIN)/python -m pytest -m "slow or not slow"
+	$(BIN)/python -m pytest -m "not browser"
+
+test-browser: .venv/.installed-dev
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[browser]'
+	$(BIN)/python -m pytest -m browser tests/browser
 
 fuzz: .venv/.installed-dev
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[fuzz]'

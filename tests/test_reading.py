@@ -289,7 +289,7 @@ def test_dynamic_gives_both_figures_and_their_difference(
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (["--dynamic", "--json"], "leave out --by, --html and --json"),
+        (["--dynamic", "--json"], "leave out --by, --html, --figure and --json"),
         (["--by", "page"], "--by"),
         (["--rate", 0], "--rate"),
     ],

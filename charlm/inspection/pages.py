@@ -13,7 +13,8 @@ from charlm.inspection.textmap import shown
 from charlm.tokenizer import Tokenizer
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fdfdfb; --faint: #8886; --own: #0072b2; }
+:root { color-scheme: light dark;
+  --ink: #1b1b1b; --paper: #fdfdfb; --faint: #8886; --own: #0072b2; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8e6e3; --paper: #16181c; --own: #6cb8ee; } }
 body { font: 1rem/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;

@@ -131,7 +131,8 @@ def svg(blocks: Sequence[Block], *, columns: int = 88) -> str:
     out: list[str] = []
     y = _EDGE
     for block in blocks:
-        out.append(f'<text class="h" x="{_EDGE}" y="{y + 14}">{escape(block.heading)}</text>')
+        heading = escape("".join(map(in_text, block.heading)))
+        out.append(f'<text class="h" x="{_EDGE}" y="{y + 14}">{heading}</text>')
         y += _TALL + 4
         if block.legend:
             spaced = [replace(mark, text=f" {mark.text} ") for mark in block.legend]

@@ -59,8 +59,8 @@ def html(results: Results, figures: Path) -> str:
     bands = " and ".join(f"{low} to {high}" for low, high in config["bands"])
     said = "".join(f"<li>{escape(sentence)}</li>" for sentence in report.findings(results))
     drawn = "".join(
-        f"<figure>{distinct((figures / f'{name}.svg').read_text(encoding='utf-8'), name)}<figcaption>{escape(caption)}</figcaption>"
-        "</figure>"
+        f"<figure>{distinct((figures / f'{name}.svg').read_text(encoding='utf-8'), name)}"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
         for name, caption in _CAPTIONS.items()
         if (figures / f"{name}.svg").exists()
     )

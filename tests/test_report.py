@@ -1,0 +1,118 @@
+"""``charlm report``: the page holds what the functions found, and says why where it holds less."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from conftest import write_text
+
+import charlm as package
+from charlm.config import CELLS
+from charlm.generate import CharLM
+from charlm.inspection import report
+from charlm.tokenizer import CharTokenizer
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def long_run(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> Path:
+    folder = tmp_path_factory.mktemp("long")
+    corpus = folder / "lang.txt"
+    corpus.write_text(write_text(40_000), encoding="utf-8")
+    done = charlm(
+        "train", corpus, "--out", folder, "--hidden-size", 12, "--steps", 30, "--seq-len", 32,
+        "--optimizer", "adamw", "--precision", "float32", "--device", "cpu",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return folder / "lang"
+
+
+@pytest.fixture(scope="module")
+def page(long_run: Path, charlm: Invoke) -> str:
+    out = long_run.parent / "page.html"
+    done = charlm("report", long_run, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{out}\n"
+    return out.read_text("utf-8")
+
+
+def test_every_part_is_there(page: str) -> None:
+    assert "Not here" not in page
+    for part in ("learning", "ladder", "samples", "surprise", "units", "gradients", "memory"):
+        assert f'id="{part}"' in page and f'href="#{part}"' in page
+    assert page.count("<svg") == 3  # learning, gradients, memory
+    assert len(page.encode()) < 3_000_000
+
+
+def test_the_page_stands_alone(page: str) -> None:
+    addresses = re.findall(r'(?:src|href|action)="([^"]*)"', page)
+    assert addresses and all(address.startswith("#") for address in addresses)
+    assert not re.search(r"@import|url\((?!#)|<link|<img|<iframe", page)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
+
+
+def test_its_figures_are_those_of_eval_and_sample(
+    page: str, long_run: Path, charlm: Invoke
+) -> None:
+    evaluated = json.loads(charlm("eval", long_run, "--json").stdout)
+    bits = re.search(r"<b>(\d\.\d{4})</b> bits per character", page)
+    assert bits is not None
+    assert float(bits[1]) == pytest.approx(evaluated["bits_per_char"], abs=1e-4)
+    for name, value in evaluated["ladder"].items():
+        assert re.search(rf"<th>{re.escape(name)}</th><td>{value:.3f}</td>", page), name
+    lm = package.load(long_run)
+    texts = [
+        unescape(text) for text in re.findall(r'<pre class="heat">(.*?)</pre>', page, re.DOTALL)
+    ]
+    assert texts == [
+        lm.sample(temperature=t, length=report.SAMPLE_LENGTH, seed=0) for t in report.TEMPERATURES
+    ]
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_a_model_or_a_text_cannot_have_says_why(
+    cell: str, make_lm: Callable[..., CharLM]
+) -> None:
+    text = write_text(300)
+    lm = make_lm(CharTokenizer.from_text(text), cell=cell, num_layers=1, kernel_size=2)
+    made = report.gather("<i>short", lm, text)
+    assert set(made.missing) >= {"units", "memory"}
+    page = report.html(made)
+    assert page.count("Not here") == 2 + len(made.missing)  # and neither log nor training text
+    for reason in made.missing.values():
+        assert reason in unescape(page)
+    assert "<i>short" not in page and "&lt;i&gt;short" in page
+
+
+def test_a_run_without_its_text_needs_a_file(
+    charlm: Invoke, long_run: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((long_run / "best.safetensors").read_bytes())
+    refused = charlm("report", alone)
+    assert refused.exit_code == 2
+    assert "name a text" in refused.stderr.splitlines()[-1]
+    text = tmp_path / "text.txt"
+    text.write_text(write_text(3000, seed=2) + "\N{SNOWMAN}", encoding="utf-8")
+    done = charlm("report", alone, text, "--out", tmp_path / "page.html")
+    assert done.exit_code == 0, done.output
+    assert "\N{SNOWMAN}" in done.stderr  # said to be left out
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<title>alone</title>" in page and "the other rungs" in page
+
+
+def test_a_page_that_cannot_be_written_is_said(charlm: Invoke, long_run: Path) -> None:
+    text = long_run.parent / "few.txt"
+    text.write_text(write_text(200), encoding="utf-8")
+    refused = charlm("report", long_run, text, "--out", long_run.parent / "none" / "x.html")
+    assert refused.exit_code == 1
+    assert "cannot be written" in refused.stderr.splitlines()[-1]

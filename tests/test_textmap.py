@@ -1,0 +1,99 @@
+"""Coloured text: every character is there, in its place, on the right ground, and nothing more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from click.testing import Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+import charlm as package
+from charlm.config import SampleConfig
+from charlm.inspection import reading, textmap
+from charlm.inspection.textmap import BLUE, RED, Block, Mark
+
+Invoke = Callable[..., Result]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(blocks: list[Block], columns: int = 88) -> ElementTree.Element:
+    return ElementTree.fromstring(textmap.svg(blocks, columns=columns))
+
+
+def lines(root: ElementTree.Element) -> list[str]:
+    return [text.text or "" for text in root.iter(f"{SVG}text") if "class" not in text.attrib]
+
+
+def test_lines_break_at_their_ends_and_after_the_last_column() -> None:
+    root = drawn([Block("a", [Mark(c) for c in "abc\ndefgh\n\ni"])], columns=3)
+    assert lines(root) == ["abc", "def", "gh", "i"]
+    heights = [float(t.attrib["y"]) for t in root.iter(f"{SVG}text")][1:]
+    assert [int(b - a) for a, b in pairwise(heights)] == [20, 20, 40]
+
+
+def test_grounds_stand_under_their_characters() -> None:
+    root = drawn(
+        [Block("", [Mark("a"), Mark("b", 0.5), Mark("c", 1.0, BLUE), Mark("d", holds=True)])]
+    )
+    grounds = [r for r in root.iter(f"{SVG}rect") if "fill-opacity" in r.attrib]
+    assert [(float(g.attrib["x"]), g.attrib["fill-opacity"]) for g in grounds] == [
+        (pytest.approx(16 + 8.4, abs=0.06), "0.50"),
+        (pytest.approx(16 + 2 * 8.4, abs=0.06), "1.00"),
+    ]
+    assert [g.attrib["fill"] for g in grounds] == [f"rgb{RED}", f"rgb{BLUE}"]
+    (under,) = root.iter(f"{SVG}path")
+    assert under.attrib["d"].startswith("M41.2")
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))
+def test_any_text_is_well_formed_and_complete(text: str) -> None:
+    root = drawn([Block(text, [Mark(c, 0.5) for c in text])], columns=10)
+    seen = "".join(lines(root)).replace("⏎", "")
+    wanted = "".join(textmap.in_text(c) for c in text if c != "\n").replace("\t", " ")
+    assert seen.split() == wanted.split() or seen.replace(" ", "") == wanted.replace(" ", "")
+
+
+def test_what_has_no_figure_has_no_ground() -> None:
+    assert Mark("a", math.nan).ground == Mark("a", 0.0).ground == ""
+    assert Mark("a", 5.0).ground == "rgb(200 50 30/1.00)"
+
+
+def test_a_unit_is_blue_below_its_mean_and_red_above() -> None:
+    marks = textmap.activation("abc", np.array([-1.0, 0.0, 2.0]), [True, False, False], 0.0)
+    assert [mark.colour for mark in marks] == [BLUE, RED, RED]
+    assert marks[0].strength < marks[2].strength and marks[1].strength == 0
+    assert [mark.holds for mark in marks] == [True, False, False]
+
+
+def test_score_draws_what_it_read(charlm: Invoke, trained: Path, tmp_path: Path, text: str) -> None:
+    path, figure = tmp_path / "t.txt", tmp_path / "t.svg"
+    path.write_text(text[:300], encoding="utf-8")
+    assert charlm("score", trained, path, "--figure", figure).stdout == f"{figure}\n"
+    root = ElementTree.parse(figure).getroot()
+    lm = package.load(trained)
+    bits = reading.read(lm.engine, lm.tokenizer, text[:300]).bits
+    strong = [g for g in root.iter(f"{SVG}rect") if "fill-opacity" in g.attrib][4:]  # the legend
+    assert len(strong) == np.sum(bits / textmap.MOST_BITS >= 0.02)
+    refused = charlm("score", trained, path, "--figure", tmp_path / "t.png")
+    assert refused.exit_code == 2 and "ends in .svg" in refused.stderr
+
+
+def test_sample_draws_what_it_wrote(charlm: Invoke, trained: Path, tmp_path: Path) -> None:
+    figure = tmp_path / "s.svg"
+    options = ("--seed", 3, "--length", 120, "--prompt", "il ")
+    assert charlm("sample", trained, "--show-probs", "--figure", figure, *options).exit_code == 0
+    root = ElementTree.parse(figure).getroot()
+    written = package.load(trained).sample("il ", **vars(SampleConfig(seed=3, length=120)))
+    seen = "".join(lines(root)[1:]).replace("⏎", "")
+    assert seen.split() == ("il " + written).replace("\n", "").split() or (
+        seen.replace(" ", "") == ("il " + written).replace("\n", "").replace(" ", "")
+    )
+    refused = charlm("sample", trained, "--figure", figure)
+    assert refused.exit_code == 2 and "--show-probs" in refused.stderr
