@@ -63,6 +63,7 @@ def command(
         name,
         loaded,
         readable(loaded, text, "skip", say),
+        source=file or "validation text, which it was not trained on",
         train=texts[0] if texts else None,
         log=run.read_log(),
         window=horizon.training_window(run),

@@ -30,7 +30,8 @@ a { color: var(--own); }
 .scroll { overflow-x: auto; background: #fff; border-radius: .4rem; }
 .legend span { padding: .1rem .45rem; font: .85rem ui-monospace, monospace; }
 figure { margin: 1rem 0; overflow-x: auto; }
-figure svg { display: block; max-width: 100%; height: auto; min-width: 24rem; }
+figure svg { display: block; max-width: 100%; height: auto; min-width: 22rem; }
+figure.wide svg { min-width: 40rem; }
 figure svg text { fill: currentColor; }
 figcaption, .absent, small { opacity: .75; font-size: .9rem; }
 dl { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; margin: 1rem 0; }

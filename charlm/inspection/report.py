@@ -44,6 +44,7 @@ class Report:
     """Everything that the page shows. A part that is None has its reason in ``missing``."""
 
     name: str
+    source: str
     lm: CharLM
     log: list[dict[str, Any]]
     score: Score
@@ -64,6 +65,7 @@ def gather(
     lm: CharLM,
     text: str,
     *,
+    source: str = "a text",
     train: str | None = None,
     log: list[dict[str, Any]] | None = None,
     window: int | None = None,
@@ -73,6 +75,7 @@ def gather(
 ) -> Report:
     """Compute a report on ``text``, in which the model knows every character.
 
+    source: what ``text`` is, in a few words
     train: the training text, for the ladder; log: the run's; window: that of its truncated BPTT
     doing: told what is computed next
 
@@ -94,6 +97,7 @@ def gather(
     ]
     found = Report(
         name,
+        source,
         lm,
         log or [],
         whole.score,

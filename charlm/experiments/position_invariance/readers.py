@@ -47,6 +47,9 @@ PARAMETERS = 40_000
 """Of every reader, within ten percent. More would not help the feedforward one: it needs sentences
 (docs/position-invariance.md)."""
 
+TEXT_WEIGHT = 0.1
+"""What a character of the sentence counts in a writer's loss, beside a symbol of the answer."""
+
 SEPARATOR, END = "\t", "\n"
 UNREAD = ""
 """The answer of a reader that cannot read a sentence."""
@@ -302,8 +305,11 @@ class Writer(nn.Module):
         return self.model.head
 
     def loss(self, ids: Tensor, lengths: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
-        """Mean nats per character of the sentences, plus as much again per symbol of the answers:
-        by count alone five symbols would drown in ninety."""
+        """Mean nats per symbol of the answers, plus a tenth of those per character of the sentences.
+
+        By count alone five symbols would drown in ninety, and a network of this size, kept busy
+        with the spelling of made-up words, finds out late or never that the answer is to be copied.
+        """
         B = len(ids)
         line = F.pad(ids, (0, answers.shape[1] + 2), value=self.vocabulary.pad)
         rows, after = torch.arange(B), lengths.clone()
@@ -319,7 +325,7 @@ class Writer(nn.Module):
         places = torch.arange(1, line.shape[1])
         text = places < lengths[:, None]
         answer = (places > lengths[:, None]) & (places <= lengths[:, None] + answers.shape[1] + 1)
-        return nats[text].mean() + nats[answer].mean()
+        return nats[answer].mean() + TEXT_WEIGHT * nats[text].mean()
 
     @cached_property
     def _symbol_ids(self) -> Ids:
