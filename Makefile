@@ -48,6 +48,7 @@ bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/minimal.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/inside.py
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

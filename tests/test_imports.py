@@ -65,6 +65,15 @@ def test_using_a_model_leaves_torch_out(trained: Path, corpus: Path) -> None:
     assert not brings_torch(command("eval", trained, corpus))
 
 
+def test_looking_at_a_text_leaves_torch_out(trained: Path, text: str, tmp_path: Path) -> None:
+    long = tmp_path / "long.txt"
+    long.write_text(text * 20, encoding="utf-8")  # long enough to be read in streams
+    assert not brings_torch(command("score", trained, long, "--by", "line"))
+    assert not brings_torch(command("inspect", "neurons", trained, long, "--json"))
+    assert not brings_torch(command("inspect", "unroll", trained, "il mare"))
+    assert not brings_torch(command("sample", trained, "--length", 5, "--show-probs"))
+
+
 def test_a_wrong_option_of_train_is_refused_without_torch(corpus: Path) -> None:
     run = command("train", corpus, "--dropout", "2").replace(
         "assert not end.code", "assert end.code == 2"
