@@ -428,7 +428,7 @@ def test_an_untrained_reader_knows_nothing(name: str) -> None:
     loss = build(kind, shape(kind, WORDS), WORDS, 1).loss(*batch()).item()
     nothing = math.log(2) if kind.tags else math.log(WORDS.symbols)
     if kind.family == "writer":
-        nothing = 2 * math.log(WORDS.tokenizer.vocab_size)
+        nothing = 1.1 * math.log(WORDS.tokenizer.vocab_size)
     assert loss == pytest.approx(nothing, rel=0.1)
 
 

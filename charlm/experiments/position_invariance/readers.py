@@ -305,7 +305,7 @@ class Writer(nn.Module):
         return self.model.head
 
     def loss(self, ids: Tensor, lengths: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
-        """Mean nats per symbol of the answers, plus a tenth of those per character of the sentences.
+        """Mean nats per symbol of the answers, plus a tenth of those per character of the texts.
 
         By count alone five symbols would drown in ninety, and a network of this size, kept busy
         with the spelling of made-up words, finds out late or never that the answer is to be copied.

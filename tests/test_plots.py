@@ -1,0 +1,144 @@
+"""Figures show the arrays that they were given, and what their labels say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from click.testing import Result
+from conftest import write_text
+
+from charlm.arrays import Ids
+from charlm.config import ModelConfig
+from charlm.inspection import horizon, plots
+from charlm.inspection.comparing import Gap, Share
+from charlm.models import build
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def ids() -> Ids:
+    text = write_text(4000)
+    symbols = {c: n for n, c in enumerate(sorted(set(text)))}
+    return np.array([symbols[c] for c in text])
+
+
+@pytest.fixture(scope="module")
+def found(ids: Ids) -> horizon.Horizon:
+    config = ModelConfig.resolve(vocab_size=int(ids.max()) + 1, cell="gru", hidden_size=6)
+    weights = {n: 3 * p.detach().numpy() for n, p in build(config, 3).named_parameters()}
+    return horizon.measure(config, weights, ids, window=32)
+
+
+def ydata(axes: object, label: str) -> np.ndarray:
+    (line,) = [each for each in axes.get_lines() if each.get_label() == label]  # type: ignore[attr-defined]
+    return np.asarray(line.get_ydata())
+
+
+def test_memory_draws_both_measures(found: horizon.Horizon) -> None:
+    figure = plots.memory({"one": found})
+    left, right = figure.axes
+    np.testing.assert_array_equal(ydata(left, "one"), found.curve.mean)
+    np.testing.assert_array_equal(ydata(right, "one"), found.probe.accuracy)
+    drawn = [line.get_ydata() for line in right.get_lines()]
+    for control in (found.untrained_probe.accuracy, found.probe.chance):
+        assert any(np.array_equal(control, line) for line in drawn)
+    (dot,) = [line for line in left.get_lines() if line.get_marker() == "o"]
+    assert list(dot.get_xdata()) == [found.curve.usable()]
+
+
+def test_a_horizon_says_what_its_parts_say(found: horizon.Horizon) -> None:
+    facts = found.to_dict()
+    assert facts["context"]["usable"] == found.curve.usable()
+    assert facts["context"]["beyond_window"] == found.curve.beyond(32)
+    assert "training window of 32" in found.verdict()
+    assert facts["probe"]["untrained"] == found.untrained_probe.accuracy.tolist()
+    assert facts["probe"]["untrained"] != facts["probe"]["accuracy"]
+
+
+def test_a_comparison_draws_intervals_and_shares() -> None:
+    gaps = {"b": Gap(0.2, 0.1, 0.3), "c": Gap(-0.1, -0.2, 0.0)}
+    shares = [Share("letter", 10, 0.3, 0.15), Share("space", 5, -0.1, -0.05)]
+    left, right = plots.comparison(gaps, "a", shares, "b").axes
+    bars = [tuple(line.get_xdata()) for line in left.get_lines() if len(line.get_xdata()) == 2]
+    assert {(0.1, 0.3), (-0.2, 0.0)} <= set(bars)
+    assert [label.get_text() for label in left.get_yticklabels()] == ["b", "c"]
+    assert [bar.get_width() for bar in right.patches] == [0.15, -0.05]
+    assert left.get_title(loc="left") == "bits per character more than a"
+
+
+def test_a_learning_curve_is_in_bits() -> None:
+    log = [
+        {"step": 0, "train": None, "val": np.log(2) * 6},
+        {"step": 10, "train": np.log(2) * 3, "val": np.log(2) * 4},
+        {"step": 20, "val": np.log(2) * 3.5},
+    ]
+    (axes,) = plots.learning_curve(log, "train", "val").axes
+    np.testing.assert_allclose(ydata(axes, "validation"), [6, 4, 3.5])
+    np.testing.assert_allclose(ydata(axes, "training (with dropout)"), [3])
+
+
+def test_an_inlined_figure_takes_the_colours_of_its_page(found: horizon.Horizon) -> None:
+    svg = plots.svg_of(plots.memory({"one": found}))
+    ElementTree.fromstring(svg)
+    assert "currentColor" in svg and "#000000" not in svg and "#dddddd" not in svg
+    assert svg == plots.svg_of(plots.memory({"one": found}))  # no date in it
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["inspect", "memory", "RUN", "TEXT", "--with", "OTHER"],
+        ["inspect", "gradients", "RUN", "TEXT", "--with", "OTHER", "--lags", 8, "--places", 4],
+        ["compare", "RUN", "OTHER", "TEXT"],
+    ],
+)
+def test_commands_draw_svg_and_png(
+    command: list[object], charlm: Invoke, trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    text, other = tmp_path / "text.txt", tmp_path / "other.safetensors"
+    text.write_text(write_text(3000), encoding="utf-8")
+    other.write_bytes((trained / "best.safetensors").read_bytes())
+    names = {"RUN": trained, "OTHER": other, "TEXT": text}
+    for ending in ("svg", "png"):
+        path = tmp_path / f"figure.{ending}"
+        done = charlm(*(names.get(str(part), part) for part in command), "--figure", path)
+        assert (done.exit_code, done.stdout) == (0, f"{path}\n"), done.output
+        if ending == "svg":
+            texts = "".join(ElementTree.parse(path).getroot().itertext())
+            assert str(other) in texts
+    refused = charlm(*(names.get(str(part), part) for part in command), "--figure", "x.pdf")
+    assert refused.exit_code == 2 and "ends in .svg or .png" in refused.stderr
+
+
+def test_memory_of_two_ends_with_what_each_uses(
+    charlm: Invoke, trained: Path, tmp_path: Path
+) -> None:
+    text, other = tmp_path / "text.txt", tmp_path / "other.safetensors"
+    text.write_text(write_text(3000), encoding="utf-8")
+    other.write_bytes((trained / "best.safetensors").read_bytes())
+    done = charlm("inspect", "memory", trained, text, "--with", other)
+    assert done.exit_code == 0, done.output
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(f"usable context: {trained} ")
+    uses = [int(part.split()[-2]) for part in last.split(", ")]
+    assert uses[0] == uses[1]  # it is the same model
+    refused = charlm("inspect", "memory", trained, text, "--with", trained)
+    assert refused.exit_code == 2 and "stands twice" in refused.stderr
+
+
+def test_neurons_draw_the_labels_that_take_memory(
+    charlm: Invoke, trained: Path, tmp_path: Path
+) -> None:
+    text, path = tmp_path / "text.txt", tmp_path / "neurons.svg"
+    text.write_text(write_text(4000), encoding="utf-8")
+    done = charlm("inspect", "neurons", trained, text, "--figure", path)
+    assert (done.exit_code, done.stdout) == (0, f"{path}\n"), done.output
+    texts = [each.text or "" for each in ElementTree.parse(path).getroot().iter()]
+    headings = [each for each in texts if "AUC" in each]
+    assert 1 <= len(headings) <= 4
+    assert all("by chance" in each and "current character alone" in each for each in headings)
