@@ -2,7 +2,7 @@
 
     python benchmarks/inside.py [--runs DIR] [--pictures docs/pictures]
 
-1. Trains an LSTM and a plain RNN of 256 units, 2,000 updates each, unless DIR holds them already.
+1. Trains an LSTM and a plain RNN of 256 units, 1,200 updates each, unless DIR holds them already.
 2. Scoring: characters per second in streams and in one stream (the exact pass, which is the
    control), and by how much the streams' warm-up changes the score.
 3. Memory: how much context each of the two uses; untrained models beside them.
@@ -29,7 +29,7 @@ from common import add_corpus_option, describe, shakespeare
 from charlm import load
 from charlm.inspection import horizon, neurons, reading
 
-STEPS = 2000
+STEPS = 1200
 CELLS = ("lstm", "rnn")
 
 

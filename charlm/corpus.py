@@ -190,8 +190,8 @@ def _read_bytes(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe may wait for ever
             raise CorpusError(
-                f"{path}: is no file, and training reads a text again when it resumes; pipe it in: "
-                f"charlm train - < {shlex.quote(str(path))}"
+                f"{path}: is no file, and could not be read again; give - in its place and pipe it "
+                f"in: - < {shlex.quote(str(path))}"
             )
         with path.open("rb") as file:
             before = os.fstat(file.fileno())

@@ -448,7 +448,7 @@ def test_a_fifo_is_refused_at_once(
     fifo = tmp_path / "pipe of text"
     os.mkfifo(fifo)
     descriptor = os.open(fifo, os.O_RDWR) if writer else None
-    remedy = f"charlm train - < '{fifo}'"
+    remedy = f"pipe it in: - < '{fifo}'"
     refused(charlm("train", fifo, "--out", tmp_path / "out", *TINY), 1, f"{fifo}: is no", remedy)
     refused(charlm("eval", trained, fifo), 1, f"{fifo}: is no file")
     if descriptor is not None:
@@ -459,7 +459,7 @@ def test_a_fifo_is_refused_at_once(
 @posix
 def test_a_device_is_refused_at_once(charlm: Invoke, tmp_path: Path) -> None:
     result = charlm("train", "/dev/zero", "--out", tmp_path / "out", *TINY)
-    refused(result, 1, "/dev/zero: is no file", "charlm train - < /dev/zero")
+    refused(result, 1, "/dev/zero: is no file", "pipe it in: - < /dev/zero")
 
 
 @posix
