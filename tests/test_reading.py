@@ -115,6 +115,16 @@ def test_threads_change_nothing(threads: int, lm: CharLM, monkeypatch: pytest.Mo
     np.testing.assert_array_equal(other.expected, one.expected)
 
 
+def test_chance_is_that_of_the_symbols(make_lm: Callable[..., CharLM]) -> None:
+    for tokenizer in (CharTokenizer.from_text("perché"), ByteTokenizer()):
+        lm = make_lm(tokenizer)
+        found = reading.read(lm.engine, lm.tokenizer, "perché")
+        per_character = 7 / 6 if tokenizer.kind == "byte" else 1  # é is two bytes
+        assert found.chance(lm.tokenizer) == pytest.approx(
+            math.log2(tokenizer.vocab_size) * per_character
+        )
+
+
 @pytest.mark.parametrize("text", ["", "x"])
 def test_too_little_to_read_is_refused(text: str, make_lm: Callable[..., CharLM]) -> None:
     lm = make_lm(CharTokenizer("xy"))

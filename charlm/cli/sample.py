@@ -52,7 +52,11 @@ PROBABILITIES = (100, 75, 50, 25, 0)
     help="With --show-probs: a line per character, with so many that were likelier or next.",
 )  # fmt: skip
 @figure_option(TEXT)
-@click.option("--novelty", is_flag=True, help="Say how much stands in the training text.")
+@click.option(
+    "--novelty",
+    is_flag=True,
+    help="Say how much stands in the training text, which is kept in memory for it.",
+)
 @click.option(
     "--max-copy", type=click.IntRange(1), metavar="N",
     help="Never copy more than N characters in a row from the training text.",
@@ -116,7 +120,7 @@ def command(
             for number in range(num_samples)
         ]
         if figure is not None:
-            _draw_probabilities(text, draws, figure)
+            _draw_probabilities(text, draws, loaded.tokenizer.vocab_size, figure)
             return
         for each in draws:
             _show_probabilities(loaded, text, each, alternatives)
@@ -254,13 +258,16 @@ def _show_probabilities(
         click.echo()
 
 
-def _draw_probabilities(prompt: str, draws: list[Iterator[Drawn]], figure: Path) -> None:
+def _draw_probabilities(
+    prompt: str, draws: list[Iterator[Drawn]], symbols: int, figure: Path
+) -> None:
     """The same as a picture: the redder, the less likely; the prompt was not drawn."""
     from charlm.inspection import textmap
 
+    chance = 100 / symbols
     blocks = [
         textmap.Block(
-            "" if len(draws) == 1 else f"{number + 1}",
+            f"{number + 1}: how likely each character was (by chance {chance:.1f} %)",
             [
                 *(textmap.Mark(character) for character in prompt),
                 *(textmap.Mark(drawn.text, 0.8 * (1 - drawn.probability)) for drawn in each),

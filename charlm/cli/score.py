@@ -97,7 +97,8 @@ def command(
         from charlm.inspection import textmap
 
         block = textmap.Block(
-            f"{_title(file)}: {reading.score.bits_per_char:.3f} bits per character",
+            f"{_title(file)}: {reading.score.bits_per_char:.3f} bits per character (by chance "
+            f"{reading.chance(loaded.tokenizer):.3f})",
             textmap.surprise(reading),
             textmap.surprise_legend(),
         )

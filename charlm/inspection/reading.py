@@ -49,6 +49,11 @@ class Reading:
         """The figures of the whole; those of ``charlm eval`` where it was read in one stream."""
         return Score.of(float(np.nansum(self.bits)) * LN2, len(self.characters) - 1)
 
+    def chance(self, tokenizer: Tokenizer) -> float:
+        """Bits per character of a model that knows nothing but the vocabulary's size."""
+        symbols = len(tokenizer.encode(self.characters))
+        return math.log2(tokenizer.vocab_size) * symbols / len(self.characters)
+
     def spans(self, unit: str) -> list[tuple[int, int]]:
         """Where the lines ("line", without what ends them) or words ("word") begin and end."""
         found = []

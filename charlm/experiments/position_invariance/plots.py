@@ -257,7 +257,5 @@ def learning_curves(results: Results) -> Figure:
         _percent(axes)
         axes.set_title(group, size=10)
         axes.set_xlabel("updates of 64 sentences")
-        axes.legend(
-            loc="center right", fontsize=8, framealpha=0.9, edgecolor="none", borderpad=0.2
-        )
+        axes.legend(loc="center right", fontsize=8, framealpha=0.9, edgecolor="none", borderpad=0.2)
     return figure
