@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from charlm import cli
+from charlm.experiments.position_invariance import grid, measures, report
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
@@ -52,6 +54,27 @@ def test_the_page_lists_every_control() -> None:
     assert [what for what in listed if what in {c.what for c in controls.CONTROLS}] == [
         control.what for control in controls.CONTROLS
     ]
+
+
+def test_the_experiments_page_says_what_its_results_say() -> None:
+    folder = ROOT / "docs" / "position-invariance"
+    results = measures.Results(json.loads((folder / "results.json").read_text("utf-8")))
+    page = (ROOT / "docs" / "position-invariance.md").read_text("utf-8")
+    assert f"```\n{report.table(results)}\n```" in page
+    for sentence in report.findings(results):
+        assert f"- {sentence}\n" in page
+    assert (folder / "results.csv").read_text("utf-8") == grid._table(results)
+    for picture in re.findall(r"\]\((position-invariance/[^)]+)\)", page):
+        assert (ROOT / "docs" / picture).exists(), picture
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/looking-inside.md"])
+def test_every_picture_is_there(page: str) -> None:
+    path = ROOT / page
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", path.read_text("utf-8"))
+    assert len(pictures) >= 3
+    for picture in pictures:
+        assert (path.parent / picture).exists(), picture
 
 
 def test_every_command_is_in_the_readme() -> None:

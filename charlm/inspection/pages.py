@@ -113,8 +113,8 @@ def score_page(reading: Reading, tokenizer: Tokenizer, title: str) -> str:
         title,
         f"""<p>{score.bits_per_char:.4f} bits per character over {score.characters:,} characters; a
 model that knows nothing but its {tokenizer.vocab_size} symbols takes
-{reading.chance(tokenizer):.4f}. The stronger the ground, the less the model expected the character; point at one to see what it
-expected.</p>
+{reading.chance(tokenizer):.4f}. The stronger the ground, the less the model expected the
+character; point at one to see what it expected.</p>
 {heat_map(reading, tokenizer)}
 <script>{SCRIPT}</script>""",
     )

@@ -204,6 +204,16 @@ def test_the_other_pages_are_quiet_too(
     picture(browser, "-".join(command[:2]).replace("-RUN", ""))
 
 
+def test_the_experiments_page_is_quiet_too(browser: Any) -> None:
+    root = Path(__file__).resolve().parent.parent.parent
+    opened(browser, root / "docs" / "position-invariance" / "page.html")
+    assert browser.get_log("browser") == []
+    asked = [e for e in browser.get_log("performance") if "requestWillBeSent" in e["message"]]
+    assert len(asked) == 1
+    assert browser.execute_script("return document.querySelectorAll('figure svg').length") == 5
+    picture(browser, "position-invariance")
+
+
 def test_a_picture_of_text_is_drawn(
     browser: Any, run: Path, charlm: Invoke, tmp_path: Path
 ) -> None:
