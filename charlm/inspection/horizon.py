@@ -15,6 +15,8 @@ from charlm.inspection.rebuilding import Rebuilt, rebuild
 from charlm.models import build
 from charlm.runs import Run
 
+_CONTROL_PLACES = 128  # enough to see that a curve is flat
+
 REBUILT = 10
 """Characters that the decoder is asked for."""
 
@@ -88,7 +90,7 @@ def measure(
     states = memory.states(model, ids, reach=reach)
     return Horizon(
         memory.context_curve(model, ids, seed=seed),
-        memory.context_curve(untrained, ids, seed=seed),
+        memory.context_curve(untrained, ids, wanted=_CONTROL_PLACES, seed=seed),
         memory.probe(states, symbols, seed=seed),
         memory.probe(memory.states(untrained, ids, reach=reach), symbols, seed=seed),
         rebuild(States(states.features, states.past[:, :REBUILT]), symbols, seed=seed),

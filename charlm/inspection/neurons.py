@@ -31,7 +31,7 @@ RAREST = 0.01
 """A label must hold at so large a share of each half, and fail at as large a one."""
 
 _STREAMS, _WARMUP = 32, 128
-_SOON, _FAR = 5, 20
+_SOON, _FAR = 5, (20, 30, 40)
 
 
 def labels(text: str) -> dict[str, Bools]:
@@ -68,7 +68,7 @@ def labels(text: str) -> dict[str, Bools]:
     return {
         "inside quotes": quoted > 0,
         "inside brackets": depth > 0,
-        f"more than {_FAR} characters into the line": column > _FAR,
+        **{f"more than {far} characters into the line": column > far for far in _FAR},
         f"line ends within {_SOON} characters": soon,
         "line without small letters so far": capitals,
         "fourth letter of a word or later": in_word >= 4,
