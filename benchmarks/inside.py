@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -33,8 +34,10 @@ STEPS = 1200
 CELLS = ("lstm", "rnn")
 
 
-def charlm(*arguments: object) -> None:
-    subprocess.run([sys.executable, "-m", "charlm", *map(str, arguments)], check=True)
+def charlm(*arguments: object, directory: Path | None = None) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "charlm", *map(str, arguments)], check=True, cwd=directory
+    )
 
 
 def scoring(run: Path, text: str, held_out: str, repeats: int) -> None:
@@ -101,23 +104,34 @@ def units(run: Path, held_out: str) -> None:
         )
 
 
-def draw(runs: dict[str, Path], held_out: Path, folder: Path) -> None:
+def draw(runs: Path, held_out: Path, page: Path, folder: Path) -> None:
+    """By the commands that the README names, from the directory in which the runs are."""
     folder.mkdir(parents=True, exist_ok=True)
-    lstm, rnn = runs["lstm"], runs["rnn"]
-    letter = folder / "letter.txt"
+    letter = page.parent / "letter.txt"
     letter.write_text(
         "ROMEO:\nBut soft, what light through yonder window breaks?\nIt is the east, and I have "
         "a new telephone.\n"
     )
-    charlm("score", lstm, letter, "--figure", folder / "score.svg")
-    letter.unlink()
-    charlm("sample", lstm, "--show-probs", "--prompt", "ROMEO:", "--temperature", 0.7, "--seed", 5,
-           "--length", 260, "--figure", folder / "sample.svg")  # fmt: skip
-    charlm("compare", lstm, rnn, held_out, "--figure", folder / "compare.svg")
-    charlm("inspect", "unroll", lstm, "ROMEO", "--figure", folder / "unroll.svg")
-    charlm("inspect", "neurons", lstm, held_out, "--figure", folder / "neurons.svg")
+
+    def figure(name: str, *arguments: object) -> None:
+        charlm(*arguments, "--figure", folder.resolve() / f"{name}.svg", directory=runs)
+
+    figure("score", "score", "lstm", letter)
+    figure("sample", "sample", "lstm", "--show-probs", "--prompt", "ROMEO:", "--temperature", 0.7,
+           "--seed", 5, "--length", 260)  # fmt: skip
+    figure("compare", "compare", "lstm", "rnn", held_out)
+    figure("unroll", "inspect", "unroll", "lstm", "ROMEO")
+    figure("neurons", "inspect", "neurons", "lstm", held_out)
     for what in ("gradients", "memory"):
-        charlm("inspect", what, lstm, held_out, "--with", rnn, "--figure", folder / f"{what}.svg")
+        figure(what, "inspect", what, "lstm", held_out, "--with", "rnn")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium:
+        subprocess.run(
+            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+             "--disable-background-networking", f"--screenshot={folder / 'report.png'}",
+             "--window-size=900,1100", page.as_uri()],
+            check=True, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
 
 
 def main() -> None:
@@ -148,7 +162,7 @@ def main() -> None:
         if given.pictures:
             part = Path(scratch) / "held-out.txt"
             part.write_text(held_out, encoding="utf-8")
-            draw(runs, part, given.pictures)
+            draw(out, part, page, given.pictures)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ _DRAWING = (
     "temperature", "length", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
 )  # fmt: skip
 
-PROBABILITIES = (100, 75, 50, 25, 0)
+PROBABILITIES = (100, 25, 6, 1.5, 0.4)
 """Percentages that the legend of a figure names."""
 
 
@@ -264,15 +265,20 @@ def _draw_probabilities(
     """The same as a picture: the redder, the less likely; the prompt was not drawn."""
     from charlm.inspection import textmap
 
+    def strength(probability: float) -> float:
+        """By bits, as a score is coloured."""
+        return -math.log2(max(probability, 1e-9)) / textmap.MOST_BITS
+
     chance = 100 / symbols
     blocks = [
         textmap.Block(
-            f"{number + 1}: how likely each character was (by chance {chance:.1f} %)",
+            f"how likely each character was (by chance {chance:.1f} %)"
+            + (f": text {number + 1}" if len(draws) > 1 else ""),
             [
                 *(textmap.Mark(character) for character in prompt),
-                *(textmap.Mark(drawn.text, 0.8 * (1 - drawn.probability)) for drawn in each),
+                *(textmap.Mark(drawn.text, strength(drawn.probability)) for drawn in each),
             ],
-            [] if number else [textmap.Mark(f"{p} %", 0.8 * (1 - p / 100)) for p in PROBABILITIES],
+            [] if number else [textmap.Mark(f"{p:g} %", strength(p / 100)) for p in PROBABILITIES],
         )
         for number, each in enumerate(draws)
     ]

@@ -124,13 +124,15 @@ def neuron_blocks(
     found: Sequence[Found], seen: Activations, length: int = 1500
 ) -> list[textmap.Block]:
     """Each label's best unit on the end of the text, coloured by its activation."""
-    text = seen.text[-length:]
+    # From the beginning of a line on, if there is one.
+    begin = seen.text.find("\n", len(seen.text) - length) + 1 or len(seen.text) - length
+    text = seen.text[begin:]
     holds = labels(seen.text)
     return [
         textmap.Block(
-            f"{each.label}: {each.told}",
+            f"{each.label}\n{each.told}",
             textmap.activation(
-                text, seen.unit(each)[-length:], holds[each.label][-length:],
+                text, seen.unit(each)[begin:], holds[each.label][begin:],
                 float(seen.unit(each).mean()),
             ),
         )

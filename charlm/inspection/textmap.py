@@ -44,7 +44,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Block:
-    """A text under its heading; legend: marks in a row that say what a ground means."""
+    """A text under its heading; what follows the heading's first line is written smaller.
+
+    legend: marks in a row that say what a ground means
+    """
 
     heading: str
     marks: Sequence[Mark]
@@ -122,18 +125,22 @@ def html_legend(marks: Sequence[Mark]) -> str:
 _WIDE, _TALL, _EDGE = 8.4, 20, 16
 _STYLE = (
     'text{font:14px ui-monospace,"DejaVu Sans Mono",monospace;fill:#1b1b1b;white-space:pre}'
-    ".h{font:600 14px system-ui,sans-serif}"
+    ".h{font:600 14px system-ui,sans-serif}.n{font:12px system-ui,sans-serif}"
 )
 
 
 def svg(blocks: Sequence[Block], *, columns: int = 88) -> str:
     """The same as a picture, for pages that take no HTML: lines are broken after ``columns``."""
     out: list[str] = []
-    y = _EDGE
+    y, wide = _EDGE, 60
     for block in blocks:
-        heading = escape("".join(map(in_text, block.heading)))
-        out.append(f'<text class="h" x="{_EDGE}" y="{y + 14}">{heading}</text>')
-        y += _TALL + 4
+        for number, words in enumerate(block.heading.split("\n")):
+            heading = escape("".join(map(in_text, words)))
+            out.append(
+                f'<text class="{"n" if number else "h"}" x="{_EDGE}" y="{y + 14}">{heading}</text>'
+            )
+            y += _TALL
+        y += 4
         if block.legend:
             spaced = [replace(mark, text=f" {mark.text} ") for mark in block.legend]
             out += _line([each for mark in spaced for each in (mark, Mark(" "))], y)
@@ -141,8 +148,9 @@ def svg(blocks: Sequence[Block], *, columns: int = 88) -> str:
         for line in _broken(block.marks, columns):
             out += _line(line, y)
             y += _TALL
+            wide = max(wide, sum(len(_cell(mark)) for mark in line))
         y += _EDGE
-    width = round(2 * _EDGE + columns * _WIDE)
+    width = round(2 * _EDGE + wide * _WIDE)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" width="{width}" '
         f'height="{y}"><style>{_STYLE}</style><rect width="{width}" height="{y}" fill="#fdfdfb"/>'

@@ -18,7 +18,7 @@ from charlm.cli.terminal import echo, echo_json, write_result
 from charlm.cli.texts import text_of
 from charlm.errors import RequestError
 
-DRAWN, DRAWN_LENGTH = 4, 600
+DRAWN, DRAWN_LENGTH = 3, 420
 """Labels in a figure, and characters of text for each."""
 
 
