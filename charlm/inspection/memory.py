@@ -26,7 +26,7 @@ LAGS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 ENOUGH = 0.01
 """Bits per character: what is saved beyond is called nothing."""
 
-_BATCH = 64
+_BATCH, _PIECE = 64, 16
 _WARMUP = 128
 
 
@@ -86,7 +86,10 @@ def context_curve(
     bits = np.empty((len(places), len(contexts)))
     for column, context in enumerate(contexts):
         read = ids[places[:, None] + np.arange(-context, 0)]  # (P, k)
-        features, _ = engine.body(read, engine.initial_state(len(places)))
+        state = engine.initial_state(len(places))
+        # In pieces: a layer's products for all of a long context at once would take a gigabyte.
+        for first in range(0, context, _PIECE):
+            features, state = engine.body(read[:, first : first + _PIECE], state)
         scores = log_softmax(engine.head(features[:, -1]))
         bits[:, column] = -scores[np.arange(len(places)), ids[places]] / LN2
     return Curve(tuple(contexts), bits)
