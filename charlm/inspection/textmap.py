@@ -136,6 +136,7 @@ def svg(blocks: Sequence[Block], *, columns: int = 88) -> str:
     for block in blocks:
         for number, words in enumerate(block.heading.split("\n")):
             heading = escape("".join(map(in_text, words)))
+            wide = max(wide, round(len(words) * (0.75 if number else 0.95)))  # not monospaced
             out.append(
                 f'<text class="{"n" if number else "h"}" x="{_EDGE}" y="{y + 14}">{heading}</text>'
             )
