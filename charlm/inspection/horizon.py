@@ -11,7 +11,7 @@ from charlm.config import ModelConfig
 from charlm.engine import Engine, Weights
 from charlm.inspection import memory
 from charlm.inspection.memory import ENOUGH, Curve, Probe, States
-from charlm.inspection.rebuilding import Rebuilt, rebuild
+from charlm.inspection.rebuilding import STEPS, Rebuilt, rebuild
 from charlm.models import build
 from charlm.runs import Run
 
@@ -81,9 +81,16 @@ class Horizon:
 
 
 def measure(
-    config: ModelConfig, weights: Weights, ids: Ids, *, window: int | None = None, seed: int = 0
+    config: ModelConfig,
+    weights: Weights,
+    ids: Ids,
+    *,
+    window: int | None = None,
+    seed: int = 0,
+    decoder_steps: int = STEPS,
 ) -> Horizon:
-    """All of it, on ids (N,). RequestError where the text is too short."""
+    """All of it, on ids (N,), the decoder trained for so many steps, which takes most of the time.
+    RequestError where the text is too short."""
     control = {name: part.detach().numpy() for name, part in build(config, 0).named_parameters()}
     model, untrained = Engine(config, weights), Engine(config, control)
     symbols, reach = config.vocab_size, max(memory.LAGS)
@@ -93,7 +100,12 @@ def measure(
         memory.context_curve(untrained, ids, wanted=_CONTROL_PLACES, seed=seed),
         memory.probe(states, symbols, seed=seed),
         memory.probe(memory.states(untrained, ids, reach=reach), symbols, seed=seed),
-        rebuild(States(states.features, states.past[:, :REBUILT]), symbols, seed=seed),
+        rebuild(
+            States(states.features, states.past[:, :REBUILT]),
+            symbols,
+            steps=decoder_steps,
+            seed=seed,
+        ),
         window,
     )
 

@@ -37,6 +37,8 @@ UNITS, UNIT_TEXT = 5, 800
 """Labels whose units are shown, and characters of text for each."""
 PLACES = 48
 """At which gradients are taken."""
+DECODER_STEPS = 120
+"""Of the decoder: a page has to be there within a minute."""
 
 
 @dataclass
@@ -131,7 +133,10 @@ def gather(
     found.units = part("units", units)
     found.flows = part("gradients", flows)
     found.horizon = part(
-        "memory", lambda: horizon.measure(lm.config, lm.weights, ids, window=window, seed=seed)
+        "memory",
+        lambda: horizon.measure(
+            lm.config, lm.weights, ids, window=window, seed=seed, decoder_steps=DECODER_STEPS
+        ),
     )
     return found
 
