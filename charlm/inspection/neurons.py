@@ -234,10 +234,11 @@ def _by_character(text: str, learn: Bools, judge: Bools) -> float:
 def with_ablation(engine: Engine, ids: Ids, seen: Activations, found: list[Found]) -> list[Found]:
     """What was found in ``seen``, with the cost of holding each unit at its mean there."""
     ids = ids[: len(seen.text)]
+    whole = _bits(engine, ids, _change_nothing)
     return [
         replace(
             each,
-            bits=ablation(engine, ids, each.layer, each.unit, float(seen.unit(each).mean())),
+            bits=_held(engine, ids, each.layer, each.unit, float(seen.unit(each).mean())) - whole,
         )
         for each in found
     ]
@@ -247,11 +248,21 @@ def ablation(engine: Engine, ids: Ids, layer: int, unit: int, value: float) -> f
     """By how many bits per character the loss of ids (N,) rises where a unit's state is held at
     ``value`` all the time, for the head, for the layers above and for its own next step."""
 
+    return _held(engine, ids, layer, unit, value) - _bits(engine, ids, _change_nothing)
+
+
+def _held(engine: Engine, ids: Ids, layer: int, unit: int, value: float) -> float:
+    """Bits per symbol where that unit's state is ``value`` at every step."""
+
     def hold(number: int, h: Floats) -> None:
         if number == layer:
             h[..., unit] = value
 
-    return _bits(engine, ids, hold) - _bits(engine, ids, lambda number, h: None)
+    return _bits(engine, ids, hold)
+
+
+def _change_nothing(number: int, h: Floats) -> None:
+    pass
 
 
 def _bits(engine: Engine, ids: Ids, change: Callable[[int, Floats], None]) -> float:

@@ -35,7 +35,7 @@ READ = 2500
 """Characters of the heat map."""
 UNITS, UNIT_TEXT = 5, 800
 """Labels whose units are shown, and characters of text for each."""
-PLACES = 48
+PLACES = 32
 """At which gradients are taken."""
 DECODER_STEPS = 120
 """Of the decoder: a page has to be there within a minute."""
