@@ -44,6 +44,9 @@ def test_memory_draws_both_measures(found: horizon.Horizon) -> None:
     left, right = figure.axes
     np.testing.assert_array_equal(ydata(left, "one"), found.curve.mean)
     np.testing.assert_array_equal(ydata(right, "one"), found.probe.accuracy)
+    assert any(
+        np.array_equal(found.untrained_curve.mean, line.get_ydata()) for line in left.get_lines()
+    )
     drawn = [line.get_ydata() for line in right.get_lines()]
     for control in (found.untrained_probe.accuracy, found.probe.chance):
         assert any(np.array_equal(control, line) for line in drawn)
@@ -111,6 +114,8 @@ def test_commands_draw_svg_and_png(
         if ending == "svg":
             texts = "".join(ElementTree.parse(path).getroot().itertext())
             assert str(other) in texts
+    both = charlm(*(names.get(str(part), part) for part in command), "--figure", path, "--json")
+    assert both.exit_code == 2 and "--figure and --json each give the result" in both.stderr
     refused = charlm(*(names.get(str(part), part) for part in command), "--figure", "x.pdf")
     assert refused.exit_code == 2 and "ends in .svg or .png" in refused.stderr
 

@@ -300,6 +300,7 @@ def test_dynamic_gives_both_figures_and_their_difference(
     ("options", "part"),
     [
         (["--dynamic", "--json"], "leave out --by, --html, --figure and --json"),
+        (["--html", "a.html", "--figure", "b.svg"], "--html and --figure each give the result"),
         (["--by", "page"], "--by"),
         (["--rate", 0], "--rate"),
     ],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.figures import figure_option, plots
+from charlm.cli.figures import figure_option, only_one, plots
 from charlm.cli.terminal import echo, echo_json, say
 from charlm.cli.texts import text_of
 from charlm.errors import RequestError
@@ -46,6 +46,7 @@ def command(
     charlm compare lstm gru rnn - --json < held-out.txt
     charlm compare lstm gru rnn held-out.txt --figure compared.svg
     """
+    only_one(figure=figure, json=as_json)
     if len(models) < 3:
         raise RequestError("give at least two runs and, last, a file: charlm compare A B text.txt")
     *names, file = models

@@ -22,6 +22,8 @@ def figure_option(endings: tuple[str, ...] = DRAWN) -> Callable[[Any], Any]:
     def check(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
         if value is not None and value.suffix not in endings:
             raise RequestError(f"--figure {value}: name a file that ends in {' or '.join(endings)}")
+        if value is not None and ".png" in endings:
+            plots()  # refused here, before anything is computed, where it cannot be drawn
         return value
 
     return click.option(
@@ -30,6 +32,13 @@ def figure_option(endings: tuple[str, ...] = DRAWN) -> Callable[[Any], Any]:
         callback=check,
         help=f"Draw into this {' or '.join(endings)} file.",
     )
+
+
+def only_one(**given: object) -> None:
+    """RequestError where more than one of these options was given: each is the whole result."""
+    names = [f"--{name}" for name, value in given.items() if value]
+    if len(names) > 1:
+        raise RequestError(f"{' and '.join(names)} each give the result; give one of them")
 
 
 def plots() -> ModuleType:

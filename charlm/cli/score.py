@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.figures import TEXT, figure_option
+from charlm.cli.figures import TEXT, figure_option, only_one
 from charlm.cli.terminal import echo, say, write_result
 from charlm.cli.texts import text_of
 from charlm.display import printable
@@ -81,6 +81,7 @@ def command(
         raise RequestError(
             "--dynamic gives two numbers; leave out --by, --html, --figure and --json"
         )
+    only_one(html=html, figure=figure, json=as_json)
     from charlm.generate import load, readable
 
     loaded = load(model)

@@ -116,6 +116,11 @@ def memory(found: Mapping[str, Horizon]) -> Figure:
                 curve.contexts, mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0
             )
             left.plot(curve.contexts, mean, color=colour, linestyle=dash, linewidth=1.8, label=name)
+            untrained = each.untrained_curve
+            left.plot(
+                untrained.contexts, untrained.mean, color=colour, linestyle=dash, linewidth=0.8,
+                alpha=0.45,
+            )  # fmt: skip
             usable = curve.usable()
             at = mean[curve.contexts.index(usable)]
             left.plot([usable], [at], "o", color=colour, markersize=6)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.figures import figure_option, plots
+from charlm.cli.figures import figure_option, only_one, plots
 from charlm.cli.inspect.common import (
     encoding_option,
     file_argument,
@@ -70,6 +70,7 @@ def command(
     from charlm.inspection.adapting import torch_model
     from charlm.models import build
 
+    only_one(figure=figure, json=as_json)
     names = [model, *others]
     if len(set(names)) < len(names):
         raise RequestError("a run stands twice; name each once")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.figures import figure_option, plots
+from charlm.cli.figures import figure_option, only_one, plots
 from charlm.cli.inspect.common import (
     encoding_option,
     file_argument,
@@ -61,6 +61,7 @@ def command(
     from charlm.generate import load
     from charlm.inspection import horizon
 
+    only_one(figure=figure, json=as_json)
     names = [model, *others]
     if len(set(names)) < len(names):
         raise RequestError("a run stands twice; name each once")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from charlm.cli.figures import TEXT, figure_option
+from charlm.cli.figures import TEXT, figure_option, only_one
 from charlm.cli.inspect.common import (
     encoding_option,
     file_argument,
@@ -56,6 +56,7 @@ def command(
     from charlm.generate import load
     from charlm.inspection import neurons as units
 
+    only_one(html=html, figure=figure, json=as_json)
     text = text_of(file, encoding)
     loaded = load(model)
     text = known(loaded, text)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.figures import figure_option
+from charlm.cli.figures import figure_option, only_one
 from charlm.cli.inspect.common import run_argument
 from charlm.cli.terminal import echo_json, write_result
 
@@ -39,6 +39,7 @@ def command(
     from charlm.generate import load
     from charlm.inspection import unrolling
 
+    only_one(figure=figure, json=as_json)
     loaded = load(model)
     loaded.read_prompt(text)  # says which characters it has never seen
     found = unrolling.unroll(loaded.engine, loaded.tokenizer, text, steps=steps, top=top)
