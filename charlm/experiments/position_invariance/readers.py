@@ -47,6 +47,10 @@ PARAMETERS = 40_000
 """Of every reader, within ten percent. More would not help the feedforward one: it needs sentences
 (docs/position-invariance.md)."""
 
+WINDOW_EMBEDDING = 0.1
+"""Times the usual spread of first embeddings, in the feedforward reader. Its characters have four
+numbers each: drawn at full size, two digits that fell close together stay hard to tell apart."""
+
 TEXT_WEIGHT = 0.1
 """What a character of the sentence counts in a writer's loss, beside a symbol of the answer."""
 
@@ -384,6 +388,9 @@ def build(kind: Kind, config: ModelConfig, vocabulary: Vocabulary, seed: int) ->
         reader = Reader(kind, config, vocabulary)
         initialize_body(reader.body)
         initialize_head(reader.head)
+        if kind.family == "window":
+            with torch.no_grad():
+                reader.body.embedding.weight.mul_(WINDOW_EMBEDDING)
         if reader.backward_body is not None:
             initialize_body(reader.backward_body)  # the embedding, which both share, once more
         return reader
