@@ -40,7 +40,7 @@ def test_a_gap_is_the_mean_of_paired_differences() -> None:
 
 def test_a_model_against_itself_is_no_gap_at_all() -> None:
     bits = np.random.default_rng(0).exponential(2, 5000)
-    assert comparing.gap(of(bits), of(bits)) == comparing.Gap(0.0, 0.0, 0.0)
+    assert comparing.gap(of(bits), of(bits)) == comparing.Gap(0.0, 0.0, 0.0, 0.0)
 
 
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
@@ -62,6 +62,20 @@ def test_pairing_finds_what_the_spread_of_either_would_hide() -> None:
     hard = rng.exponential(3, 4000)
     found = comparing.gap(of(hard), of(hard + 0.01 + rng.normal(0, 0.02, 4000)))
     assert 0 < found.low < 0.01 < found.high < 0.02
+
+
+def test_chance_is_as_large_as_gaps_without_a_difference_are() -> None:
+    """Where no model is better, 5 of 100 gaps are larger than chance."""
+    rng = np.random.default_rng(4)
+    larger = 0
+    for _ in range(200):
+        found = comparing.gap(of(rng.exponential(2, 4000)), of(rng.exponential(2, 4000)), block=40)
+        larger += abs(found.mean) > found.chance
+    assert 2 <= larger <= 22
+    # By hand: 20 blocks whose sums are +1 or -1 with even odds, so the mean's spread is 20 ** 0.5.
+    clear = comparing.gap(of(np.zeros(20)), of(np.ones(20)), block=1)
+    assert clear.mean == 1.0
+    assert clear.chance == pytest.approx(2 * 20**0.5 / 20, rel=0.15)
 
 
 def test_shares_add_up_to_the_gap() -> None:
@@ -134,7 +148,7 @@ def test_the_command_says_what_eval_says_of_each(
         assert found[str(run)]["characters_per_second"] > 0
     gap = found[str(other)]["worse_than_first"]
     assert gap["mean"] == pytest.approx(bits[1] - bits[0], abs=1e-6)
-    assert 0 < gap["low"] < gap["mean"] < gap["high"]
+    assert 0 < gap["chance"] < gap["low"] < gap["mean"] < gap["high"]
     assert found[str(trained)]["worse_than_first"] is None
 
 
@@ -144,8 +158,9 @@ def test_the_table_shows_where_one_wins(
     done = charlm("compare", trained, other, long, "--words", 2)
     assert done.exit_code == 0, done.output
     assert done.stdout.count(" bits  ") in (2, 3, 4)
-    for part in ("lstm 1x16", "rnn 1x4", "bits/char", "come from", "gains most", "letter"):
+    for part in ("lstm 1x16", "rnn 1x4", "bits/char", "by chance", "come from", "gains most"):
         assert part in done.stdout
+    assert "letter" in done.stdout
 
 
 @pytest.mark.parametrize("count", [0, 1])

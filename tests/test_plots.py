@@ -64,12 +64,13 @@ def test_a_horizon_says_what_its_parts_say(found: horizon.Horizon) -> None:
 
 
 def test_a_comparison_draws_intervals_and_shares() -> None:
-    gaps = {"b": Gap(0.2, 0.1, 0.3), "c": Gap(-0.1, -0.2, 0.0)}
+    gaps = {"b": Gap(0.2, 0.1, 0.3, 0.05), "c": Gap(-0.1, -0.2, 0.0, 0.15)}
     shares = [Share("letter", 10, 0.3, 0.15), Share("space", 5, -0.1, -0.05)]
     left, right = plots.comparison(gaps, "a", shares, "b").axes
     bars = [tuple(line.get_xdata()) for line in left.get_lines() if len(line.get_xdata()) == 2]
     assert {(0.1, 0.3), (-0.2, 0.0)} <= set(bars)
     assert [label.get_text() for label in left.get_yticklabels()] == ["b", "c"]
+    assert [(bar.get_x(), bar.get_width()) for bar in left.patches] == [(-0.05, 0.1), (-0.15, 0.3)]
     assert [bar.get_width() for bar in right.patches] == [0.15, -0.05]
     assert left.get_title(loc="left") == "bits per character more than a"
 

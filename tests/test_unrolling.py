@@ -58,12 +58,13 @@ def test_the_picture_holds_every_step_strip_and_arrow(
 ) -> None:
     lm = make_lm(TOKENIZER, cell=cell, num_layers=2)
     steps = unrolling.unroll(lm.engine, TOKENIZER, 'a<&"')
-    root = ET.fromstring(unrolling.svg(steps, cell))
+    root = ET.fromstring(unrolling.svg(steps, cell, 1 / 9))
     cells = [r for r in root.iter(f"{SVG}rect") if r.get("height") == "5"]
     assert len(cells) == 4 * 2 * strips * 8  # steps, layers, strips, units
     assert len(list(root.iter(f"{SVG}title"))) == 4 * 2 * strips
     words = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
     assert words.count("U") == 3 * 2 and words.count("W") == 4 and words.count("V") == 4
+    assert "by chance 11.1 %" in words
     for symbol in ("a", "<", "&", '"'):
         assert symbol in words
     # The first cell of the first strip is the first unit of the upper layer.

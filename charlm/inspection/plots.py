@@ -156,19 +156,21 @@ def memory(found: Mapping[str, Horizon]) -> Figure:
 
 
 def comparison(gaps: Mapping[str, Gap], first: str, shares: Sequence[Share], other: str) -> Figure:
-    """Left: by how many bits each model is worse than the first, with its interval. Right: which
+    """Left: by how many bits each model is worse than the first, with its interval, and in grey how
+    large the gap becomes where lots are drawn which model is which. Right: which
     kinds of characters the gap to the second one comes from."""
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(9.6, 1.6 + 0.35 * max(len(gaps), len(shares))), layout="constrained"
         )
         for row, gap in enumerate(gaps.values()):
+            left.barh([row], [2 * gap.chance], left=-gap.chance, height=0.5, color="#dddddd")
             left.plot([gap.low, gap.high], [row, row], color="#000000", linewidth=1.8)
             left.plot([gap.mean], [row], "o", color="#000000")
         left.set_yticks(range(len(gaps)), list(gaps))
         left.set_ylim(len(gaps) - 0.5, -0.5)
         left.set_title(f"bits per character more than {first}", size=10)
-        left.set_xlabel("95 % paired bootstrap interval")
+        left.set_xlabel("95 % paired bootstrap interval; grey: by chance")
         right.barh(
             [share.kind for share in shares], [share.contribution for share in shares],
             color=["#0072b2" if share.contribution > 0 else "#d55e00" for share in shares],

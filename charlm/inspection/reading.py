@@ -21,7 +21,7 @@ WARMUP = 128
 """Symbols that a stream reads before its own stretch begins. What a model would know from still
 further back is lost (docs/log.md has by how much that changes a score)."""
 
-_AT_ONCE = 8192  # symbols: more would only take more memory
+_AT_ONCE = 4096  # symbols: more would only take more memory
 
 LONG = 20_000
 """Characters from which a text is read in streams: a shorter one takes no second in one."""
@@ -124,11 +124,13 @@ def read(
             inside = places < targets
             at = places[inside] + 1  # (P,)
             scores = log_softmax(logits[inside])  # (P, V)
-            nats[at] = -scores[np.arange(len(at)), ids[at]]
-            likeliest = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-            order = np.argsort(-np.take_along_axis(scores, likeliest, 1), axis=1, kind="stable")
-            expected[at] = np.take_along_axis(likeliest, order, 1)
-            shares[at] = np.exp(np.take_along_axis(scores, expected[at], 1))
+            rows = np.arange(len(at))
+            nats[at] = -scores[rows, ids[at]]
+            for rank in range(count):  # faster than a partition, and in order
+                likeliest = scores.argmax(axis=1)
+                expected[at, rank] = likeliest
+                shares[at, rank] = np.exp(scores[rows, likeliest])
+                scores[rows, likeliest] = -np.inf
 
     _ = model.table  # made once, before threads could each make it
     groups = np.array_split(np.arange(0, targets, stretch), min(threads, streams))

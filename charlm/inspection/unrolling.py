@@ -96,8 +96,9 @@ def colour(value: float) -> str:
 _COLUMN, _STRIP, _CELL, _MOST_CELLS = 120, 12, 5, 32
 
 
-def svg(steps: list[Step], cell: str) -> str:
-    """The unrolled graph as SVG."""
+def svg(steps: list[Step], cell: str, chance: float) -> str:
+    """The unrolled graph as SVG. ``chance``: the share of each symbol in a model that has learnt
+    nothing, which the picture names beside the expected ones."""
     layers = len(steps[0].layers)
     units = len(steps[0].layers[0]["h"])
     cells = min(units, _MOST_CELLS)
@@ -113,7 +114,8 @@ def svg(steps: list[Step], cell: str) -> str:
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs>',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        '<text x="8" y="20" fill="#555">expected</text>',
+        '<text x="8" y="20" fill="#555">expected</text>'
+        f'<text x="8" y="36" fill="#777" font-size="10">by chance {100 * chance:.1f} %</text>',
         f'<text x="8" y="{height - 14}" fill="#555">read</text>',
     ]
 

@@ -44,8 +44,9 @@ def command(
     loaded.read_prompt(text)  # says which characters it has never seen
     found = unrolling.unroll(loaded.engine, loaded.tokenizer, text, steps=steps, top=top)
     cell, units = loaded.config.cell, loaded.config.hidden_size
+    chance = 1 / loaded.tokenizer.vocab_size
     if figure is not None:
-        content = unrolling.svg(found, cell)
+        content = unrolling.svg(found, cell, chance)
         if figure.suffix == ".html":
             from charlm.inspection.pages import page
 
@@ -73,6 +74,7 @@ def command(
         for first in range(0, len(found), beside):
             click.echo("\n".join(_columns(found[first : first + beside], cell, colour)))
             click.echo()
+        click.echo(f"expected by a model that has learnt nothing: each symbol {100 * chance:.1f}%")
 
 
 def _columns(steps: list[Step], cell: str, colour: bool) -> list[str]:
