@@ -239,9 +239,15 @@ def split(text: str, val_fraction: float = DEFAULT_VAL_FRACTION) -> tuple[str, s
 
 
 def fit_window(
-    num_ids: int, batch_size: int | None = None, seq_len: int | None = None
+    num_ids: int,
+    batch_size: int | None = None,
+    seq_len: int | None = None,
+    *,
+    unit: str = "characters",
 ) -> tuple[int, int]:
     """Settle (batch_size, seq_len) for a training part of ``num_ids`` ids.
+
+    unit: what an id stands for, for the errors
 
     What is asked for is kept, and is a ShortCorpusError where it does not fit. What is left open
     takes the first rung of ``_WINDOWS`` that gives an epoch eight windows; where even 4 streams of
@@ -256,7 +262,7 @@ def fit_window(
     if targets < B * T:
         if batch_size is None and seq_len is None:
             raise ShortCorpusError(
-                f"the training part has {num_ids} characters; at least {B * T + 1} are needed, and "
+                f"the training part has {num_ids} {unit}; at least {B * T + 1} are needed, and "
                 "thousands to learn anything: give more text or lower --val-fraction"
             )
         lower = " and ".join(
@@ -265,7 +271,7 @@ def fit_window(
             if asked is not None and asked > 1
         )
         raise ShortCorpusError(
-            f"the training part has {num_ids:,} characters, but --batch-size {B} x --seq-len {T} "
+            f"the training part has {num_ids:,} {unit}, but --batch-size {B} x --seq-len {T} "
             f"needs at least {B * T + 1:,}; lower {lower or '--val-fraction'}"
         )
     return B, T

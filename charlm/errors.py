@@ -49,4 +49,4 @@ class UnknownCharacterError(RequestError):
 
 
 class ShortCorpusError(RequestError):
-    """Fewer characters than batch size and window need."""
+    """Fewer characters or bytes than batch size and window need."""

@@ -59,7 +59,8 @@ def settle(
     """
     notes: list[str] = []
     train.check_length()
-    B, T = fit_window(len(dataset.train_ids), train.batch_size, train.seq_len)
+    unit = "bytes" if dataset.tokenizer.kind == "byte" else "characters"
+    B, T = fit_window(len(dataset.train_ids), train.batch_size, train.seq_len, unit=unit)
     open_batch = train.batch_size is None and B != DEFAULT_BATCH_SIZE
     open_window = train.seq_len is None and T != DEFAULT_SEQ_LEN
     if open_batch or open_window:

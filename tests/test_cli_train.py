@@ -429,6 +429,7 @@ def test_the_printed_resume_command_can_be_pasted(
         (["--name", ""], ["--name"]),
         (["--device", "nonsense"], ["--device nonsense", "give cpu or auto"]),
         (["--batch-size", 64, "--seq-len", 64], ["1,350 characters", "needs at least 4,097"]),
+        (["--tokenizer", "byte", "--seq-len", 5000], ["bytes, but", "lower --seq-len"]),
         (["--seq-len", 5000], ["lower --seq-len"]),
         (["--val-file", "nothing.txt"], ["no such file"]),
     ],
