@@ -80,6 +80,7 @@ def position_invariance(ctx: click.Context, /, **options: Any) -> None:
             named = ", ".join(f"--{name}" for name in sorted(also))
             raise RequestError(f"--resume takes everything from --out; leave out {named}")
         made = grid.find(str(options["out"]))
+        made.check_recipe()
     else:
         _begin(made, options)
     _run(made, options["jobs"] or os.cpu_count() or 1)

@@ -18,7 +18,7 @@ from typing import Any
 from charlm.errors import RequestError
 from charlm.experiments.position_invariance import examples
 from charlm.experiments.position_invariance.examples import LONGEST, Example, Pool
-from charlm.grammar.chance import Rng, pick, shuffle
+from charlm.grammar.chance import Rng, between, pick, shuffle
 from charlm.seeds import derive
 
 LONG = (LONGEST + 1, 400)
@@ -89,8 +89,19 @@ class Design:
     def _touches(self, start: int) -> bool:
         return any(start <= b and start + self.width - 1 >= a for a, b in self.bands)
 
-    def pool(self, rng: Rng, size: int = POOL) -> Pool:
-        return Pool(rng, examples.italian if self.italian else self._fill, size)
+    def pool(self, rng: Rng, size: int = POOL, *, training: bool = False) -> Pool:
+        """Natural sentences; those of training hold no held-out answer, in whatever part."""
+        source = examples.italian if self.italian else self._fill
+        return Pool(rng, source, size, self._shows_nothing_held_out if training else None)
+
+    def _shows_nothing_held_out(self, example: Example) -> bool:
+        end = example.start + len(example.answer)
+        rest = f"{example.text[: example.start]}\n{example.text[end:]}"
+        return self._held_out_set.isdisjoint(found[0] for found in self.any_answer.finditer(rest))
+
+    @cached_property
+    def _held_out_set(self) -> frozenset[str]:
+        return frozenset(self.held_out)
 
     def _fill(self, rng: Rng) -> Example:
         text, start, answer = "", -1, pick(rng, self.trained)
@@ -129,7 +140,7 @@ class Design:
     def _mixture(self, rng: Rng, count: int) -> list[Example]:
         """Half of them with nothing else, the rest with numbers or with other answers; a template
         gives what it has. Half of them ask for a common answer."""
-        pool = self.pool(rng, min(POOL, max(2000, 10 * count)))
+        pool = self.pool(rng, min(POOL, max(2000, 10 * count)), training=True)
         drawn = examples.draw(
             rng,
             pool,
@@ -147,7 +158,8 @@ class Design:
                                 what else stands in them; an offset that no sentence of a template
                                 with other numbers can reach is left out
         held-out answers        at seen offsets, nothing else in them
-        long sentences          of 121 to 400 characters, nothing else in them
+        long sentences          of 121 to 400 characters, nothing else in them: half with the answer
+                                anywhere, half at seen offsets, so that all the rest follows it
         """
         rng = random.Random(_TEST_SEED)
         pool = self.pool(rng)
@@ -175,9 +187,15 @@ class Design:
             found["held-out answers"] = list(islice(drawn, many))
         shortest, longest = LONG
         far = some("none", self.common, range(longest - self.width + 1), longest)
-        found["long sentences"] = list(
-            islice((each for each in far if len(each.text) >= shortest), many)
-        )
+        late = islice((each for each in far if len(each.text) >= shortest), many // 2)
+        early = islice(some("none", self.common, self.seen_starts), many - many // 2)
+        found["long sentences"] = [
+            *late,
+            *(
+                examples.followed(rng, each, between(rng, shortest, longest), italian=self.italian)
+                for each in early
+            ),
+        ]
         return found
 
     def to_dict(self) -> dict[str, Any]:

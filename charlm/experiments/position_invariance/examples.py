@@ -48,14 +48,21 @@ def italian(rng: Rng) -> Example:
     return Example(told.text, str(told.year), told.year_start, told.others)
 
 
+def _start(example: Example) -> int:
+    return example.start
+
+
 class Pool:
     """Many natural sentences, to be taken by what else stands in them and by where the answer is.
 
     Whoever takes one puts another answer in it, so that no answer goes with a kind of sentence.
     """
 
-    def __init__(self, rng: Rng, source: Source, size: int) -> None:
-        drawn = sorted((source(rng) for _ in range(size)), key=lambda each: each.start)
+    def __init__(
+        self, rng: Rng, source: Source, size: int, allowed: Callable[[Example], bool] | None = None
+    ) -> None:
+        """``size`` sentences are drawn; those that are not ``allowed`` are left out."""
+        drawn = sorted(filter(allowed, (source(rng) for _ in range(size))), key=_start)
         self._by_level = {level: [e for e in drawn if e.level == level] for level in LEVELS}
         self._starts = {level: [e.start for e in each] for level, each in self._by_level.items()}
         # The least that follows an answer which begins at a given place or before.
@@ -123,6 +130,14 @@ def moved(rng: Rng, example: Example, start: int, *, italian: bool = True) -> Ex
         if len(piece) <= room:
             before = piece + before
     return replace(example, text=before + example.text, start=start)
+
+
+def followed(rng: Rng, example: Example, length: int, *, italian: bool = True) -> Example:
+    """The example with so much after it that it has ``length`` characters."""
+    text = example.text
+    while len(text) < length:
+        text += pick(rng, _AFTER) + filler(rng, italian)
+    return replace(example, text=text[: max(length, len(example.text))])
 
 
 def disturbed(rng: Rng, example: Example, longest: int, *, italian: bool = True) -> Example:

@@ -19,7 +19,6 @@ import json
 import math
 import multiprocessing
 import os
-import platform
 import signal
 import threading
 import time
@@ -35,7 +34,6 @@ from typing import Any
 
 import numpy as np
 
-import charlm
 from charlm.errors import CharlmError, CheckpointError, RequestError
 from charlm.experiments.position_invariance import measures
 from charlm.experiments.position_invariance.design import Design
@@ -142,6 +140,7 @@ class Grid:
             "seen_starts": list(design.seen_starts),
             "held_out_starts": list(design.held_out_starts),
             "width": design.width,
+            "recipe": _recipe(),
             "characters": "".join(sorted(set("".join(sentences)))),
             "design": design.to_dict(),
         }
@@ -160,6 +159,20 @@ class Grid:
             raise CharlmError(
                 f"{self.path}: cannot be written ({error.strerror}); choose another --out"
             ) from error
+
+    def check_recipe(self) -> None:
+        """RequestError where the readers that are left would be trained otherwise than the rest."""
+        begun, now = self.config.get("recipe", {}), _recipe()
+        other = [
+            f"{name.replace('_', ' ')} {begun.get(name, 'unsaid')} instead of {value}"
+            for name, value in now.items()
+            if begun.get(name) != value
+        ]
+        if other and self.unfinished():
+            raise RequestError(
+                f"{self.path}: begun by another version of charlm ({'; '.join(other)}); finish it "
+                "with that one, or choose another --out"
+            )
 
     def unfinished(self) -> list[tuple[str, int]]:
         return [cell for cell in self.settings.cells() if not self.cell(*cell).exists()]
@@ -217,7 +230,10 @@ class Grid:
         content = {
             "config": {key: value for key, value in config.items() if key != "design"},
             "design": config["design"],
-            "versions": _versions(),
+            "versions": {
+                name: " and ".join(sorted({str(cell["made_with"][name]) for cell in cells}))
+                for name in cells[0]["made_with"]
+            },
             "tests": {
                 name: {
                     "start": [each.start for each in sentences],
@@ -361,6 +377,7 @@ def _run_cell(name: str, seed: int) -> None:
             "parameters": sum(parameter.numel() for parameter in reader.parameters()),
             "hidden_size": reader.config.hidden_size,
             "receptive_field": reader.config.receptive_field,
+            "made_with": training.made_with(),
             "seconds_training": round(trained_in, 1),
             "seconds": round(time.monotonic() - began, 1),
             "curve": [asdict(point) for point in curve],
@@ -397,11 +414,10 @@ def judge(
 # ----------------------------------------------------------------------------------- small things
 
 
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
+def _recipe() -> dict[str, float]:
+    from charlm.experiments.position_invariance.training import recipe
 
-    packages = {name: version(name) for name in ("numpy", "torch")}
-    return {"charlm": charlm.__version__, "python": platform.python_version(), **packages}
+    return recipe()
 
 
 def _table(results: measures.Results) -> str:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import charlm
 from charlm.arrays import Ids
 from charlm.config import TrainConfig, default_learning_rate
 from charlm.errors import DivergenceError
 from charlm.experiments.position_invariance.examples import Example
 from charlm.experiments.position_invariance.readers import (
+    PARAMETERS,
+    TEXT_WEIGHT,
+    WINDOW_EMBEDDING,
     AnyReader,
     Kind,
     Vocabulary,
@@ -38,7 +44,34 @@ SORTED = 16
 UNKNOWN_SHARE = 0.003
 """Characters of training that are made unknown, so that a reader has met such."""
 
+WARMUP = 100
 CURVE_POINTS = 15
+
+
+def recipe() -> dict[str, float]:
+    """Everything beside the sentences and the number of updates that decides what is learnt: a grid
+    is finished with the recipe that it was begun with."""
+    return {
+        "parameters": PARAMETERS,
+        "batch_size": BATCH_SIZE,
+        "learning_rate_times_default": RATE,
+        "warmup": WARMUP,
+        "sorted_batches": SORTED,
+        "unknown_share": UNKNOWN_SHARE,
+        "text_weight": TEXT_WEIGHT,
+        "window_embedding": WINDOW_EMBEDDING,
+    }
+
+
+def made_with() -> dict[str, str]:
+    """What else may change a trained weight: the packages, and the arithmetic of this processor."""
+    packages = {name: version(name) for name in ("numpy", "torch")}
+    return {
+        "charlm": charlm.__version__,
+        "python": platform.python_version(),
+        **packages,
+        "precision": choose_precision("auto", CPU),
+    }
 
 
 @dataclass(frozen=True)
@@ -99,7 +132,7 @@ def train(
     config = TrainConfig(
         optimizer="muon",
         learning_rate=RATE * default_learning_rate("muon", reader.config.hidden_size),
-        warmup=100,
+        warmup=WARMUP,
         steps=steps,
     )
     optimizers = Optimizers(reader, config)
