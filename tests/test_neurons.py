@@ -17,6 +17,7 @@ from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection import neurons
 from charlm.inspection.neurons import Activations
+from charlm.inspection.pages import neuron_blocks
 from charlm.surprisal import surprisals
 from charlm.tokenizer import ByteTokenizer, CharTokenizer
 
@@ -53,6 +54,14 @@ def test_labels_by_hand() -> None:
     assert where("line without small letters so far") == "............xxxx..xxxx......"
 
 
+def test_a_quotation_may_go_on_in_the_next_line() -> None:
+    text = '"go\nhome" he\n\n"never\n\nclosed ((a)) [b]'
+    quoted = neurons.labels(text)["inside quotes"]
+    assert "".join(c for c, yes in zip(text, quoted, strict=True) if yes) == '"go\nhome"never\n'
+    deep = neurons.labels(text)["inside brackets in brackets"]
+    assert "".join(c for c, yes in zip(text, deep, strict=True) if yes) == "(a"
+
+
 def planted(label: str, text: str, strength: float) -> Activations:
     """Twenty units of noise, one of which follows a label."""
     rng = np.random.default_rng(0)
@@ -76,6 +85,54 @@ def test_a_planted_unit_is_found_and_noise_is_within_chance() -> None:
     assert next(iter(found)) == "inside quotes"
     idle = neurons.search(planted("inside quotes", TEXT, 0))
     assert all(each.strength < max(0.56, each.chance + 0.02) for each in idle)
+
+
+def test_a_unit_is_judged_by_the_rule_that_was_learnt() -> None:
+    """One that follows a label in the first half and its contrary in the second tells nothing."""
+    turned = planted("inside quotes", TEXT, 4)
+    middle = len(TEXT) // 2
+    turned.values[middle:, 13] *= -1
+    found = {each.label: each for each in neurons.search(turned)}["inside quotes"]
+    assert (found.layer, found.unit, found.rises) == (1, 3, False)
+    assert found.auc > 0.98 and found.strength < 0.02
+
+
+def test_each_unit_is_shown_once() -> None:
+    found = neurons.search(planted("more than 20 characters into the line", TEXT, 4))
+    same = [each for each in found if (each.layer, each.unit) == (1, 3)]
+    assert len(same) > 1  # it tells of 30 and 40 characters as well
+    shown = neurons.remembering(found, 3)
+    assert len({(each.layer, each.unit) for each in shown}) == len(shown)
+    assert shown[0].label == "more than 20 characters into the line"
+
+
+def test_the_control_of_an_ablation_is_the_median_of_other_units(
+    make_lm: Callable[..., CharLM],
+) -> None:
+    tokenizer = CharTokenizer("".join(sorted(set(TEXT))))
+    lm = make_lm(tokenizer, cell="gru", num_layers=1, hidden_size=7)
+    ids = tokenizer.encode(TEXT)
+    seen = neurons.activations(lm.engine, ids, TEXT)
+    found = neurons.with_ablation(lm.engine, ids, seen, neurons.search(seen))
+    costs = [
+        neurons.ablation(
+            lm.engine, ids[: len(seen.text)], 0, unit, float(seen.values[:, unit].mean())
+        )
+        for unit in range(7)
+    ]
+    for each in found:
+        assert each.usual_bits == pytest.approx(np.median(costs), abs=1e-6)
+        assert each.bits == pytest.approx(costs[each.unit], abs=1e-6)
+
+
+@pytest.mark.parametrize("text", ["a" * 3000 + "\n", "b\n" * 2000, ("c" * 900 + "\n") * 4])
+def test_a_block_is_never_empty(text: str) -> None:
+    seen = Activations(np.linspace(0, 1, len(text))[:, None], text, 1)
+    found = neurons.Found("upper case", 0, 0, 0.9, True, 0.6, 0.5, 0.5, 0.1, 0.0)
+    for length in (420, 800, 1500):
+        (block,) = neuron_blocks([found], seen, length)
+        shown = "".join(mark.text for mark in block.marks)
+        assert text.endswith(shown) and length // 2 <= len(shown) <= length
 
 
 def test_what_the_character_tells_is_said() -> None:
@@ -143,9 +200,12 @@ def test_the_command_says_what_was_found(charlm: Invoke, trained: Path, long: Pa
     assert done.exit_code == 0, done.output
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert {"inside a word", "upper case"} <= {each["label"] for each in found}
-    strengths = [max(each["auc"], 1 - each["auc"]) for each in found]
+    strengths = [each["auc"] if each["rises"] else 1 - each["auc"] for each in found]
     assert strengths == sorted(strengths, reverse=True) and strengths[0] > 0.9
-    shown = charlm("inspect", "neurons", trained, long).stdout.splitlines()
+    done = charlm("inspect", "neurons", trained, long)
+    shown = done.stdout.splitlines()
+    assert "too rare in it, or nearly always so: " in done.stderr
+    assert "inside brackets" in done.stderr
     assert len(shown) == len(found) + 1
     for line, each in zip(shown[1:], found, strict=True):
         assert line.startswith(each["label"])
@@ -160,7 +220,21 @@ def test_a_page_shows_the_text_of_every_unit(
     assert (done.exit_code, done.stdout) == (0, f"{page}\n"), done.output
     text = page.read_text("utf-8")
     assert text.count('<div class="heat">') == text.count("<h3>") > 2
-    assert "underline" in text and "<script" not in text
+    assert "underline" in text
+
+
+def test_a_text_stays_a_text(charlm: Invoke, tmp_path: Path) -> None:
+    file = tmp_path / "hostile.txt"
+    file.write_text("<script>alert(1)</script> & 'x' \"Y\"\n" * 80, encoding="utf-8")
+    trained = charlm(
+        "train", file, "--hidden-size", 8, "--steps", 1, "--out", tmp_path, "--name", "hostile"
+    )
+    assert trained.exit_code == 0, trained.output
+    page = tmp_path / "neurons.html"
+    done = charlm("inspect", "neurons", tmp_path / "hostile", file, "--html", page)
+    assert done.exit_code == 0, done.output
+    text = page.read_text("utf-8")
+    assert "<script" not in text and ">&lt;<" in text and ">&amp;<" in text
 
 
 def test_too_short_a_text_is_refused(charlm: Invoke, trained: Path, corpus: Path) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ RAREST = 0.01
 """A label must hold at so large a share of each half, and fail at as large a one."""
 
 _STREAMS, _WARMUP = 32, 128
+_DRAWN = 7
 _SOON, _FAR = 5, (20, 30, 40)
 
 
@@ -47,7 +49,9 @@ def labels(text: str) -> dict[str, Bools]:
     for place, character in enumerate(text):
         before = place - 1
         if character == "\n":
-            small, open_quote = False, 0  # a quotation rarely outlives its paragraph
+            small = False
+            if place and text[before] == "\n":
+                open_quote = 0  # a quotation may go on in the next line, rarely after an empty one
         column[place] = 0 if character == "\n" else (column[before] + 1 if place else 1)
         in_word[place] = (
             in_word[before] + 1 if character.isalpha() and place else character.isalpha()
@@ -68,6 +72,7 @@ def labels(text: str) -> dict[str, Bools]:
     return {
         "inside quotes": quoted > 0,
         "inside brackets": depth > 0,
+        "inside brackets in brackets": depth > 1,
         **{f"more than {far} characters into the line": column > far for far in _FAR},
         f"line ends within {_SOON} characters": soon,
         "line without small letters so far": capitals,
@@ -115,25 +120,31 @@ class Found:
 
     auc: on the half of the text that it was not chosen on; below 0.5 where it is lower if the label
          holds
-    chance: what the same search finds with shifted labels, 95 % quantile of max(auc, 1 - auc)
+    rises: whether it was higher where the label holds, in the half that it was chosen on
+    chance: the strength that the same search finds with shifted labels, its 95 % quantile
     by_character: the AUC of the current character alone, by how often the label held with it in the
                   first half; 1 where the character determines the label and no memory is needed
     share: of the places at which the label holds
     bits: by how many bits per character the loss rises where the unit is held at its mean
+    usual_bits: the control: the same of the median unit of its layer, of seven drawn at random
     """
 
     label: str
     layer: int
     unit: int
     auc: float
+    rises: bool
     chance: float
     by_character: float
     share: float
     bits: float
+    usual_bits: float
 
     @property
     def strength(self) -> float:
-        return max(self.auc, 1 - self.auc)
+        """The AUC of the rule that was learnt on the first half; below 0.5 where a unit that was
+        higher there is lower on the second."""
+        return self.auc if self.rises else 1 - self.auc
 
     @property
     def told(self) -> str:
@@ -141,7 +152,8 @@ class Found:
         return (
             f"layer {self.layer + 1}, unit {self.unit}: AUC {self.auc:.3f} (by chance "
             f"{self.chance:.3f}; the current character alone {self.by_character:.3f}); held at its "
-            f"mean it costs {self.bits:+.4f} bits per character"
+            f"mean it costs {self.bits:+.4f} bits per character (a unit drawn at random "
+            f"{self.usual_bits:+.4f})"
         )
 
 
@@ -181,7 +193,7 @@ def activations(engine: Engine, ids: Ids, text: str, *, most: int = 20_000) -> A
 
 def search(found: Activations, *, seed: int = 0) -> list[Found]:
     """For every label that occurs often enough in both halves, the unit that tells it best; the
-    surest first. ``bits`` is NaN until ``ablation`` is asked."""
+    surest first. ``bits`` and ``usual_bits`` are NaN until ``with_ablation`` is asked."""
     middle = len(found.text) // 2
     first, second = _ranks(found.values[:middle]), _ranks(found.values[middle:])
     rng = np.random.default_rng(seed)
@@ -190,17 +202,17 @@ def search(found: Activations, *, seed: int = 0) -> list[Found]:
         halves = label[:middle], label[middle:]
         if not all(RAREST <= half.mean() <= 1 - RAREST for half in halves):
             continue
-        unit, judged = _best(first, second, *halves)
+        unit, rises, judged = _best(first, second, *halves)
         shifted = []
         for _ in range(SHIFTS):
             by = int(rng.integers(middle // 10, middle - middle // 10))
-            value = _best(first, second, *(np.roll(half, by) for half in halves))[1]
-            shifted.append(max(value, 1 - value))
+            _, up, value = _best(first, second, *(np.roll(half, by) for half in halves))
+            shifted.append(value if up else 1 - value)
         results.append(
             Found(
-                name, unit // found.hidden_size, unit % found.hidden_size, judged,
+                name, unit // found.hidden_size, unit % found.hidden_size, judged, rises,
                 float(np.quantile(shifted, 0.95)), _by_character(found.text, *halves),
-                float(label.mean()), float("nan"),
+                float(label.mean()), float("nan"), float("nan"),
             )
         )  # fmt: skip
     return sorted(results, key=lambda each: -each.strength)
@@ -208,10 +220,25 @@ def search(found: Activations, *, seed: int = 0) -> list[Found]:
 
 def _best(
     first: NDArray[np.float64], second: NDArray[np.float64], learn: Bools, judge: Bools
-) -> tuple[int, float]:
-    """The unit that is best on one half, and its AUC on the other."""
-    unit = int(np.abs(_auc_of_ranks(first, learn) - 0.5).argmax())
-    return unit, float(_auc_of_ranks(second[:, unit : unit + 1], judge)[0])
+) -> tuple[int, bool, float]:
+    """The unit that is best on one half, whether it is higher there where the label holds, and its
+    AUC on the other half."""
+    learnt = _auc_of_ranks(first, learn)
+    unit = int(np.abs(learnt - 0.5).argmax())
+    judged = float(_auc_of_ranks(second[:, unit : unit + 1], judge)[0])
+    return unit, bool(learnt[unit] >= 0.5), judged
+
+
+def remembering(found: list[Found], count: int) -> list[Found]:
+    """The labels that a unit tells better than the current character does by most, each unit once.
+
+    A unit that counts the characters of a line tells several labels of the same kind.
+    """
+    order = sorted(found, key=lambda each: each.by_character - each.strength)
+    units: dict[tuple[int, int], Found] = {}
+    for each in order:
+        units.setdefault((each.layer, each.unit), each)
+    return list(units.values())[:count]
 
 
 def _by_character(text: str, learn: Bools, judge: Bools) -> float:
@@ -231,15 +258,28 @@ def _by_character(text: str, learn: Bools, judge: Bools) -> float:
 # ---------------------------------------------------------------------------------------- ablation
 
 
-def with_ablation(engine: Engine, ids: Ids, seen: Activations, found: list[Found]) -> list[Found]:
-    """What was found in ``seen``, with the cost of holding each unit at its mean there."""
+def with_ablation(
+    engine: Engine, ids: Ids, seen: Activations, found: list[Found], *, seed: int = 0
+) -> list[Found]:
+    """What was found in ``seen``, with the cost of holding each unit at its mean there, and that of
+    the median of seven units of its layer that were drawn at random."""
     ids = ids[: len(seen.text)]
     whole = _bits(engine, ids, _change_nothing)
+    means = seen.values.mean(0)
+
+    @cache
+    def cost(layer: int, unit: int) -> float:
+        mean = float(means[layer * seen.hidden_size + unit])
+        return _held(engine, ids, layer, unit, mean) - whole
+
+    @cache
+    def usual(layer: int) -> float:
+        rng = np.random.default_rng([seed, layer])
+        drawn = rng.choice(seen.hidden_size, min(_DRAWN, seen.hidden_size), replace=False)
+        return float(np.median([cost(layer, unit) for unit in drawn.tolist()]))
+
     return [
-        replace(
-            each,
-            bits=_held(engine, ids, each.layer, each.unit, float(seen.unit(each).mean())) - whole,
-        )
+        replace(each, bits=cost(each.layer, each.unit), usual_bits=usual(each.layer))
         for each in found
     ]
 

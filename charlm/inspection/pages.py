@@ -124,8 +124,10 @@ def neuron_blocks(
     found: Sequence[Found], seen: Activations, length: int = 1500
 ) -> list[textmap.Block]:
     """Each label's best unit on the end of the text, coloured by its activation."""
-    # From the beginning of a line on, if there is one.
-    begin = seen.text.find("\n", len(seen.text) - length) + 1 or len(seen.text) - length
+    begin = max(0, len(seen.text) - length)
+    line = seen.text.find("\n", begin, begin + length // 2)
+    if begin and line >= 0:
+        begin = line + 1  # from the beginning of a line on
     text = seen.text[begin:]
     holds = labels(seen.text)
     return [

@@ -34,7 +34,7 @@ SAMPLE_LENGTH = 500
 READ = 2500
 """Characters of the heat map."""
 UNITS, UNIT_TEXT = 5, 800
-"""Labels whose units are shown, and characters of text for each."""
+"""Units that are shown, and characters of text for each."""
 PLACES = 32
 """At which gradients are taken."""
 DECODER_STEPS = 120
@@ -118,10 +118,10 @@ def gather(
 
     def units() -> tuple[list[Found], Activations]:
         seen = neurons.activations(lm.engine, ids, known(text))
-        best = sorted(neurons.search(seen, seed=seed), key=lambda u: u.by_character - u.strength)
+        best = neurons.remembering(neurons.search(seen, seed=seed), UNITS)
         if not best:
             raise RequestError("no label holds often enough in this text")
-        return neurons.with_ablation(lm.engine, ids, seen, best[:UNITS]), seen
+        return neurons.with_ablation(lm.engine, ids, seen, best, seed=seed), seen
 
     def flows() -> tuple[Flow, Flow]:
         models = torch_model(lm.config, lm.weights), build(lm.config, seed=0)

@@ -12,6 +12,7 @@ from html import escape
 import numpy as np
 
 from charlm.arrays import Floats
+from charlm.display import printable
 from charlm.inspection.reading import Reading
 
 RED, BLUE = (200, 50, 30), (33, 102, 172)
@@ -97,6 +98,28 @@ def activation(text: str, values: Floats, holds: Iterable[bool], mean: float) ->
             text, ((values - mean) / spread).tolist(), holds, strict=True
         )
     ]
+
+
+# --------------------------------------------------------------------------- in a terminal
+
+# Of the 256 colours: none, then from pale to strong.
+_ANSI = {RED: (None, 224, 217, 210, 203), BLUE: (None, 195, 153, 117, 75)}
+
+
+def ansi(marks: Sequence[Mark]) -> str:
+    """For a terminal of 256 colours."""
+    pieces = []
+    for mark in marks:
+        grounds = _ANSI[mark.colour]
+        strength = mark.strength if mark.strength >= _FAINTEST else 0.0
+        ground = grounds[min(len(grounds) - 1, int(strength * len(grounds)))]
+        text = printable("↵" if mark.text == "\n" and ground else mark.text.strip("\n"))
+        style = f"\x1b[48;5;{ground}m\x1b[30m" if ground else ""
+        style += "\x1b[4m" if mark.holds and text else ""
+        pieces.append(f"{style}{text}\x1b[0m" if style and text else text)
+        if mark.text == "\n":
+            pieces.append("\n")
+    return "".join(pieces)
 
 
 # ------------------------------------------------------------------------------------ as a picture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -14,12 +16,12 @@ from charlm.cli.inspect.common import (
     run_argument,
     seed_option,
 )
-from charlm.cli.terminal import echo, echo_json, write_result
+from charlm.cli.terminal import echo, echo_json, say, write_result
 from charlm.cli.texts import text_of
 from charlm.errors import RequestError
 
 DRAWN, DRAWN_LENGTH = 3, 420
-"""Labels in a figure, and characters of text for each."""
+"""Units in a figure and in a coloured terminal, and characters of text for each."""
 
 
 @click.command("neurons")
@@ -44,7 +46,9 @@ def command(
     For each label that can be found in FILE (- or none: standard input) automatically, the single
     unit that tells it best: the area under its ROC curve on the half of the text that it was not
     chosen on, beside what the same search finds by chance (labels shifted against the text) and
-    what the current character alone tells. Then the loss when that unit is held at its mean.
+    what the current character alone tells. Then the loss when that unit is held at its mean, beside
+    that of a unit drawn at random. A terminal shows the best of them on coloured text. Of a long
+    text the first 20,000 characters are read.
 
     \b
     charlm inspect neurons book book.txt
@@ -62,9 +66,18 @@ def command(
     text = known(loaded, text)
     ids = loaded.tokenizer.encode(text)
     seen = units.activations(loaded.engine, ids, loaded.tokenizer.normalize(text))
-    found = units.with_ablation(loaded.engine, ids, seen, units.search(seen, seed=seed))
+    if len(seen.text) < len(text):
+        say(f"the first {len(seen.text):,} of {len(text):,} characters are read")
+    found = units.search(seen, seed=seed)
     if not found:
-        raise RequestError("no label holds often enough in this text; give a longer or another one")
+        raise RequestError(
+            f"no label holds at {100 * units.RAREST:.0f} % of the characters that are read; give "
+            "another text"
+        )
+    rare = set(units.labels(seen.text)) - {each.label for each in found}
+    if rare:
+        say(f"too rare in it, or nearly always so: {', '.join(sorted(rare))}")
+    found = units.with_ablation(loaded.engine, ids, seen, found, seed=seed)
     if as_json:
         for each in found:
             echo_json(asdict(each))
@@ -76,14 +89,26 @@ def command(
         from charlm.inspection import textmap
         from charlm.inspection.pages import neuron_blocks
 
-        # Those that remember most first: the current character alone would tell the others.
-        telling = sorted(found, key=lambda each: each.by_character - each.strength)[:DRAWN]
+        telling = units.remembering(found, DRAWN)
         write_result("--figure", figure, textmap.svg(neuron_blocks(telling, seen, DRAWN_LENGTH)))
     else:
         width = max(len(each.label) for each in found)
-        echo(f"{'label':<{width}}  unit     AUC  chance  character alone  held at its mean")
+        echo(
+            f"{'label':<{width}}  unit     AUC  chance  character alone  held at its mean"
+            "  one at random"
+        )
         for each in found:
             echo(
                 f"{each.label:<{width}}  {each.layer + 1}:{each.unit:<5}  {each.auc:.3f}  "
                 f"{each.chance:6.3f}  {each.by_character:15.3f}  {each.bits:+.4f} bits/char"
+                f"  {each.usual_bits:+.4f}"
             )
+        if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+            from charlm.inspection import textmap
+            from charlm.inspection.pages import neuron_blocks
+
+            telling = units.remembering(found, DRAWN)
+            for block in neuron_blocks(telling, seen, DRAWN_LENGTH):
+                heading = block.heading.partition("\n")[0]
+                click.echo(f"\n{heading}\n{textmap.ansi(block.marks)}")
+            click.echo("\nblue: the unit is low, red: high; underlined: the label holds")
