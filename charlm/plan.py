@@ -59,7 +59,7 @@ def settle(
     """
     notes: list[str] = []
     train.check_length()
-    unit = "bytes" if dataset.tokenizer.kind == "byte" else "characters"
+    unit = f"{dataset.tokenizer.unit}s"
     B, T = fit_window(len(dataset.train_ids), train.batch_size, train.seq_len, unit=unit)
     open_batch = train.batch_size is None and B != DEFAULT_BATCH_SIZE
     open_window = train.seq_len is None and T != DEFAULT_SEQ_LEN

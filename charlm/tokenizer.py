@@ -42,6 +42,7 @@ class CharTokenizer:
     """
 
     kind = "char"
+    unit = "character"  # what an id stands for
 
     def __init__(self, characters: str, *, unknown: bool = False, nfc: bool = False) -> None:
         if len(characters) > _MAX_CODE_POINT:  # before memory is spent on them
@@ -142,6 +143,7 @@ class ByteTokenizer:
     """The 256 bytes of UTF-8: no text is ever unknown, and a character may take several steps."""
 
     kind = "byte"
+    unit = "byte"
     vocab_size = 256
     forbidden: tuple[int, ...] = ()
 

@@ -14,12 +14,11 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-import charlm as package
 from charlm.config import SampleConfig
 from charlm.engine import softmax
 from charlm.errors import RequestError
 from charlm.generate import CharLM
-from charlm.inspection.novelty import followers, matches, novelty
+from charlm.inspection.novelty import SuffixArray, matches, no_copies, novelty
 from charlm.tokenizer import ByteTokenizer, CharTokenizer
 
 Invoke = Callable[..., Result]
@@ -28,7 +27,7 @@ few = st.text("ab", max_size=40)
 
 @given(few, few)
 def test_matches_are_what_looking_at_every_run_finds(sample: str, text: str) -> None:
-    found = matches(sample, text)
+    found = matches(sample, SuffixArray(text))
     for begin, length in enumerate(found):
         longest = max(
             n for n in range(len(sample) - begin + 1) if sample[begin : begin + n] in text
@@ -36,20 +35,36 @@ def test_matches_are_what_looking_at_every_run_finds(sample: str, text: str) -> 
         assert length == longest
 
 
+@given(st.text(max_size=60) | few)
+def test_a_suffix_array_is_every_suffix_in_order(text: str) -> None:
+    order = SuffixArray(text).order.tolist()
+    assert order == sorted(range(len(text)), key=lambda place: text[place:])
+
+
+@given(few, few)
+def test_a_string_is_found_wherever_it_stands(wanted: str, text: str) -> None:
+    index = SuffixArray(text)
+    first, last = index.find(wanted)
+    places = {n for n in range(len(text)) if text.startswith(wanted, n)}
+    assert set(index.order[first:last].tolist()) == places
+    assert (wanted in index) == bool(places)
+
+
 @given(few, few)
 def test_followers_are_what_comes_after(tail: str, text: str) -> None:
     expected = {
         text[n + len(tail)] for n in range(len(text) - len(tail)) if text.startswith(tail, n)
     }
-    assert followers(tail, text, 100) == expected
+    assert SuffixArray(text).followers(tail) == expected
 
 
 def test_novelty_by_hand() -> None:
-    text = "abcdefghijklmnopqrstuvwxyz"
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    text = SuffixArray(letters)
     found = novelty("--cdefg--", text, gram=3)
     assert found.longest == "cdefg"
     assert found.share == pytest.approx(3 / 7)  # cde, def and efg of seven
-    assert novelty(text, text).share == 1
+    assert novelty(letters, text).share == 1
     assert novelty("", text) == novelty("", text, 1)
     assert novelty("xy", text).share is None
     noise = "".join(random.Random(0).choice("0123456789") for _ in range(200))
@@ -60,11 +75,9 @@ def test_novelty_by_hand() -> None:
 def test_no_run_of_a_sample_is_a_longer_copy(most: int, make_lm: Callable[..., CharLM]) -> None:
     lm = make_lm(CharTokenizer("abcdefgh"))
     rng = random.Random(1)
-    text = "".join(rng.choice("abcdefgh") for _ in range({1: 12, 2: 60, 4: 900}[most]))
-
-    def avoid(so_far: str) -> set[str]:
-        return followers(so_far[-most:], text, 8) if len(so_far) >= most else set()
-
+    length = {1: 12, 2: 60, 4: 900}[most]
+    text = SuffixArray("".join(rng.choice("abcdefgh") for _ in range(length)))
+    avoid = no_copies(text, most)
     config = SampleConfig(length=300, seed=1)
     drawn = "".join(lm.stream("a", config, avoid=avoid))
     assert len(novelty(drawn, text).longest) <= most
@@ -111,19 +124,24 @@ def test_a_character_of_several_bytes_is_as_likely_as_all_of_them(
 # -------------------------------------------------------------------------------------- the command
 
 
-def test_novelty_is_said_on_stderr_and_the_text_is_the_same(charlm: Invoke, trained: Path) -> None:
+def test_novelty_is_said_on_stderr_and_the_text_is_the_same(
+    charlm: Invoke, trained: Path, text: str
+) -> None:
     options = ("sample", trained, "--length", 80, "--seed", 4)
     plain, told = charlm(*options), charlm(*options, "--novelty")
     assert told.exit_code == 0, told.output
     assert told.stdout == plain.stdout
     said = re.fullmatch(
         r'longest run from the training text: (\d+) characters \("(.*)"\); of its runs of 20 '
-        r"characters (\d+) % stand there\n",
+        r"characters (\d+) % stand there\n"
+        r"of as much held-out text, which nobody copied: (\d+) characters; \d+ %\n",
         told.stderr,
     )
     assert said is not None, told.stderr
-    training = package.load(trained)
-    assert training is not None
+    # Held by hand: the longest runs of the text that the command reads as held out.
+    cut = len(text) * 9 // 10
+    lengths = matches(text[cut : cut + 80], SuffixArray(text[:cut]))
+    assert int(said[4]) == max(lengths)
     assert int(said[1]) == len(said[2].replace("\\n", "\n"))
     assert said[2].replace("\\n", "\n") in told.stdout
 
@@ -132,7 +150,7 @@ def test_max_copy_holds(charlm: Invoke, trained: Path, text: str) -> None:
     options = ("sample", trained, "--length", 200, "--seed", 4, "--temperature", 0.3)
     done = charlm(*options, "--max-copy", 4)
     assert done.exit_code == 0, done.output
-    training = text[: len(text) * 9 // 10]
+    training = SuffixArray(text[: len(text) * 9 // 10])
     assert len(novelty(done.stdout, training).longest) <= 4
     assert len(novelty(charlm(*options).stdout, training).longest) > 4
 

@@ -63,9 +63,36 @@ def test_a_horizon_says_what_its_parts_say(found: horizon.Horizon) -> None:
     assert facts["probe"]["untrained"] != facts["probe"]["accuracy"]
 
 
+def test_what_lies_beyond_a_window_is_measured_or_said_not_to_be(
+    found: horizon.Horizon, ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = horizon.memory.CONTEXTS
+    monkeypatch.setattr(horizon.memory, "CONTEXTS", (1, 8))
+    config = ModelConfig.resolve(vocab_size=int(ids.max()) + 1, cell="rnn", hidden_size=6)
+    weights = {n: p.detach().numpy() for n, p in build(config, 3).named_parameters()}
+    longer = horizon.measure(config, weights, ids, window=30, unit="byte", decoder_steps=1)
+    assert longer.curve.contexts == longer.untrained_curve.contexts == (1, 8, 30, 60)
+    assert longer.to_dict()["context"]["beyond_window"] == longer.curve.beyond(30)
+    assert "training window of 30" in longer.verdict() and "bits per byte" in longer.verdict()
+    # 3,000 characters of context would leave four thousand characters too few places.
+    far = horizon.measure(config, weights, ids, window=3000, decoder_steps=1)
+    assert far.curve.contexts == (1, 8)
+    assert far.to_dict()["context"]["beyond_window"] is None
+    assert "nothing beyond the training window of 3000 was measured" in far.verdict()
+    assert kept == found.curve.contexts
+
+
+def test_more_runs_than_styles_are_all_drawn(found: horizon.Horizon) -> None:
+    left, _ = plots.memory({f"run {n}": found for n in range(7)}).axes
+    assert {f"run {n}" for n in range(7)} <= {line.get_label() for line in left.get_lines()}
+
+
 def test_a_comparison_draws_intervals_and_shares() -> None:
     gaps = {"b": Gap(0.2, 0.1, 0.3, 0.05), "c": Gap(-0.1, -0.2, 0.0, 0.15)}
-    shares = [Share("letter", 10, 0.3, 0.15), Share("space", 5, -0.1, -0.05)]
+    shares = [
+        Share("letter", 10, 0.3, 0.15, 0.1, 0.2),
+        Share("space", 5, -0.1, -0.05, -0.06, -0.01),
+    ]
     left, right = plots.comparison(gaps, "a", shares, "b").axes
     bars = [tuple(line.get_xdata()) for line in left.get_lines() if len(line.get_xdata()) == 2]
     assert {(0.1, 0.3), (-0.2, 0.0)} <= set(bars)

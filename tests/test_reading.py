@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+import charlm as package
 from charlm import bptt
 from charlm.config import CELLS
 from charlm.engine import Engine, softmax
@@ -251,7 +252,12 @@ def test_a_table_where_nobody_sees_colours(charlm: Invoke, trained: Path, letter
     assert "\x1b" not in result.output
     assert re.fullmatch(r" +0  \S+ +-", rows[0])
     assert re.fullmatch(r" +1  \S+ +\d+\.\d\d(  ?\S+ \d+%){5}", rows[1])
-    assert re.search(r"^\d\.\d{4} bits/char over 199 characters$", result.stderr, re.MULTILINE)
+    said = re.search(
+        r"^\d\.\d{4} bits/char over 199 characters \(by chance (.*)\)$", result.stderr, re.M
+    )
+    assert said is not None
+    symbols = package.load(trained).tokenizer.vocab_size
+    assert float(said[1]) == pytest.approx(np.log2(symbols), abs=1e-4)
     assert score(charlm, trained, input=letter.read_bytes()).stdout == result.stdout
     assert score(charlm, trained, "-", input=letter.read_bytes()).stdout == result.stdout
 
@@ -296,9 +302,25 @@ def test_dynamic_gives_both_figures_and_their_difference(
     assert gain == pytest.approx(static - dynamic, abs=2e-4)
 
 
+def test_the_rest_of_a_first_character_s_bytes_is_context(charlm: Invoke, tmp_path: Path) -> None:
+    text = tmp_path / "euro.txt"
+    text.write_text("€è, perché così è " * 60, encoding="utf-8")
+    trained = charlm(
+        "train", text, "--tokenizer", "byte", "--hidden-size", 8, "--steps", 2, "--out", tmp_path
+    )
+    assert trained.exit_code == 0, trained.output
+    letter = tmp_path / "letter.txt"
+    letter.write_text("€è, così", encoding="utf-8")
+    lines = score(charlm, tmp_path / "euro", letter, "--dynamic").stdout.splitlines()
+    done = charlm("eval", tmp_path / "euro", letter, "--json", "--no-ladder")
+    evaluated = json.loads(done.stdout)["bits_per_char"]
+    assert float(lines[0].split()[1]) == pytest.approx(evaluated, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "part"),
     [
+        (["--by", "line", "--figure", "x.svg"], "--by ranks in text or --json"),
         (["--dynamic", "--json"], "leave out --by, --html, --figure and --json"),
         (["--html", "a.html", "--figure", "b.svg"], "--html and --figure each give the result"),
         (["--by", "page"], "--by"),

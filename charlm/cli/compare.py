@@ -65,7 +65,8 @@ def command(
     first = names[0]
     gaps = {name: comparing.gap(readings[first], readings[name]) for name in names[1:]}
     other = names[1]
-    shares = comparing.shares(readings[first], readings[other])
+    places = {name: comparing.shares(readings[first], readings[name]) for name in gaps}
+    shares = places[other]
     if figure is not None:
         drawing = plots()
         drawing.save(drawing.comparison(gaps, first, shares, other), figure)
@@ -76,6 +77,7 @@ def command(
         echo_json(
             {
                 name: {
+                    "where": [asdict(share) for share in places[name]] if name in places else None,
                     "bits_per_char": readings[name].score.bits_per_char,
                     "characters": readings[name].score.characters,
                     "parameters": loaded[name].config.num_parameters,
@@ -87,7 +89,15 @@ def command(
         )
         return
     rows = [
-        ["model", "cell", "parameters", "bits/char", f"more than {first}", "by chance", "char/s"]
+        [
+            "model",
+            "cell",
+            "parameters",
+            "bits/char",
+            f"more than {first}",
+            "by chance",
+            "writes char/s",
+        ]
     ]
     for name in names:
         gap = gaps.get(name)
@@ -110,8 +120,8 @@ def command(
     echo(f"\nwhere the {gaps[other].mean:+.4f} between {first} and {other} come from")
     for share in shares:
         echo(
-            f"  {share.contribution:+.4f}  {share.kind}: {share.mean:+.3f} on each of "
-            f"{share.count:,}"
+            f"  {share.contribution:+.4f} [{share.low:+.4f}, {share.high:+.4f}]  {share.kind}: "
+            f"{share.mean:+.3f} on each of {share.count:,}"
         )
     won, lost = comparing.extremes(readings[first], readings[other], words)
     for winner, quotes in ((first, won), (other, lost)):

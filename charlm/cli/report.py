@@ -66,7 +66,7 @@ def command(
         source=file or "validation text, which it was not trained on",
         train=texts[0] if texts else None,
         log=run.read_log(),
-        window=horizon.training_window(run),
+        window=horizon.training_window(loaded),
         seed=seed,
         threads=os.cpu_count() or 1,
         doing=lambda part: say(f"{part} ..."),

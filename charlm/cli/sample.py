@@ -20,7 +20,8 @@ from charlm.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from charlm.generate import Avoid, CharLM, Drawn
+    from charlm.generate import CharLM, Drawn
+    from charlm.inspection.novelty import SuffixArray
 
 _DRAWING = (
     "temperature", "length", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
@@ -56,7 +57,7 @@ PROBABILITIES = (100, 25, 6, 1.5, 0.4)
 @click.option(
     "--novelty",
     is_flag=True,
-    help="Say how much stands in the training text, which is kept in memory for it.",
+    help="Say how much stands in the training text; its index takes 8 bytes of memory a character.",
 )
 @click.option(
     "--max-copy", type=click.IntRange(1), metavar="N",
@@ -113,8 +114,16 @@ def command(
 
         say(f"left out of the prompt: {describe_unknown(given, skipped)}")
         text = loaded.tokenizer.without_unseen(text)
-    trained_on = _training_text(model) if novelty or max_copy else ""
-    avoid = _no_copies(loaded, trained_on, max_copy) if max_copy else None
+    avoid = None
+    if novelty or max_copy:
+        from charlm.inspection import novelty as copied
+
+        trained_on, held_out = map(loaded.tokenizer.normalize, _training_texts(model))
+        index = copied.SuffixArray(trained_on)
+        if max_copy:
+            if loaded.tokenizer.kind != "char":
+                raise RequestError("--max-copy needs a model of characters; this one is of bytes")
+            avoid = copied.no_copies(index, max_copy)
     if show_probs:
         draws = [
             loaded.draws(text, config, number=number, on_unknown=on_unknown, avoid=avoid)
@@ -140,7 +149,7 @@ def command(
         _put(streams, text, config, num_samples, as_json, out)
     finally:
         for pieces in kept if novelty else []:
-            _say_novelty("".join(pieces), trained_on)
+            _say_novelty("".join(pieces), index, held_out)
 
 
 def _put(
@@ -177,8 +186,9 @@ def _keeping(stream: Iterator[str], pieces: list[str] | None) -> Iterator[str]:
         yield piece
 
 
-def _training_text(model: str | None) -> str:
-    """The text that a run was trained on; RequestError where it is not at hand."""
+def _training_texts(model: str | None) -> tuple[str, str]:
+    """The texts that a run was trained on and validated with; RequestError where they are not at
+    hand."""
     from charlm import runs
     from charlm.cli.texts import texts_of
 
@@ -189,26 +199,11 @@ def _training_text(model: str | None) -> str:
             f"{path}: its training text is not at hand; --novelty and --max-copy need the run that "
             "was trained here"
         )
-    return texts[0]
+    return texts
 
 
-def _no_copies(loaded: CharLM, text: str, most: int) -> Avoid:
-    """Forbids what would make a copy longer than ``most`` characters."""
-    from charlm.inspection.novelty import followers
-
-    if loaded.tokenizer.kind != "char":
-        raise RequestError("--max-copy needs a model of characters; this one is of bytes")
-
-    def avoid(so_far: str) -> set[str]:
-        tail = so_far[-most:]
-        if len(tail) < most:
-            return set()
-        return followers(tail, text, loaded.tokenizer.vocab_size)
-
-    return avoid
-
-
-def _say_novelty(sample: str, text: str) -> None:
+def _say_novelty(sample: str, text: SuffixArray, held_out: str) -> None:
+    """And the same of a held-out text of that length: what people write without copying."""
     from charlm.display import one_line
     from charlm.inspection.novelty import GRAM, novelty
 
@@ -221,6 +216,12 @@ def _say_novelty(sample: str, text: str) -> None:
         else (f"; of its runs of {GRAM} characters {100 * found.share:.0f} % stand there")
     )
     say(f'longest run from the training text: {len(found.longest)} characters ("{shown}"){share}')
+    if len(held_out) >= len(sample) > 0:
+        usual = novelty(held_out[: len(sample)], text)
+        share = "" if usual.share is None else f"; {100 * usual.share:.0f} %"
+        say(
+            f"of as much held-out text, which nobody copied: {len(usual.longest)} characters{share}"
+        )
 
 
 def _show_probabilities(
@@ -238,6 +239,7 @@ def _show_probabilities(
     from charlm.inspection.textmap import shown
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not alternatives
+    say(f"by chance each character has {100 / loaded.tokenizer.vocab_size:.1f} %")
     if colour:
         _show(prompt, True)
     for drawn in draws:

@@ -82,6 +82,8 @@ def command(
             "--dynamic gives two numbers; leave out --by, --html, --figure and --json"
         )
     only_one(html=html, figure=figure, json=as_json)
+    if by and (html or figure):
+        raise RequestError("--by ranks in text or --json; leave out --html and --figure")
     from charlm.generate import load, readable
 
     loaded = load(model)
@@ -115,7 +117,10 @@ def command(
     else:
         _table(reading, loaded)
     score = reading.score
-    say(f"{score.bits_per_char:.4f} bits/char over {score.characters:,} characters")
+    say(
+        f"{score.bits_per_char:.4f} bits/char over {score.characters:,} characters (by chance "
+        f"{reading.chance(loaded.tokenizer):.4f})"
+    )
 
 
 def read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:
@@ -138,15 +143,17 @@ def _title(file: str) -> str:
 
 def _show_gain(loaded: CharLM, text: str, rate: float) -> None:
     from charlm.inspection.adapting import adapt
-    from charlm.surprisal import counted_characters
+    from charlm.surprisal import counted_characters, first_character
 
     ids = loaded.tokenizer.encode(text)
     characters = counted_characters(loaded.tokenizer, ids)
     if characters < 1:
         raise RequestError("the text has fewer than 2 characters; the first one is only context")
     found = adapt(loaded.config, loaded.weights, ids, rate=rate)
+    context = first_character(loaded.tokenizer, ids) - 1  # what is left of its bytes
     static, dynamic = (
-        float(nats.sum()) / characters / math.log(2) for nats in (found.static, found.dynamic)
+        float(nats[context:].sum()) / characters / math.log(2)
+        for nats in (found.static, found.dynamic)
     )
     click.echo(f"static   {static:.4f} bits/char")
     click.echo(f"dynamic  {dynamic:.4f} bits/char, learning at rate {rate:g} as it reads")

@@ -16,6 +16,7 @@ BLOCK = 200
 would give an interval far too narrow."""
 
 RESAMPLES = 2000
+_MOST_BLOCKS = 4000
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,8 @@ def gap(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -> G
     interval can be given.
     """
     saved = differences(one, other)
-    blocks = len(saved) // block
-    if blocks < 10:
-        raise RequestError(
-            f"the text has {len(saved) + 1:,} characters; to compare takes at least "
-            f"{10 * block + 1:,}"
-        )
-    # What does not fill a block joins the last one.
-    edges = np.arange(blocks) * block
+    edges = _edges(len(saved), block)
+    blocks = len(edges)
     sums = np.add.reduceat(saved, edges)
     sizes = np.diff([*edges, len(saved)])
     rng = np.random.default_rng(seed)
@@ -58,6 +53,19 @@ def gap(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -> G
     swapped = rng.choice([-1.0, 1.0], size=(RESAMPLES, blocks)) @ sums / len(saved)
     chance = float(np.quantile(np.abs(swapped), 0.95))
     return Gap(float(saved.mean()), float(low), float(high), chance)
+
+
+def _edges(count: int, block: int) -> NDArray[np.int64]:
+    """Where the blocks of ``count`` characters begin; what does not fill one joins the last.
+
+    Of a long text they are longer, so that resampling them takes no more than some megabytes.
+    """
+    if count // block < 10:
+        raise RequestError(
+            f"the text has {count + 1:,} characters; to compare takes at least {10 * block + 1:,}"
+        )
+    block = max(block, count // _MOST_BLOCKS)
+    return np.arange(count // block) * block
 
 
 def differences(one: Reading, other: Reading) -> NDArray[np.float64]:
@@ -94,25 +102,38 @@ def by_place(characters: str) -> list[str]:
 @dataclass(frozen=True)
 class Share:
     """What one kind of character contributes to a gap: its mean there, and how much of the whole
-    gap comes from it (bits per character of the text)."""
+    gap comes from it (bits per character of the text), with its 95 % bootstrap interval."""
 
     kind: str
     count: int
     mean: float
     contribution: float
+    low: float
+    high: float
 
 
-def shares(one: Reading, other: Reading) -> list[Share]:
-    """Where the gap comes from, the largest contribution first; they add up to the gap's mean."""
+def shares(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -> list[Share]:
+    """Where the gap comes from, the largest contribution first; they add up to the gap's mean.
+
+    The intervals are over the blocks of ``gap``, and its RequestError for too short a text.
+    """
     saved = differences(one, other)
+    edges = _edges(len(saved), block)
+    sizes = np.diff([*edges, len(saved)])
+    drawn = np.random.default_rng(seed).integers(len(edges), size=(RESAMPLES, len(edges)))
+    total = sizes[drawn].sum(1)
     kinds = np.array(by_place(one.characters)[1:])
-    found = [
-        Share(
-            str(kind), int((kinds == kind).sum()), float(saved[kinds == kind].mean()),
-            float(saved[kinds == kind].sum() / len(saved)),
-        )
-        for kind in np.unique(kinds)
-    ]  # fmt: skip
+    found = []
+    for kind in np.unique(kinds):
+        inside = kinds == kind
+        sums = np.add.reduceat(np.where(inside, saved, 0.0), edges)
+        low, high = np.quantile(sums[drawn].sum(1) / total, [0.025, 0.975])
+        found.append(
+            Share(
+                str(kind), int(inside.sum()), float(saved[inside].mean()),
+                float(saved[inside].sum() / len(saved)), float(low), float(high),
+            )
+        )  # fmt: skip
     return sorted(found, key=lambda share: -abs(share.contribution))
 
 

@@ -50,13 +50,26 @@ class Flow:
 
     def half_life(self) -> float:
         """Characters in which the median gradient at the inputs halves, from a line through its
-        logarithm over the lags from 1 on; negative where it grows, infinite where it stays."""
+        logarithm over the lags from 1 on; negative where it grows, infinite where it stays, NaN
+        where it is not above zero at two lags."""
         median = self.quartiles()[1][1:]
         lags = np.flatnonzero(median > 0)
         if len(lags) < 2:
-            return 0.0
+            return float("nan")
         slope = float(np.polyfit(lags, np.log2(median[lags]), 1)[0])
         return float("inf") if slope == 0 else -1 / slope
+
+    def fading(self, unit: str = "character") -> str:
+        """What becomes of the inputs' gradient on its way back, in one sentence."""
+        median = self.quartiles()[1]
+        reached = int(np.flatnonzero(median > 0).max(initial=-1))
+        if reached < len(median) - 1:
+            far = f"{max(0, reached)} {unit}{'' if reached == 1 else 's'}"
+            return f"At the input nothing arrives from more than {far} back."
+        half = self.half_life()
+        if 0 < half < 1000 * len(median):
+            return f"At the input it halves every {half:.1f} {unit}s."
+        return "At the input it does not fade."
 
 
 def places(count: int, lags: int, wanted: int, seed: int) -> NDArray[np.int64]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from charlm import checkpoint
 from charlm.arrays import Ids
 from charlm.config import ModelConfig
 from charlm.engine import Engine, Weights
+from charlm.generate import CharLM
 from charlm.inspection import memory
 from charlm.inspection.memory import ENOUGH, Curve, Probe, States
 from charlm.inspection.rebuilding import STEPS, Rebuilt, rebuild
 from charlm.models import build
-from charlm.runs import Run
 
 _CONTROL_PLACES = 128  # enough to see that a curve is flat
+_LONGEST = 2048  # context that is still read in seconds
 
 REBUILT = 10
 """Characters that the decoder is asked for."""
@@ -27,7 +27,8 @@ class Horizon:
 
     curve, probe: of the model; untrained_curve, untrained_probe: of one of the same shape that has
     learnt nothing
-    window: how many characters its gradient went back through in training; None where unknown
+    window: how many of them its gradient went back through in training; None where unknown
+    unit: what is counted, a character or a byte
     """
 
     curve: Curve
@@ -36,15 +37,23 @@ class Horizon:
     untrained_probe: Probe
     rebuilt: Rebuilt
     window: int | None
+    unit: str = "character"
+
+    @property
+    def measured_beyond(self) -> bool:
+        """Whether a context longer than the training window was looked at."""
+        return self.window is not None and self.curve.contexts[-1] > self.window
 
     def verdict(self) -> str:
         """Whether a longer window of truncated BPTT would help, in one sentence."""
         usable, longest = self.curve.usable(), self.curve.contexts[-1]
-        said = f"{usable} characters of context do as well as {longest}"
+        said = f"{usable} {self.unit}s of context do as well as {longest}"
         if self.window is None:
             return f"{said}."
+        if not self.measured_beyond:
+            return f"{said}; nothing beyond the training window of {self.window} was measured."
         mean, low, high = self.curve.beyond(self.window)
-        interval = f"{mean:.3f} bits per character [{low:.3f}, {high:.3f}]"
+        interval = f"{mean:.3f} bits per {self.unit} [{low:.3f}, {high:.3f}]"
         if low > ENOUGH:
             return (
                 f"{said}; what lies beyond the training window of {self.window} still saves "
@@ -63,7 +72,10 @@ class Horizon:
                 "untrained": self.untrained_curve.mean.tolist(),
                 "usable": self.curve.usable(),
                 "window": self.window,
-                "beyond_window": self.curve.beyond(self.window) if self.window else None,
+                "beyond_window": self.curve.beyond(self.window)
+                if self.window and self.measured_beyond
+                else None,
+                "unit": self.unit,
             },
             "probe": {
                 "lags": list(self.probe.lags),
@@ -86,18 +98,27 @@ def measure(
     ids: Ids,
     *,
     window: int | None = None,
+    unit: str = "character",
     seed: int = 0,
     decoder_steps: int = STEPS,
 ) -> Horizon:
     """All of it, on ids (N,), the decoder trained for so many steps, which takes most of the time.
-    RequestError where the text is too short."""
+
+    window: that of its truncated BPTT: what lies beyond is measured up to twice as far, where the
+    text is long enough
+    RequestError where the text is too short.
+    """
     control = {name: part.detach().numpy() for name, part in build(config, 0).named_parameters()}
     model, untrained = Engine(config, weights), Engine(config, control)
     symbols, reach = config.vocab_size, max(memory.LAGS)
     states = memory.states(model, ids, reach=reach)
+    contexts: tuple[int, ...] = memory.CONTEXTS
+    if window is not None:
+        also = {c for c in (window, 2 * window) if c <= min(len(ids) // 4, _LONGEST)}
+        contexts = tuple(sorted({*contexts, *also}))
     return Horizon(
-        memory.context_curve(model, ids, seed=seed),
-        memory.context_curve(untrained, ids, wanted=_CONTROL_PLACES, seed=seed),
+        memory.context_curve(model, ids, contexts=contexts, seed=seed),
+        memory.context_curve(untrained, ids, contexts=contexts, wanted=_CONTROL_PLACES, seed=seed),
         memory.probe(states, symbols, seed=seed),
         memory.probe(memory.states(untrained, ids, reach=reach), symbols, seed=seed),
         rebuild(
@@ -107,13 +128,11 @@ def measure(
             seed=seed,
         ),
         window,
+        unit,
     )
 
 
-def training_window(run: Run) -> int | None:
-    """How many characters a run's gradient went back through; None where that is not at hand."""
-    if not run.last.exists():
-        return None
-    training = checkpoint.read(run.last).training or {}
-    window = training.get("config", {}).get("seq_len")
+def training_window(lm: CharLM) -> int | None:
+    """How many symbols a model's gradient went back through; None where its file does not say."""
+    window = lm.provenance.get("seq_len")
     return window if isinstance(window, int) else None

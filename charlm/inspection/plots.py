@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def svg_of(figure: Figure) -> str:
     )
 
 
-def gradients(flows: dict[str, Flow], controls: dict[str, Flow]) -> Figure:
+def gradients(flows: dict[str, Flow], controls: dict[str, Flow], unit: str = "character") -> Figure:
     """Norms against the lag, one colour for each model: at the inputs, and at each layer's state.
 
     Line: the median over places; band: from the lower to the upper quartile; thin and pale: the
@@ -82,7 +83,7 @@ def gradients(flows: dict[str, Flow], controls: dict[str, Flow]) -> Figure:
         )  # fmt: skip
         for panel, axes in enumerate(grid[0]):
             layer = panel - 1 if panel else None
-            for (name, flow), (colour, dash) in zip(flows.items(), STYLES, strict=False):
+            for (name, flow), (colour, dash) in zip(flows.items(), cycle(STYLES), strict=False):
                 if layer is not None and (flow.states is None or layer >= flow.states.shape[1]):
                     continue
                 low, median, high = flow.quartiles(layer)
@@ -92,11 +93,11 @@ def gradients(flows: dict[str, Flow], controls: dict[str, Flow]) -> Figure:
                 untrained = controls[name].quartiles(layer)[1]
                 axes.plot(lags, untrained, color=colour, linestyle=dash, linewidth=0.8, alpha=0.45)
             axes.set_yscale("log")
-            axes.set_xlabel("characters back")
+            axes.set_xlabel(f"{unit}s back")
             axes.set_title("input" if layer is None else f"state of layer {panel}", size=10)
             axes.grid(axis="y", color="#dddddd", linewidth=0.6)
             axes.set_axisbelow(True)
-        grid[0][0].set_ylabel("norm of the gradient of one character's loss")
+        grid[0][0].set_ylabel(f"norm of the gradient of one {unit}'s loss")
         grid[0][0].plot([], [], color="#000000", linewidth=0.8, alpha=0.45, label="thin: untrained")
         grid[0][0].legend(frameon=False, loc="lower left")
         return figure
@@ -108,7 +109,7 @@ def memory(found: Mapping[str, Horizon]) -> Figure:
     commonest character."""
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9), layout="constrained")
-        for (name, each), (colour, dash) in zip(found.items(), STYLES, strict=False):
+        for (name, each), (colour, dash) in zip(found.items(), cycle(STYLES), strict=False):
             curve, probe = each.curve, each.probe
             mean = curve.mean
             spread = 1.96 * curve.bits.std(0, ddof=1) / np.sqrt(len(curve.bits))
@@ -139,12 +140,13 @@ def memory(found: Mapping[str, Horizon]) -> Figure:
         right.plot([], [], color="#000000", linewidth=0.8, alpha=0.45, label="thin: untrained")
         right.plot([], [], color="#777777", linestyle=":", label="commonest character")
         left.set_xscale("log", base=2)
-        left.set_xticks(curve.contexts, [str(c) for c in curve.contexts])
-        left.set_xlabel("characters read before (dot: no more are needed)")
-        left.set_ylabel("bits per character")
+        ticks = [c for c in curve.contexts if c & (c - 1) == 0]  # a window may lie between
+        left.set_xticks(ticks, [str(c) for c in ticks])
+        left.set_xlabel(f"{each.unit}s read before (dot: no more are needed)")
+        left.set_ylabel(f"bits per {each.unit}")
         left.set_title("loss against context", size=10)
         left.legend(frameon=False)
-        right.set_xlabel("characters back")
+        right.set_xlabel(f"{each.unit}s back")
         right.set_ylabel("share that a linear probe reads off the state")
         right.set_ylim(0, 1.02)
         right.set_title("what the state still holds", size=10)
@@ -173,6 +175,11 @@ def comparison(gaps: Mapping[str, Gap], first: str, shares: Sequence[Share], oth
         left.set_xlabel("95 % paired bootstrap interval; grey: by chance")
         right.barh(
             [share.kind for share in shares], [share.contribution for share in shares],
+            xerr=[
+                [share.contribution - share.low for share in shares],
+                [share.high - share.contribution for share in shares],
+            ],
+            ecolor="#555555",
             color=["#0072b2" if share.contribution > 0 else "#d55e00" for share in shares],
         )  # fmt: skip
         right.invert_yaxis()

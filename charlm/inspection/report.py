@@ -135,7 +135,13 @@ def gather(
     found.horizon = part(
         "memory",
         lambda: horizon.measure(
-            lm.config, lm.weights, ids, window=window, seed=seed, decoder_steps=DECODER_STEPS
+            lm.config,
+            lm.weights,
+            ids,
+            window=window,
+            unit=lm.tokenizer.unit,
+            seed=seed,
+            decoder_steps=DECODER_STEPS,
         ),
     )
     return found
@@ -163,7 +169,8 @@ def html(report: Report) -> str:
         made=made,
         facts=_facts(report),
         rungs=_rungs(report),
-        half_life=report.flows[0].half_life() if report.flows else 0.0,
+        fading=report.flows[0].fading(report.lm.tokenizer.unit) if report.flows else "",
+        chance=report.reading.chance(report.lm.tokenizer),
         rebuilt=_rebuilt(report),
     )
     return page + "\n"
@@ -177,7 +184,9 @@ def _figures(report: Report) -> dict[str, Figure]:
         )
     if report.flows is not None:
         model, untrained = report.flows
-        figures["gradients"] = plots.gradients({report.name: model}, {report.name: untrained})
+        figures["gradients"] = plots.gradients(
+            {report.name: model}, {report.name: untrained}, report.lm.tokenizer.unit
+        )
     if report.horizon is not None:
         figures["memory"] = plots.memory({report.name: report.horizon})
     return figures
@@ -202,6 +211,10 @@ def _facts(report: Report) -> list[tuple[str, str]]:
 def _rungs(report: Report) -> list[tuple[str, float, str, bool]]:
     """(name, bits per character, how it was obtained, whether it is the model), worst first."""
     rungs = [(rung.name, rung.bits_per_char, rung.note, False) for rung in report.rungs]
+    if not rungs:  # without the training text, what needs none of it
+        symbols = report.lm.tokenizer.vocab_size
+        chance = report.reading.chance(report.lm.tokenizer)
+        rungs.append(("uniform", chance, f"log2({symbols})", False))
     rungs.append((report.lm.config.cell, report.score.bits_per_char, "this model", True))
     return sorted(rungs, key=lambda rung: -rung[1])
 

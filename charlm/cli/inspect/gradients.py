@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,9 +78,11 @@ def command(
     text = text_of(file, encoding)
     flows: dict[str, Flow] = {}
     controls: dict[str, Flow] = {}
+    units: dict[str, str] = {}
     for name in names:
         loaded = load(name)
         ids = ids_of(loaded, text)
+        units[name] = loaded.tokenizer.unit
         for kept, built in (
             (flows, torch_model(loaded.config, loaded.weights)),
             (controls, build(loaded.config, seed=0)),
@@ -87,32 +90,30 @@ def command(
             kept[name] = through_time.flow(built, ids, lags=lags, wanted=places, seed=seed)
     if figure is not None:
         drawing = plots()
-        drawing.save(drawing.gradients(flows, controls), figure)
+        drawing.save(drawing.gradients(flows, controls, units[model]), figure)
         echo(str(figure))
     elif as_json:
         echo_json({"lags": lags, "runs": {name: _facts(flows[name]) for name in names},
                    "untrained": {name: _facts(controls[name]) for name in names}})  # fmt: skip
     else:
         for name in names:
-            _table(name, flows[name], controls[name])
+            _table(name, flows[name], controls[name], units[name])
 
 
 def _facts(flow: Flow) -> dict[str, object]:
     layers = 0 if flow.states is None else flow.states.shape[1]
+    half = flow.half_life()
     return {
         "input": flow.quartiles().tolist(),
         "state": [flow.quartiles(layer).tolist() for layer in range(layers)],
-        "half_life": flow.half_life(),
+        "half_life": half if math.isfinite(half) else None,
     }
 
 
-def _table(name: str, flow: Flow, control: Flow) -> None:
+def _table(name: str, flow: Flow, control: Flow, unit: str) -> None:
     lags = flow.inputs.shape[1] - 1
     shown = [lag for lag in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if lag <= lags]
-    echo(
-        f"{name}: norm of the gradient of one character's loss, by characters back: "
-        "median [quartiles]"
-    )
+    echo(f"{name}: norm of the gradient of one {unit}'s loss, by {unit}s back: median [quartiles]")
     layers = 0 if flow.states is None else flow.states.shape[1]
     columns = [("input", None), *((f"state {layer + 1}", layer) for layer in range(layers))]
     rows = [["back", *(head for label, _ in columns for head in (label, "untrained"))]]
@@ -126,11 +127,7 @@ def _table(name: str, flow: Flow, control: Flow) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
-    half = flow.half_life()
-    if half > 0:
-        echo(f"At the input it halves every {half:.1f} characters.\n")
-    else:
-        echo("At the input it does not fade.\n")
+    echo(f"{flow.fading(unit)}\n")
 
 
 def _cell(quartiles: NDArray[np.float64]) -> str:

@@ -57,7 +57,6 @@ def command(
     charlm inspect memory book book.txt
     charlm inspect memory lstm book.txt --with rnn --figure memory.svg
     """
-    from charlm import runs
     from charlm.generate import load
     from charlm.inspection import horizon
 
@@ -72,7 +71,8 @@ def command(
             each.config,
             each.weights,
             ids_of(each, text),
-            window=horizon.training_window(runs.Run(runs.find_model(name).parent)),
+            window=horizon.training_window(each),
+            unit=each.tokenizer.unit,
             seed=seed,
         )
         for name, each in loaded.items()
@@ -90,7 +90,7 @@ def command(
             _show(each, loaded[name].tokenizer)
         if len(found) > 1:
             echo("\nusable context: " + ", ".join(
-                f"{name} {each.curve.usable()} characters" for name, each in found.items()
+                f"{name} {each.curve.usable()} {each.unit}s" for name, each in found.items()
             ))  # fmt: skip
 
 
@@ -98,11 +98,12 @@ def _show(found: Horizon, tokenizer: Tokenizer) -> None:
     from charlm.inspection.textmap import shown
 
     curve, probe, rebuilt = found.curve, found.probe, found.rebuilt
-    echo("loss after a context of so many characters, in bits per character")
+    unit = found.unit
+    echo(f"loss after a context of so many {unit}s, in bits per {unit}")
     _rows("context", curve.contexts,
           {"model": curve.mean, "untrained": found.untrained_curve.mean}, "{:.3f}")  # fmt: skip
     echo(found.verdict())
-    echo("\nshare of characters that a linear probe reads off the state, so many back")
+    echo(f"\nshare of {unit}s that a linear probe reads off the state, so many back")
     _rows(
         "back", probe.lags,
         {"model": probe.accuracy, "untrained": found.untrained_probe.accuracy,
