@@ -32,6 +32,7 @@ from click.testing import CliRunner, Result
 from torch import Tensor
 
 from charlm import cli
+from charlm.errors import DivergenceError
 from charlm.experiments.position_invariance import ask, plots, saliency, store, training
 from charlm.experiments.position_invariance import grid as grids
 from charlm.experiments.position_invariance.design import Design
@@ -705,6 +706,37 @@ def test_no_control_character_of_an_answer_reaches_a_terminal(
         assert not UNSAFE.findall(result.output), (arguments, result.output)
 
 
+def test_what_others_found_is_not_lost_where_a_reader_diverges(
+    charlm: Invoke, tmp_path: Path, unplotted: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverging(made: Grid, jobs: int, progress: Callable[[int, int], None]) -> None:
+        run_here(made, jobs, progress)
+        made.cell("feedforward", 1).unlink()
+        raise DivergenceError("feedforward, seed 1, step 3: loss nan")
+
+    monkeypatch.setattr(Grid, "run", diverging)
+    out = tmp_path / "run"
+    result = charlm(
+        *POSITION, "--readers", "feedforward,time-delay", "--seeds", 1, "--steps", 16, "--out", out
+    )
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1].lower() == "error: feedforward, seed 1, step 3: loss nan"
+    assert [cell["reader"] for cell in json.loads((out / "results.json").read_text())["cells"]] == [
+        "time-delay"
+    ]
+
+
+def test_a_grid_is_finished_as_it_was_begun(
+    charlm: Invoke, experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(experiment, out)
+    (out / "cells" / "feedforward-2.json").unlink()
+    monkeypatch.setattr(training, "RATE", 1.5)
+    result = charlm(*POSITION, "--resume", "--out", out)
+    refused(result, 2, "learning rate times default 1.1 instead of 1.5", "another --out")
+
+
 # ---------------------------------------------------------------------------------------- saliency
 
 
@@ -852,6 +884,25 @@ def test_where_there_is_no_answer_there_is_nothing_to_explain(
         refused(result, 2, "no answer to explain", "leave out --saliency and --html")
 
 
+def test_many_sentences_are_explained_but_those_without_an_answer(
+    charlm: Invoke, experiment: Path, tmp_path: Path
+) -> None:
+    lines = "Sono andato in Nepal.\nEra il 1969.\n"
+    result = charlm(*POSITION, "ask", experiment, "--saliency", input=lines)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0] == "-"
+    assert result.stdout.splitlines()[1] == "1969  Era il 1969."
+    file = tmp_path / "why.html"
+    refused(charlm(*POSITION, "ask", experiment, "--html", file, input=lines), 2, "one sentence")
+    assert not file.exists()
+
+
+def test_a_saliency_of_a_very_long_text_is_refused(charlm: Invoke, experiment: Path) -> None:
+    text = "Era il 1969. " + "x" * 10_000
+    result = charlm(*POSITION, "ask", experiment, "--saliency", text)
+    refused(result, 2, "10,013 characters", "at most 1,000")
+
+
 # ------------------------------------------------------------------------------------------- score
 
 SCORED = [
@@ -911,8 +962,11 @@ def test_the_table_of_scores_begins_with_the_best_and_ends_with_its_errors(
         ["time-delay", "80.0", "%", "4/5"],
         ["feedforward", "40.0", "%", "2/5", "(1", "it", "cannot", "read)"],
     ]
-    assert lines[4:] == [
-        "", "errors of time-delay:", "   1009 for 2009: Nel 1969 e nel 2009.",
+    assert lines[4:8] == [
+        "", "errors of time-delay:", "   1009 for 2009: Nel 1969 e nel 2009.", "",
+    ]  # fmt: skip
+    assert [line for line in lines if line.startswith("errors of")][:2] == [
+        "errors of time-delay:", "errors of feedforward:",
     ]  # fmt: skip
 
 

@@ -97,6 +97,34 @@ def close(found: Any, expected: Any) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
+def test_a_gap_is_taken_at_equal_distances_to_the_end(results: Results) -> None:
+    """By hand. Characters after the answer, in tens: seen 0 2 0 1 0 2 (and 7, which no held-out
+    sentence has), held out 0 1 2 0, so tens 0, 1 and 2 count twice, once and once."""
+    # Of rnn's first seed all seen ones are right there, and held out the second: 1, 0 and 1.
+    # Of its third, in tens 0 two of three against one of two, in tens 1 and 2 as in the first.
+    close(results.gap("rnn").values, [(2 * 1 + 0 + 1) / 4, 1, (2 * (2 / 3 - 1 / 2) + 0 + 1) / 4])
+    close(results.gap("gru").values[0], 0)
+
+
+def test_a_reader_that_only_forgets_has_no_gap() -> None:
+    """It is right where fewer than 20 characters follow: less often in the bands, where more do."""
+    starts = np.array([0] * 30 + [25] * 30)
+    distances = np.array([5] * 20 + [25] * 10 + [5] * 10 + [25] * 20)
+    right = distances < 20
+    made = content()
+    made["config"]["readers"] = ["gru"]
+    lengths = (starts + 4 + distances).tolist()
+    made["tests"] = {
+        "none": {"start": starts.tolist(), "length": lengths, "floor": 0.0, "ceiling": 1.0}
+    }
+    judged_so = {"right": pack(right), "symbols_right": pack(np.repeat(right, 4)), "unread": 0}
+    made["cells"] = [{"reader": "gru", "seed": 1, "tests": {"none": judged_so}}]
+    found = Results(made)
+    seen, held = (found.accuracy("gru", "none", part).mean for part in ("seen", "held out"))
+    close([seen, held], [2 / 3, 1 / 3])
+    close(found.gap("gru").mean, 0)
+
+
 # ------------------------------------------------------------------------------------ truth values
 
 

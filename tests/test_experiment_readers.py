@@ -20,7 +20,7 @@ from torch import Tensor
 
 import charlm
 from charlm.engine import Engine
-from charlm.experiments.position_invariance import store
+from charlm.experiments.position_invariance import ask, store
 from charlm.experiments.position_invariance.readers import (
     END,
     KINDS,
@@ -505,14 +505,30 @@ def test_unknown_characters_are_read_as_one_unknown_symbol(name: str) -> None:
         if name in TAGGERS:
             reader.head.bias -= 1000  # no character is marked: a mark would show the character
     texts = [f"Nel 2009{c} in Nepal" for c in "\N{SNOWMAN}Ж\x00\U0001f600\ud800a"]
-    *unknown, known = reader.answers(texts)
+    *unknown, _ = reader.answers(texts)
     assert set(unknown) == {unknown[0]}
     if isinstance(reader, Reader):
         with torch.no_grad():
             logits = reader(*encoded(texts))
         assert torch.equal(logits[0], logits[1])
         assert not torch.equal(logits[0], logits[-1])
-    assert isinstance(known, str)
+
+
+@pytest.mark.parametrize("name", TAGGERS)
+def test_saliency_of_a_tagger_is_that_of_its_own_tags(name: str) -> None:
+    """Also where they are in pieces, and where the text is longer than one batch of occlusions."""
+    reader = make(name)
+    text = "14 agosto 1984 a Roma, " * 6  # 138 characters
+    whole = [text, *(text[:n] + "\N{SNOWMAN}" + text[n + 1 :] for n in range(len(text)))]
+    with torch.no_grad():
+        reader.head.bias -= reader(*encoded([text])).median()  # so that half are marked
+        logits = reader(*encoded(whole)).double()  # (T + 1, T)
+    tags = logits[0] > 0
+    assert 3 < tags.sum() < len(text) - 3
+    sure = torch.where(tags, logits, -logits).sigmoid().log().sum(1)
+    (answer,) = reader.answers([text])
+    found = ask.occlusion(reader, text, answer)
+    np.testing.assert_allclose(found, (sure[0] - sure[1:]).numpy(), atol=1e-4)
 
 
 # ----------------------------------------------------------------------------- vocabulary and size

@@ -14,7 +14,7 @@ from charlm.cli.options import given
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, echo_json, say
 from charlm.display import printable
-from charlm.errors import CharlmError, RequestError
+from charlm.errors import CharlmError, DivergenceError, RequestError
 
 if TYPE_CHECKING:
     from charlm.experiments.position_invariance.ask import Panel
@@ -83,9 +83,12 @@ def position_invariance(ctx: click.Context, /, **options: Any) -> None:
         made.check_recipe()
     else:
         _begin(made, options)
-    _run(made, options["jobs"] or os.cpu_count() or 1)
-    results = made.collect()
-    _show(made, results)
+    try:
+        _run(made, options["jobs"] or os.cpu_count() or 1)
+    except DivergenceError:
+        _show(made, made.collect())  # what the others found is not lost
+        raise
+    _show(made, made.collect())
 
 
 def _begin(made: Grid, options: dict[str, Any]) -> None:
@@ -212,11 +215,15 @@ def ask(
     if not any(text.strip() for text in texts):
         raise RequestError('the sentence is empty; give one, such as "Era il 2009."')
     from charlm.experiments.position_invariance import saliency as maps
+    from charlm.experiments.position_invariance.ask import NO_ANSWER
 
     answers = panel.answers(name, texts)
+    if html is not None and len(texts) > 1:
+        raise RequestError("--html shows one sentence; give one, or leave it out for many")
     for text, answer in zip(texts, answers, strict=True):
         _explain(panel, name, text, answer)
-        if not saliency and html is None:
+        unanswered = answer in ("", NO_ANSWER)
+        if (not saliency and html is None) or (unanswered and len(texts) > 1):
             echo(answer or "?")
             continue
         found = maps.of(panel, name, text, answer)
@@ -243,6 +250,9 @@ def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
     unseen = panel.vocabulary.tokenizer.unseen(text)
     if len(unseen):
         say(f"read as unknown: {describe_unknown(text, unseen)}")
+
+
+_ERRORS_SHOWN = 10  # of each reader; --json has them all
 
 
 @position_invariance.command()
@@ -284,10 +294,16 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
         note = f"  ({each.unread} it cannot read)" if each.unread else ""
         right = each.count - len(each.errors)
         click.echo(f"{name:<{width}}  {100 * each.accuracy:5.1f} %  {right}/{each.count}{note}")
-    best = max(names, key=lambda name: scored[name].accuracy)
-    if scored[best].errors:
-        click.echo(f"\nerrors of {best}:")
-        for error in scored[best].errors:
+    for name in sorted(names, key=lambda name: -scored[name].accuracy):
+        errors = scored[name].errors
+        if errors:
+            more = (
+                f" (the first {_ERRORS_SHOWN} of {len(errors)})"
+                if len(errors) > _ERRORS_SHOWN
+                else ""
+            )
+            click.echo(f"\nerrors of {name}{more}:")
+        for error in errors[:_ERRORS_SHOWN]:
             echo(f"  {error['found'] or '?':>5} for {error['answer']}: {error['text']}")
 
 

@@ -136,14 +136,23 @@ def occlusion(reader: AnyReader, text: str, answer: str) -> NDArray[np.float64]:
     T = ids.shape[1]
     without = ids.repeat(T + 1, 1)
     without[torch.arange(T), torch.arange(T)] = words.unknown
+    wanted = _tagged(reader, ids) if reader.kind.tags else None
     parts = torch.split(without, 128)
-    nats = torch.cat([_log_probability(reader, part, answer) for part in parts])  # (T + 1,)
+    nats = torch.cat([_log_probability(reader, part, answer, wanted) for part in parts])  # (T + 1,)
     lost: NDArray[np.float64] = (nats[-1] - nats[:-1]).double().numpy()
     return lost
 
 
-def _log_probability(reader: AnyReader, ids: torch.Tensor, answer: str) -> torch.Tensor:
-    """ids (B, T), all of one length -> nats (B,)."""
+def _tagged(reader: AnyReader, ids: torch.Tensor) -> torch.Tensor:
+    """Which characters of ids (1, T) a tagger takes for the answer: (T,) 0 or 1."""
+    logits = reader(ids, torch.full((1,), ids.shape[1]))
+    return cast(torch.Tensor, (logits[0] > 0).float())
+
+
+def _log_probability(
+    reader: AnyReader, ids: torch.Tensor, answer: str, tagged: torch.Tensor | None
+) -> torch.Tensor:
+    """ids (B, T), all of one length -> nats (B,): of the answer, from a tagger of its tags (T,)."""
     words = reader.vocabulary
     B, T = ids.shape
     if isinstance(reader, Writer):
@@ -154,11 +163,8 @@ def _log_probability(reader: AnyReader, ids: torch.Tensor, answer: str) -> torch
         picked = scores.gather(-1, whole[:, T + 1 :, None])[..., 0]
         return cast(torch.Tensor, picked.sum(1))
     logits = reader(ids, torch.full((B,), T))
-    if reader.kind.tags:
-        start = max(0, words.tokenizer.decode(ids[-1].numpy()).find(answer))
-        wanted = torch.zeros(T)
-        wanted[start : start + len(answer)] = 1
-        signs = 2 * wanted - 1
+    if tagged is not None:
+        signs = 2 * tagged - 1
         return torch.nn.functional.logsigmoid(signs * logits).sum(1)
     symbols = torch.from_numpy(words.encode_answers([answer]))[0]  # (width,)
     scores = logits.log_softmax(-1)[:, torch.arange(words.width), symbols]

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from charlm.errors import CharlmError, CheckpointError, RequestError
+from charlm.errors import CharlmError, CheckpointError, DivergenceError, RequestError
 from charlm.experiments.position_invariance import measures
 from charlm.experiments.position_invariance.design import Design
 from charlm.experiments.position_invariance.examples import Example
@@ -141,6 +141,7 @@ class Grid:
             "held_out_starts": list(design.held_out_starts),
             "width": design.width,
             "recipe": _recipe(),
+            "commonest": _commonest(design),
             "characters": "".join(sorted(set("".join(sentences)))),
             "design": design.to_dict(),
         }
@@ -181,10 +182,12 @@ class Grid:
         """Compute what is missing, ``jobs`` processes side by side.
 
         progress: told the updates done and to do in this call, a few times a second
-        KeyboardInterrupt ends the processes; what is finished stays.
+        A reader that diverges does not keep the others from being finished; then its
+        DivergenceError is raised. KeyboardInterrupt ends the processes; what is finished stays.
         """
         missing = self.unfinished()
         total = len(missing) * self.settings.steps
+        diverged: DivergenceError | None = None
         context = multiprocessing.get_context("spawn")
         done = context.Value("q", 0)
         threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -198,7 +201,10 @@ class Grid:
                 finished, waiting = wait(waiting, timeout=0.3, return_when=FIRST_COMPLETED)
                 progress(done.value, total)
                 for future in finished:
-                    future.result()
+                    try:
+                        future.result()
+                    except DivergenceError as error:
+                        diverged = diverged or error
         except BaseException as error:
             for process in (getattr(pool, "_processes", None) or {}).values():
                 process.kill()
@@ -210,6 +216,8 @@ class Grid:
                 ) from error
             raise
         pool.shutdown()
+        if diverged is not None:
+            raise diverged
 
     def collect(self) -> measures.Results:
         """Put results.json and results.csv together from what is finished, and write them."""
@@ -226,7 +234,7 @@ class Grid:
         cells = [self._read(file, GO_ON) for file in files if file.exists()]
         if not cells:
             raise CharlmError(f"{self.path}: no reader is finished yet; go on with --resume")
-        commonest = Counter(each.answer for each in design.training(1, 5000)).most_common(1)[0][0]
+        commonest = config.get("commonest") or _commonest(design)
         content = {
             "config": {key: value for key, value in config.items() if key != "design"},
             "design": config["design"],
@@ -414,6 +422,11 @@ def judge(
 # ----------------------------------------------------------------------------------- small things
 
 
+def _commonest(design: Design) -> str:
+    """The answer that is asked for most in training: what the floor always gives."""
+    return Counter(each.answer for each in design.training(1, 5000)).most_common(1)[0][0]
+
+
 def _recipe() -> dict[str, float]:
     from charlm.experiments.position_invariance.training import recipe
 
@@ -423,15 +436,18 @@ def _recipe() -> dict[str, float]:
 def _table(results: measures.Results) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["reader", "seed", "test", "offsets", "sentences", "accuracy"])
+    each = [f"character {place + 1}" for place in range(results.width)]
+    writer.writerow(["reader", "seed", "test", "offsets", "sentences", "accuracy", *each])
     for reader in results.readers:
         for seed in results.seeds(reader):
             for test in results.tests:
                 for part in ("seen", "held out", "all"):
                     mask = results.places(test, part)
                     if mask.any():
-                        accuracy = results.right(reader, seed, test)[mask].mean()
-                        writer.writerow([reader, seed, test, part, mask.sum(), f"{accuracy:.6f}"])
+                        right = results.right(reader, seed, test)[mask].mean()
+                        symbols = results.symbols_right(reader, seed, test)[mask].mean(0)
+                        figures = [f"{share:.6f}" for share in (right, *symbols)]
+                        writer.writerow([reader, seed, test, part, mask.sum(), *figures])
     return out.getvalue()
 
 

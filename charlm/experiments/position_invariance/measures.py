@@ -62,7 +62,8 @@ class Difference:
     """One reader's accuracy minus another's on the same sentences.
 
     interval: over seeds and, within, over sentences, both resampled
-    p: two-sided, by flipping the sign of each sentence's difference (averaged over seeds)
+    p: two-sided, by flipping the sign of each sentence's difference (averaged over seeds): about
+       other sentences, for these seeds; what other seeds would do is in the interval alone
     """
 
     mean: float
@@ -98,6 +99,11 @@ class Results:
 
     def lengths(self, test: str) -> NDArray[np.int64]:
         return np.array(self.tests[test]["length"], dtype=np.int64)
+
+    def distances(self, test: str) -> NDArray[np.int64]:
+        """Characters that follow the answer; a shorter one counts as wide as the widest."""
+        found: NDArray[np.int64] = self.lengths(test) - self.starts(test) - self.width
+        return np.maximum(0, found)
 
     def places(self, test: str, part: str) -> Bools:
         """Which sentences of a test have their answer at "seen", "held out" or "all" offsets.
@@ -163,11 +169,9 @@ class Results:
     def by_distance(
         self, reader: str, test: str = MAIN, bins: Sequence[int] = tuple(range(0, 121, 10))
     ) -> tuple[list[str], Reals]:
-        """(bins, accuracy (seeds, bins)) by the characters that follow the answer.
-
-        A shorter answer counts as wide as the widest. Empty bins are left out.
-        """
-        distance = np.maximum(0, self.lengths(test) - self.starts(test) - self.width)
+        """(bins, accuracy (seeds, bins)) by the characters that follow the answer; empty bins are
+        left out."""
+        distance = self.distances(test)
         names, masks = [], []
         for low, high in zip(bins, [*bins[1:], 10**9], strict=True):
             mask = (distance >= low) & (distance < high)
@@ -195,9 +199,30 @@ class Results:
         return [step * i for i in range(rows)], [step * i for i in range(columns)], mean
 
     def gap(self, reader: str) -> Estimate:
-        """Accuracy at seen offsets minus that at held-out ones, seed by seed."""
-        seen, held = (self.accuracy(reader, MAIN, part).values for part in ("seen", "held out"))
-        return Estimate.of(s - h for s, h in zip(seen, held, strict=False))
+        """Accuracy at seen offsets minus that at held-out ones, seed by seed, as if as many
+        characters followed the answer there as here.
+
+        Offsets come with distances to the end, and a reader that forgets would do worse in the
+        bands for that alone: so sentences are held against those of the same ten characters of
+        distance, weighted as the held-out ones are. Distances that one of the two lacks are out;
+        where there is none that both have, it is the plain difference.
+        """
+        bins = self.distances(MAIN) // 10
+        seen, held = (self.places(MAIN, part) for part in ("seen", "held out"))
+        if not (seen.any() and held.any()):
+            return Estimate.of([])
+        both = np.intersect1d(bins[seen], bins[held])
+        if not len(both):
+            bins, both = np.zeros_like(bins), np.zeros(1, dtype=bins.dtype)
+        weights = np.array([np.count_nonzero(held & (bins == each)) for each in both])
+
+        def of_seed(seed: int) -> float:
+            right = self.right(reader, seed, MAIN)
+            gaps = [right[seen & (bins == b)].mean() - right[held & (bins == b)].mean()
+                    for b in both]  # fmt: skip
+            return float(np.average(gaps, weights=weights))
+
+        return self._over_seeds(reader, of_seed)
 
     def difference(
         self, one: str, other: str, test: str = MAIN, part: str = "held out"

@@ -9,6 +9,8 @@ from pathlib import Path
 from charlm.experiments.position_invariance import report
 from charlm.experiments.position_invariance.grid import Grid
 from charlm.experiments.position_invariance.measures import MAIN, Difference, Results
+from charlm.experiments.position_invariance.readers import KINDS
+from charlm.experiments.position_invariance.report import percent
 from charlm.files import write_atomically
 from charlm.svg import distinct
 
@@ -81,6 +83,7 @@ there.</p>
 <h2>What came of it</h2><ul>{said}</ul>
 {_table(results)}
 <h2>Figures</h2>{drawn}
+{_by_symbol(results)}
 {_differences(results)}
 {_errors(results)}
 <h2>How it was made</h2>
@@ -140,7 +143,7 @@ def _differences(results: Results) -> str:
     best = results.best()
     rows = []
     for other in results.readers:
-        if other != best:
+        if other != best and results.trained(best) and results.trained(other):
             gap: Difference = results.difference(best, other)
             rows.append(
                 f"<tr><td>{escape(best)} minus {escape(other)}</td><td>{100 * gap.mean:+.2f}</td>"
@@ -151,8 +154,31 @@ def _differences(results: Results) -> str:
     return (
         "<h2>Paired differences at held-out offsets</h2><table><tr><th></th><th>points</th>"
         f"<th>95 % interval</th><th>p</th></tr>{''.join(rows)}</table><p><small>On the same "
-        "sentences, seed by seed. Interval: seeds and sentences resampled; p: signs of the "
-        "sentences' differences flipped at random, two-sided.</small></p>"
+        "sentences, seed by seed; untrained readers are left out. Interval: seeds and sentences "
+        "resampled; p: signs of the sentences' differences flipped at random, two-sided, which is "
+        "about other sentences and these seeds.</small></p>"
+    )
+
+
+def _silence(reader: str, text: str) -> str:
+    """What stands for an empty answer: a tagger may find nothing in a text that it has read."""
+    longest = KINDS[reader].longest
+    return "not read" if longest is not None and len(text) > longest else "nothing"
+
+
+def _by_symbol(results: Results) -> str:
+    """Each character of the answer by itself, at held-out offsets."""
+    places = range(results.width)
+    rows = []
+    for reader in results.readers:
+        cells = [f"<td>{percent(each)}</td>" for each in results.by_symbol(reader)]
+        star = "" if results.trained(reader) else " *"
+        rows.append(f"<tr><td>{escape(reader)}{star}</td>{''.join(cells)}</tr>")
+    heads = "".join(f"<th>character {place + 1}</th>" for place in places)
+    return (
+        "<h2>Character by character</h2><p>Share of answers in which that character is right, at "
+        "held-out offsets, nothing else in the sentence; the others may be wrong.</p>"
+        f"<table><tr><th>reader</th>{heads}</tr>{''.join(rows)}</table>"
     )
 
 
@@ -162,7 +188,8 @@ def _errors(results: Results) -> str:
         cell = results.cells[reader, results.seeds(reader)[0]]
         lines = [
             f'<li><span class="sentence">{escape(error["text"])}</span>: '
-            f"{escape(error['found'] or 'not read')} instead of {escape(error['answer'])}</li>"
+            f"{escape(error['found'] or _silence(reader, error['text']))} instead of "
+            f"{escape(error['answer'])}</li>"
             for test in results.tests
             for error in cell["tests"][test]["errors"][: 3 if test == MAIN else 2]
         ]

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from charlm.experiments.position_invariance.measures import Results
+from charlm.experiments.position_invariance.measures import LONG, MAIN, Results
 
 # Colour (Okabe & Ito, in order of darkness), dash and mark.
 STYLES: dict[str, tuple[str, Any, str]] = {
@@ -35,7 +35,7 @@ STYLES: dict[str, tuple[str, Any, str]] = {
     "tagger-both": ("#777777", "-", "+"),
     "writer-rnn": ("#b58900", (0, (3, 1.5, 1, 1.5)), "^"),
     "writer-gru": ("#009e73", "-", "D"),
-    "writer-lstm": ("#000000", "-", "p"),
+    "writer-lstm": ("#000000", (0, (3, 1)), "*"),
     "writer-window": ("#d55e00", "-", "o"),
     "writer-conv": ("#0072b2", (0, (6, 2)), "s"),
 }
@@ -89,6 +89,17 @@ def _present(results: Results, group: str) -> list[str]:
     return [name for name in GROUPS[group] if name in results.readers]
 
 
+def _main(results: Results) -> list[str]:
+    """The lines of a figure for all: where there are many readers, those of the question alone."""
+    if len(results.readers) <= 8:
+        return results.readers
+    return _present(results, "readers") or results.readers
+
+
+def _named(results: Results, name: str) -> str:
+    return name if results.trained(name) else f"{name} (untrained)"
+
+
 def _bands(axes: Axes, results: Results, *, named: bool = True) -> None:
     for low, high in results.config["bands"]:
         axes.axvspan(low - 0.5, high + 0.5, color="#000000", alpha=0.09, linewidth=0)
@@ -119,7 +130,9 @@ def _line(
     )  # fmt: skip
 
 
-def _names(axes: Axes, ends: Sequence[tuple[str, float]], x: float, gap: float = 0.058) -> None:
+def _names(
+    axes: Axes, results: Results, ends: Sequence[tuple[str, float]], x: float, gap: float = 0.058
+) -> None:
     """Each line's name beside its end, pushed apart where ends coincide."""
     placed = sorted(ends, key=lambda each: -each[1])
     heights: list[float] = []
@@ -137,12 +150,12 @@ def _names(axes: Axes, ends: Sequence[tuple[str, float]], x: float, gap: float =
             [x + 3, x + 9], [height, height], color=colour, linestyle=dash, linewidth=1.8,
             marker=mark, markevery=[1], markersize=4.5, markerfacecolor="white", clip_on=False,
         )  # fmt: skip
-        axes.text(x + 11, height, name, color=colour, va="center", clip_on=False)
+        axes.text(x + 11, height, _named(results, name), color=colour, va="center", clip_on=False)
 
 
 def offsets(results: Results) -> Figure:
     """The figure of the experiment: accuracy at every offset of the answer, a line per reader."""
-    names = _present(results, "readers") or results.readers
+    names = _main(results)
     figure, axes = plt.subplots(figsize=(10, 4.6))
     _bands(axes, results)
     ends = []
@@ -151,7 +164,7 @@ def offsets(results: Results) -> Figure:
         _line(axes, name, x, rows, every=12 + number % 3)
         ends.append((name, float(rows.mean(0)[-1])))
     _percent(axes)
-    _names(axes, ends, float(x[-1]) + 1)
+    _names(axes, results, ends, float(x[-1]) + 1)
     axes.set_xlim(-1, x[-1] + 1)
     axes.set_xlabel("offset of the answer's first character in the sentence")
     axes.set_title("Exact answers, by where the answer stands", pad=22)
@@ -190,7 +203,8 @@ def every_reader(results: Results) -> Figure:
 
 
 def offset_by_length(results: Results) -> Figure:
-    """Heat maps: accuracy by offset and length of the sentence, the worst and the best reader."""
+    """Heat maps: accuracy by offset and length of the sentence, of readers that can fail, beside
+    the best one."""
     best = results.best()
     others = [name for name in ("feedforward", "rnn", "time-delay-last") if name in results.readers]
     names = [*others[:2], best] if best not in others[:2] else others[:2]
@@ -216,26 +230,29 @@ def offset_by_length(results: Results) -> Figure:
 
 
 def distance(results: Results) -> Figure:
-    """Accuracy by how many characters follow the answer: what is forgotten on the way."""
-    figure, axes = plt.subplots(figsize=(8, 3.8))
-    ends = []
-    names = _present(results, "readers") or results.readers
-    for name in names:
-        bins, rows = results.by_distance(name)
-        x = np.arange(len(bins))
-        _line(axes, name, x, rows)
-        ends.append((name, float(rows.mean(0)[-1])))
-    axes.set_xticks(x, bins, rotation=40, ha="right")
-    _percent(axes)
-    # The names want the x axis's unit: a bin is some ten of the offsets' figure.
-    scale = (len(bins) - 1) / 118
-    for name, y in ends:
-        axes.plot([], [], label=name, color=STYLES[name][0], linestyle=STYLES[name][1],
-                  marker=STYLES[name][2], markerfacecolor="white")  # fmt: skip
-        del y
-    axes.legend(loc="center left", bbox_to_anchor=(1.0 + 0.02 * scale, 0.5), frameon=False)
-    axes.set_xlabel("characters between the answer and the end of the sentence")
-    axes.set_title("Exact answers, by the distance to the end")
+    """Accuracy by how many characters follow the answer, what is forgotten on the way: in sentences
+    as long as those of training, and in longer ones."""
+    parts = [(MAIN, range(0, 121, 10)), (LONG, range(0, 401, 40))]
+    parts = [(test, bins) for test, bins in parts if test in results.tests]
+    figure, grid = plt.subplots(
+        1, len(parts), figsize=(1 + 4.6 * len(parts), 3.8), sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for axes, (test, edges) in zip(grid.flat, parts, strict=True):
+        for name in _main(results):
+            bins, rows = results.by_distance(name, test, tuple(edges))
+            _line(axes, name, np.arange(len(bins)), rows)
+        axes.set_xticks(np.arange(len(bins)), bins, rotation=40, ha="right")
+        axes.set_title("up to 120 characters" if test == MAIN else "longer sentences", size=10)
+        _percent(axes)
+    for name in _main(results):
+        axes.plot([], [], label=_named(results, name), color=STYLES[name][0],
+                  linestyle=STYLES[name][1], marker=STYLES[name][2],
+                  markerfacecolor="white")  # fmt: skip
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    figure.supxlabel("characters between the answer and the end of the sentence", size=10)
+    figure.suptitle("Exact answers, by the distance to the end", size=12, x=0.02, ha="left",
+                    weight="bold")  # fmt: skip
     return figure
 
 

@@ -18,6 +18,8 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " .:-=+*#@"
 GREAT, SMALL = 0.1, 0.01
 """Gaps between seen and held-out offsets that are called so."""
+NEAR = 0.02
+"""The gap's interval must end below this before it is said that there is none."""
 
 
 def columns(results: Results) -> list[tuple[str, str, str]]:
@@ -142,9 +144,14 @@ def findings(results: Results) -> list[str]:
                 f"{percent(held)} % at those held out: of what it learnt, {percent(gap)} points do "
                 "not come along."
             )
-        else:
+        elif gap.high <= NEAR:
             said.append(
                 f"{reader} answers {percent(held)} % at held-out offsets, as at seen ones "
                 f"({percent(seen)} %): what it learnt holds at any place."
+            )
+        else:
+            said.append(
+                f"{reader} answers {percent(held)} % at held-out offsets and {percent(seen)} % at "
+                "seen ones; its seeds differ too much to say whether what it learnt comes along."
             )
     return said

@@ -19,6 +19,9 @@ _FOR = (195, 153, 117, 75, 33)
 _AGAINST = (224, 217, 210, 203, 196)
 _SMALL = 0.05
 
+LONGEST = 1000
+"""Characters of a sentence whose saliency is shown."""
+
 
 @dataclass(frozen=True)
 class Saliency:
@@ -35,10 +38,15 @@ class Saliency:
 
 
 def of(panel: Panel, name: str, text: str, answer: str) -> Saliency:
-    """RequestError where there is no answer to explain."""
+    """RequestError where there is no answer to explain, or too long a text to look at it once
+    without each of its characters."""
     if answer in ("", NO_ANSWER):
         raise RequestError("there is no answer to explain; leave out --saliency and --html")
     text = " ".join(text.split())
+    if len(text) > LONGEST:
+        raise RequestError(
+            f"the sentence has {len(text):,} characters; a saliency is shown of at most {LONGEST:,}"
+        )
     nats = np.mean([occlusion(reader, text, answer) for reader in panel.members(name)], axis=0)
     return Saliency(text, nats)
 
