@@ -40,6 +40,9 @@ def test_every_value_is_that_of_a_single_step(cell: str, make_lm: Callable[..., 
         assert [share for _, share in step.expected] == pytest.approx(sorted(p)[::-1][:4], rel=1e-4)
     last = unrolling.unroll(lm.engine, TOKENIZER, "ciao <b>", steps=3, top=4)
     assert [s.symbol for s in last] == ["<", "b", ">"]
+    assert [s.first for s in found[:2]] == [True, False] and not last[0].first
+    arrows = [unrolling.svg(steps, cell, 0.1).count(">U<") for steps in (found[:3], last)]
+    assert arrows == [2 * 2, 3 * 2]  # into what is cut off comes a state as well
     np.testing.assert_array_equal(last[0].layers[0]["h"], found[-3].layers[0]["h"])
 
 
@@ -63,6 +66,7 @@ def test_the_picture_holds_every_step_strip_and_arrow(
     assert len(cells) == 4 * 2 * strips * 8  # steps, layers, strips, units
     assert len(list(root.iter(f"{SVG}title"))) == 4 * 2 * strips
     words = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+    assert words.count("+") == 4  # the second layer adds its input to its output
     assert words.count("U") == 3 * 2 and words.count("W") == 4 and words.count("V") == 4
     assert "by chance 11.1 %" in words
     for symbol in ("a", "<", "&", '"'):
@@ -119,14 +123,18 @@ def test_a_terminal_shows_a_column_for_each_step(charlm: Invoke, trained: Path) 
 
 
 @pytest.mark.parametrize("ending", ["svg", "html"])
-def test_a_figure_in_which_the_text_stays_text(
-    charlm: Invoke, trained: Path, tmp_path: Path, ending: str
-) -> None:
+def test_a_figure_in_which_the_text_stays_text(charlm: Invoke, tmp_path: Path, ending: str) -> None:
+    corpus = tmp_path / "hostile.txt"
+    corpus.write_text("<script>alert(1)</script> & 'x'\n" * 80, encoding="utf-8")
+    made = charlm("train", corpus, "--hidden-size", 8, "--steps", 1, "--out", tmp_path)
+    assert made.exit_code == 0, made.output
     path = tmp_path / f"unrolled.{ending}"
-    done = unroll(charlm, trained, "il mare", "--figure", path)
+    done = unroll(charlm, tmp_path / "hostile", "<script> &", "--figure", path)
     assert (done.exit_code, done.stdout) == (0, f"{path}\n"), done.output
     text = path.read_text("utf-8")
     assert text.count("<svg") == 1
+    assert "<script" not in text and "&lt;" in text and "&amp;" in text
+    ET.fromstring(text[text.index("<svg") : text.index("</svg>") + 6])
     assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
 
 

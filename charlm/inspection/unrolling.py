@@ -31,11 +31,13 @@ class Step:
     """One time step of an unrolled model.
 
     symbol: what was read
+    first: whether the state before it is zero, and not that of a step which is left out
     layers: per layer name -> (H,): ``h``, and the gates of its cell
     expected: the likeliest symbols to come next and their probabilities, likeliest first
     """
 
     symbol: str
+    first: bool
     layers: tuple[dict[str, Floats], ...]
     expected: tuple[tuple[str, float], ...]
 
@@ -69,6 +71,7 @@ def unroll(
         found.append(
             Step(
                 symbol_name(tokenizer, int(ids[t])),
+                t == 0,
                 tuple(
                     {name: values[0, t] for name, values in layer.items()} for layer in trace.layers
                 ),
@@ -154,6 +157,14 @@ def svg(steps: list[Step], cell: str, chance: float) -> str:
                 )
             above = "V" if number == 0 else ""
             arrow(middle, y - 4, middle, y - 26, above, 10, 4)
+            if number < layers - 1:  # a layer beyond the first adds its input to its output
+                out.append(
+                    f'<path d="M{middle} {y + block - 12}H{begin - 10}V{y - 14}H{middle - 2}" '
+                    'fill="none" stroke="#999" marker-end="url(#tip)"/>'
+                    f'<text x="{middle - 9}" y="{y - 18}" fill="#555" text-anchor="middle">+</text>'
+                )
+            if t == 0 and not step.first:
+                arrow(begin - 26, y + tall / 2, begin - 3, y + tall / 2, "U", -4, -5)
             if t + 1 < len(steps):
                 arrow(begin + wide + 2, y + tall / 2, begin + _COLUMN - 3, y + tall / 2, "U", 0, -5)
             if number == layers - 1:
@@ -167,12 +178,13 @@ def svg(steps: list[Step], cell: str, chance: float) -> str:
     return "".join(out)
 
 
-def legend(cell: str, units: int) -> str:
-    """What the strips are, in one sentence."""
+def legend(cell: str, units: int, layers: int = 1) -> str:
+    """What the strips and arrows are, in a few words."""
     gates = ", ".join(f"{name} {NAMES[name]}" for name in GATES[cell])
     more = f", {gates}" if gates else ""
     means = f" (means of neighbours: there are {units:,})" if units > _MOST_CELLS else ""
     return (
         f"h state{more}. Each cell of a strip is a unit{means}: blue is -1, white 0, red 1. The "
         "weights W, U and V are the same at every step."
+        + (" What a layer reads is added to its output (+)." if layers > 1 else "")
     )

@@ -13,6 +13,7 @@ import click
 from charlm.cli.figures import figure_option, only_one
 from charlm.cli.inspect.common import run_argument
 from charlm.cli.terminal import echo_json, write_result
+from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     from charlm.inspection.unrolling import Step
@@ -38,10 +39,15 @@ def command(
     """
     from charlm.generate import load
     from charlm.inspection import unrolling
+    from charlm.tokenizer import describe_unknown
 
     only_one(figure=figure, json=as_json)
     loaded = load(model)
-    loaded.read_prompt(text)  # says which characters it has never seen
+    unseen = loaded.tokenizer.unseen(text)
+    if len(unseen):
+        raise RequestError(
+            f"{describe_unknown(loaded.tokenizer.normalize(text), unseen)}; give a text without"
+        )
     found = unrolling.unroll(loaded.engine, loaded.tokenizer, text, steps=steps, top=top)
     cell, units = loaded.config.cell, loaded.config.hidden_size
     chance = 1 / loaded.tokenizer.vocab_size
@@ -50,8 +56,10 @@ def command(
         if figure.suffix == ".html":
             from charlm.inspection.pages import page
 
-            content = page(f"unrolled: {text}", f"<p>{unrolling.legend(cell, units)}</p>"
-                           f'<div class="scroll">{content}</div>')  # fmt: skip
+            legend = unrolling.legend(cell, units, loaded.config.layers)
+            content = page(
+                f"unrolled: {text}", f'<p>{legend}</p><div class="scroll">{content}</div>'
+            )
         write_result("--figure", figure, content)
     elif as_json:
         for step in found:
