@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -50,6 +51,25 @@ def test_grounds_stand_under_their_characters() -> None:
     assert [g.attrib["fill"] for g in grounds] == [f"rgb{RED}", f"rgb{BLUE}"]
     (under,) = root.iter(f"{SVG}path")
     assert under.attrib["d"].startswith("M41.2")
+
+
+def test_a_terminal_shows_the_same_and_obeys_nobody() -> None:
+    shown = textmap.ansi(
+        [Mark("a"), Mark("b", 1.0), Mark("\n", 0.9), Mark("\x1b", 0.5, BLUE), Mark("c", holds=True)]
+    )
+    assert shown.startswith("a\x1b[48;5;203m\x1b[30mb\x1b[0m")  # the strongest red
+    assert shown.endswith("\x1b[4mc\x1b[0m")
+    assert shown.count("\n") == 1
+    left = re.sub(r"\x1b\[(48;5;\d+|30|4|0)m", "", shown)
+    assert "\x1b" not in left and left.replace("\n", "").startswith("ab↵")
+
+
+def test_a_sample_is_the_redder_the_less_likely_it_was() -> None:
+    marks = textmap.likelihood("ab", [("c", 1.0), ("d", 2**-4), ("e", 2**-8), ("f", 0.0)])
+    assert [mark.text for mark in marks] == list("abcdef")
+    assert [mark.strength for mark in marks[:5]] == [0, 0, 0, 0.5, 1]
+    assert marks[5].strength > 1 and marks[5].ground.endswith("1.00)")
+    assert [mark.text for mark in textmap.likelihood_legend()][0] == "100 %"
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=60))

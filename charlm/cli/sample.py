@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import sys
 from pathlib import Path
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 _DRAWING = (
     "temperature", "length", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
 )  # fmt: skip
-
-PROBABILITIES = (100, 25, 6, 1.5, 0.4)
-"""Percentages that the legend of a figure names."""
 
 
 @click.command()
@@ -267,20 +263,13 @@ def _draw_probabilities(
     """The same as a picture: the redder, the less likely; the prompt was not drawn."""
     from charlm.inspection import textmap
 
-    def strength(probability: float) -> float:
-        """By bits, as a score is coloured."""
-        return -math.log2(max(probability, 1e-9)) / textmap.MOST_BITS
-
     chance = 100 / symbols
     blocks = [
         textmap.Block(
             f"how likely each character was (by chance {chance:.1f} %)"
             + (f": text {number + 1}" if len(draws) > 1 else ""),
-            [
-                *(textmap.Mark(character) for character in prompt),
-                *(textmap.Mark(drawn.text, strength(drawn.probability)) for drawn in each),
-            ],
-            [] if number else [textmap.Mark(f"{p:g} %", strength(p / 100)) for p in PROBABILITIES],
+            textmap.likelihood(prompt, ((drawn.text, drawn.probability) for drawn in each)),
+            [] if number else textmap.likelihood_legend(),
         )
         for number, each in enumerate(draws)
     ]

@@ -5,6 +5,7 @@ A ground's strength is its opacity, so that it reads on light and on dark pages 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
@@ -84,6 +85,27 @@ def surprise_legend() -> list[Mark]:
         Mark(f"{level * MOST_BITS / 4:g}{' bits' if level == 4 else ''}", level / 4)
         for level in range(5)
     ]
+
+
+def likelihood(prompt: str, drawn: Iterable[tuple[str, float]]) -> list[Mark]:
+    """A sample: the redder, the less likely a character was to the model that drew it; the prompt,
+    which was not drawn, without ground.
+
+    drawn: each character and its probability
+    """
+    return [
+        *(Mark(character) for character in prompt),
+        *(Mark(text, _unlikely(probability)) for text, probability in drawn),
+    ]
+
+
+def likelihood_legend() -> list[Mark]:
+    return [Mark(f"{p:g} %", _unlikely(p / 100)) for p in (100, 25, 6, 1.5, 0.4)]
+
+
+def _unlikely(probability: float) -> float:
+    """By bits, as a surprise is coloured."""
+    return -math.log2(max(probability, 1e-9)) / MOST_BITS
 
 
 def activation(text: str, values: Floats, holds: Iterable[bool], mean: float) -> list[Mark]:
