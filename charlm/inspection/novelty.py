@@ -17,8 +17,8 @@ GRAM = 20
 
 
 class SuffixArray:
-    """An index of ``text``. Memory: 8 bytes for each of its characters beside the text, some 40
-    while it is made; a megabyte takes about a second."""
+    """An index of ``text``. Memory: 8 bytes for each of its characters beside the text, some 50
+    while it is made; a million characters take a second or two."""
 
     def __init__(self, text: str) -> None:
         self.text = text
