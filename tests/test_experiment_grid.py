@@ -473,11 +473,21 @@ def test_results_csv_agrees_with_results_json(whole: Grid) -> None:
             )
             for test, facts in content["tests"].items():
                 right = unpacked(cell["tests"][test]["right"], len(facts["start"]))
+                symbols = unpacked(cell["tests"][test]["symbols_right"], 4 * len(right))
                 for part, starts in allowed.items():
                     counted = [r for r, s in zip(right, facts["start"], strict=True) if s in starts]
                     if counted:
                         where = [reader, str(seed), test, part, str(len(counted))]
-                        expected.append([*where, f"{sum(counted) / len(counted):.6f}"])
+                        each = [
+                            [
+                                s
+                                for s, f in zip(symbols[k::4], facts["start"], strict=True)
+                                if f in starts
+                            ]
+                            for k in range(4)
+                        ]
+                        figures = [f"{sum(c) / len(c):.6f}" for c in (counted, *each)]
+                        expected.append([*where, *figures])
     assert [list(row.values()) for row in rows] == expected
     assert {row["test"] for row in rows} == {
         "none", "numbers", "years", "held-out answers", "long sentences",
