@@ -223,7 +223,7 @@ class Design:
 
 def years() -> Design:
     """The question of this experiment: years of 1000 to 2099, half of them of 1900 to 2029; a fifth
-    of each part is never asked for in training."""
+    of each part stands nowhere in training."""
     rng = random.Random(_TEST_SEED)
     recent = [str(year) for year in range(1900, 2030)]
     older = [str(year) for year in (*range(1000, 1900), *range(2030, 2100))]

@@ -125,8 +125,8 @@ def _table(results: Results) -> str:
         rows.append(f"<tr><td>{name}</td>{''.join(cells)}<td></td></tr>")
     notes = [
         "Exact answers in percent. seen, held out: offsets of the answer, nothing else in the "
-        "sentence; numbers, years: such beside the answer, at held-out offsets; new answers: never "
-        "asked for in training; long: more than 120 characters."
+        "sentence; numbers, years: such beside the answer, at held-out offsets; new answers: they "
+        "stand nowhere in training; long: more than 120 characters."
     ]
     if untrained:
         notes.append("* untrained: below 95 % at seen offsets, so it supports no conclusion.")

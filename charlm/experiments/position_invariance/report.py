@@ -86,7 +86,7 @@ def _legend(results: Results) -> list[str]:
     if LONG in results.tests:
         explained.insert(0, "long: over 120 characters")
     if HELD_OUT_ANSWERS in results.tests:
-        explained.insert(0, "new answers: never asked for in training")
+        explained.insert(0, "new answers: they stand nowhere in training")
     lines.append(f"{'; '.join(explained)}.")
     return lines
 
