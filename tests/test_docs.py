@@ -64,6 +64,23 @@ def test_the_experiments_page_says_what_its_results_say() -> None:
     for sentence in report.findings(results):
         assert f"- {sentence}\n" in page
     assert (folder / "results.csv").read_text("utf-8") == grid._table(results)
+    # What stands in the text, seed by seed and by the distance to the end.
+    for part in ("seen", "held out"):
+        shares = results.accuracy("feedforward", "none", part).values
+        assert ", ".join(f"{100 * share:.1f}" for share in shares) in " ".join(page.split())
+    for reader, bins in (("rnn", ("0-9", "10-19")), ("time-delay-last", ("0-9", "20-29", "30-39"))):
+        names, rows = results.by_distance(reader)
+        for each in bins:
+            assert f"{100 * rows.mean(0)[names.index(each)]:.0f} %" in page
+    forgetting = page[page.index("- **Forgetting.**") :].partition("\n- ")[0]
+    for reader in ("gru", "lstm", "writer-gru", "writer-lstm", "time-delay"):
+        _, rows = results.by_distance(reader, "long sentences", (0, 120, 280))
+        assert f"{100 * rows.mean(0)[-1]:.1f}" in forgetting
+    scored = json.loads((folder / "handwritten.json").read_text("utf-8"))["readers"]
+    assert set(scored) == set(results.readers)
+    for reader, found in scored.items():
+        assert found["count"] == 100
+        assert f"| {reader} | {round(100 * found['accuracy'])} |" in page
     for picture in re.findall(r"\]\((position-invariance/[^)]+)\)", page):
         assert (ROOT / "docs" / picture).exists(), picture
 
