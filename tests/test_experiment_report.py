@@ -190,7 +190,7 @@ def test_findings_tell_three_cases_apart(results: Results) -> None:
 
 
 def test_nothing_is_said_to_hold_where_seeds_disagree() -> None:
-    """Seen all right, held out 10, 10 and 0 of 10: the mean is not far off, one seed is."""
+    """Held out, eleven seeds have all ten right and one none: the mean is not far off, it is."""
     found = Results(content({"lstm": [(20, 10)] * 11 + [(20, 0)]}))
     (said,) = report.findings(found)
     assert "holds at any place" not in said

@@ -289,12 +289,13 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
         )
         return
     width = max(map(len, names))
-    for name in sorted(names, key=lambda name: -scored[name].accuracy):
+    order = sorted(names, key=lambda name: -scored[name].accuracy)
+    for name in order:
         each = scored[name]
         note = f"  ({each.unread} it cannot read)" if each.unread else ""
         right = each.count - len(each.errors)
         click.echo(f"{name:<{width}}  {100 * each.accuracy:5.1f} %  {right}/{each.count}{note}")
-    for name in sorted(names, key=lambda name: -scored[name].accuracy):
+    for name in order:
         errors = scored[name].errors
         if errors:
             more = (

@@ -14,15 +14,11 @@ import click
 from charlm.cli.figures import TEXT, figure_option, only_one
 from charlm.cli.terminal import echo, say, write_result
 from charlm.cli.texts import text_of
-from charlm.display import printable
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     from charlm.generate import CharLM
     from charlm.inspection.reading import Reading
-
-# Of the 256 colours of terminals: none, then from pale yellow to red.
-_GROUNDS = (None, 230, 229, 223, 216, 209, 203, 196)
 
 
 @click.command()
@@ -192,23 +188,15 @@ def _records(reading: Reading, loaded: CharLM, by: str | None) -> list[dict[str,
 
 
 def _in_colour(reading: Reading) -> str:
-    from charlm.inspection.textmap import MOST_BITS
+    from charlm.inspection.textmap import HEAT, MOST_BITS, RED, ansi, surprise
 
-    pieces = []
-    for character, bits in zip(reading.characters, reading.bits, strict=True):
-        level = 0.0 if math.isnan(bits) else min(1.0, bits / MOST_BITS)
-        ground = _GROUNDS[min(len(_GROUNDS) - 1, int(level * len(_GROUNDS)))]
-        text = "↵" if character == "\n" and ground else "" if character == "\n" else character
-        shown = printable(text)
-        pieces.append(f"\x1b[48;5;{ground}m\x1b[30m{shown}\x1b[0m" if ground and shown else shown)
-        if character == "\n":
-            pieces.append("\n")
+    grounds = HEAT[RED]
     scale = "".join(
-        f"\x1b[48;5;{ground}m\x1b[30m {MOST_BITS * n / len(_GROUNDS):g} \x1b[0m"
-        for n, ground in enumerate(_GROUNDS)
+        f"\x1b[48;5;{ground}m\x1b[30m {MOST_BITS * n / len(grounds):g} \x1b[0m"
+        for n, ground in enumerate(grounds)
         if ground
     )
-    return f"{''.join(pieces)}\n\nbits from {scale}"
+    return f"{ansi(surprise(reading), HEAT)}\n\nbits from {scale}"
 
 
 def _table(reading: Reading, loaded: CharLM) -> None:

@@ -17,8 +17,11 @@ GRAM = 20
 
 
 class SuffixArray:
-    """An index of ``text``. Memory: 8 bytes for each of its characters beside the text, some 50
-    while it is made; a million characters take a second or two."""
+    """An index of ``text``: ``order`` (N,) are its places, sorted by what stands there.
+
+    Memory: 8 bytes for each of its characters beside the text, some 50 while it is made; a million
+    characters take a second or two.
+    """
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -6,7 +6,7 @@ A ground's strength is its opacity, so that it reads on light and on dark pages 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
@@ -124,15 +124,18 @@ def activation(text: str, values: Floats, holds: Iterable[bool], mean: float) ->
 
 # --------------------------------------------------------------------------- in a terminal
 
-# Of the 256 colours: none, then from pale to strong.
-_ANSI = {RED: (None, 224, 217, 210, 203), BLUE: (None, 195, 153, 117, 75)}
+Grounds = Mapping[tuple[int, int, int], Sequence[int | None]]
+"""For a mark's colour, some of a terminal's 256 colours: none, then from pale to strong."""
+
+TWO_SIDED: Grounds = {RED: (None, 224, 217, 210, 203), BLUE: (None, 195, 153, 117, 75)}
+HEAT: Grounds = {RED: (None, 230, 229, 223, 216, 209, 203, 196)}
 
 
-def ansi(marks: Sequence[Mark]) -> str:
+def ansi(marks: Sequence[Mark], grounds_of: Grounds = TWO_SIDED) -> str:
     """For a terminal of 256 colours."""
     pieces = []
     for mark in marks:
-        grounds = _ANSI[mark.colour]
+        grounds = grounds_of[mark.colour]
         strength = mark.strength if mark.strength >= _FAINTEST else 0.0
         ground = grounds[min(len(grounds) - 1, int(strength * len(grounds)))]
         text = printable("↵" if mark.text == "\n" and ground else mark.text.strip("\n"))

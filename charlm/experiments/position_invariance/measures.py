@@ -101,7 +101,7 @@ class Results:
         return np.array(self.tests[test]["length"], dtype=np.int64)
 
     def distances(self, test: str) -> NDArray[np.int64]:
-        """Characters that follow the answer; a shorter one counts as wide as the widest."""
+        """(N,) characters that follow the answer; a shorter one counts as wide as the widest."""
         found: NDArray[np.int64] = self.lengths(test) - self.starts(test) - self.width
         return np.maximum(0, found)
 

@@ -130,6 +130,14 @@ def _line(
     )  # fmt: skip
 
 
+def _entry(axes: Axes, name: str, label: str) -> None:
+    """A reader's line in the legend."""
+    colour, dash, mark = STYLES[name]
+    axes.plot(
+        [], [], label=label, color=colour, linestyle=dash, marker=mark, markerfacecolor="white"
+    )
+
+
 def _names(
     axes: Axes, results: Results, ends: Sequence[tuple[str, float]], x: float, gap: float = 0.058
 ) -> None:
@@ -246,9 +254,7 @@ def distance(results: Results) -> Figure:
         axes.set_title("up to 120 characters" if test == MAIN else "longer sentences", size=10)
         _percent(axes)
     for name in _main(results):
-        axes.plot([], [], label=_named(results, name), color=STYLES[name][0],
-                  linestyle=STYLES[name][1], marker=STYLES[name][2],
-                  markerfacecolor="white")  # fmt: skip
+        _entry(axes, name, _named(results, name))
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     figure.supxlabel("characters between the answer and the end of the sentence", size=10)
     figure.suptitle("Exact answers, by the distance to the end", size=12, x=0.02, ha="left",
@@ -269,8 +275,7 @@ def learning_curves(results: Results) -> Figure:
             x = np.array([point["step"] for point in cells[0]["curve"]])
             rows = np.array([[point["accuracy"] for point in cell["curve"]] for cell in cells])
             _line(axes, name, x, rows, every=3)
-            axes.plot([], [], label=name, color=STYLES[name][0], linestyle=STYLES[name][1],
-                      marker=STYLES[name][2], markerfacecolor="white")  # fmt: skip
+            _entry(axes, name, name)
         _percent(axes)
         axes.set_title(group, size=10)
         axes.set_xlabel("updates of 64 sentences")
