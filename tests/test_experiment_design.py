@@ -156,21 +156,27 @@ def test_neither_level_nor_answer_tells_the_offset(training: dict[int, list[Exam
     for level in ("none", "numbers", "years"):
         share = sum(each.level == level for each in drawn) / len(drawn)
         late_share = sum(each.level == level for each in late) / len(late)
-        assert abs(share - {"none": 0.5, "numbers": 0.25, "years": 0.25}[level]) < 0.08
+        # Somewhat fewer with more in them: more of those are too long.
+        assert abs(share - {"none": 0.4, "numbers": 0.2, "years": 0.4}[level]) < 0.08
         assert abs(late_share - share) < 0.12
     early_answers = {each.answer for each in drawn if each.start < 21}
     assert len({each.answer for each in late} & early_answers) > 350
 
 
-def test_half_of_training_asks_for_common_answers(
+def test_half_of_training_asks_for_common_answers_and_all_beside_other_years(
     question: Design, training: dict[int, list[Example]]
 ) -> None:
-    asked = Counter(each.answer for each in together(training))
-    common = sum(asked[answer] for answer in question.common) / sum(asked.values())
+    drawn = together(training)
+    beside_years = [each for each in drawn if each.level == "years"]
+    rest = Counter(each.answer for each in drawn if each.level != "years")
+    # The other years are recent ones too: else the value would tell which is asked about.
+    assert {each.answer for each in beside_years} == set(question.common)
+    common = sum(rest[answer] for answer in question.common) / sum(rest.values())
     # One half, and of the other half the 104 of all 880 answers.
     assert abs(common - (0.5 + 0.5 * 104 / 880)) < 0.03
-    # Of the rare ones none is left out; five of each are asked for.
-    assert len(question.trained) - len(asked) < 40
+    asked = rest + Counter(each.answer for each in beside_years)
+    # Of the rare ones none is left out: two or three of each are asked for here.
+    assert len(question.trained) - len(asked) < 80
 
 
 def test_seeds_differ_and_repeat(question: Design, training: dict[int, list[Example]]) -> None:

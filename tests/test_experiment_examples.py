@@ -27,8 +27,10 @@ ANSWERS = tuple(str(year) for year in range(1000, 2100))
 # An independent judgement of what else stands in a sentence: a number of four digits is a year
 # where a preposition or a month stands before it, unless it counts something.
 _YEAR = re.compile(
-    r"\b(?:nel|del|dal|al|classe|gennaio|febbraio|marzo|aprile|maggio|giugno|luglio|agosto|settembre"
-    r"|ottobre|novembre|dicembre) (?:1[4-9]|20)\d\d(?!\d)(?! lire| euro| metri)",
+    r"(?:\b(?:nel|del|dal|al|il|in|lontano|classe|anno|estate|n\.|(?:dopo|prima|giusto|prossimo),|natale"
+    r"|pasqua|capodanno|ferragosto|gennaio|febbraio|marzo|aprile|maggio|giugno|luglio|agosto"
+    r"|settembre|ottobre|novembre|dicembre) |/|\()"
+    r"(?:1[4-9]|20)\d\d(?!\d)(?! lire| euro| metri| allo stadio)",
     re.IGNORECASE,
 )
 

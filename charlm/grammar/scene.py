@@ -259,6 +259,8 @@ _WORDS: dict[str, Callable[[Scene], str]] = {
     "nel_mese": lambda s: Noun(calendar.MONTHS[s.month - 1], "ms").after("in"),
     "mese": lambda s: calendar.MONTHS[s.month - 1],
     "giorno": lambda s: calendar.day_name(s.day),
+    "gg": lambda s: f"{s.day:02d}",
+    "mm": lambda s: f"{s.month:02d}",
     "data": lambda s: f"{calendar.day_name(s.day)} {calendar.MONTHS[s.month - 1]}",
     "stagione": lambda s: calendar.season(s.month),
     "compagni": _companion,

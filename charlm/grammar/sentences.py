@@ -90,7 +90,8 @@ def sentence(rng: Rng, *, year: int | None = None, position: Position | None = N
 def note(rng: Rng) -> Sentence:
     """A year of a journey as people jot it down: a caption, a message, a memory; anywhere in it."""
     year = between(rng, FIRST_YEAR, LAST_YEAR)
-    return _told(_cast(rng, year), "nota", year)
+    rule = "nota_anni" if chance(rng, 0.35) else "nota"
+    return _told(_cast(rng, year), rule, year)
 
 
 def undated(rng: Rng) -> Sentence:

@@ -34,6 +34,7 @@ _TEST_SEED = 2009
 _HELD_OUT_SHARE = 0.2
 _BAND, _FIRST, _BETWEEN = 10, 24, 18  # of the held-out bands: length, first offset, gap
 _PLAIN_SHARE = 0.05
+_WEIGHTS = {"none": 2, "numbers": 1, "years": 2}  # of the levels, in training
 
 
 @dataclass(frozen=True)
@@ -138,13 +139,13 @@ class Design:
         return self._mixture(random.Random(derive(seed, "examples", 1)), count)
 
     def _mixture(self, rng: Rng, count: int) -> list[Example]:
-        """Half of them with nothing else, the rest with numbers or with other answers; a template
-        gives what it has. Half of them ask for a common answer."""
+        """Two fifths of them with nothing else, a fifth with numbers, two fifths with other
+        answers; a template gives what it has. Half or more ask for a common answer."""
         pool = self.pool(rng, min(POOL, max(2000, 10 * count)), training=True)
         drawn = examples.draw(
             rng,
             pool,
-            ["none", *pool.levels],
+            [level for level in pool.levels for _ in range(_WEIGHTS[level])],
             (self.trained, self.common),
             self.seen_starts,
             italian=self.italian,

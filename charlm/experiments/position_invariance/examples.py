@@ -174,7 +174,8 @@ def draw(
     longest: int = LONGEST,
 ) -> Iterator[Example]:
     """Examples without end: of one of ``levels``, with an answer of one of ``answers`` that begins
-    at one of ``starts`` (uniformly, where it is moved).
+    at one of ``starts`` (uniformly, where it is moved). Where other answers stand beside it, it is
+    of the last of ``answers``, which are like those others: what each says has to tell them apart.
 
     None at all where the pool has no sentence that could be moved to one of them.
     """
@@ -182,7 +183,8 @@ def draw(
     reached = {level: [s for s in starts if pool.reaches(level, s, longest)] for level in levels}
     levels = [level for level in levels if reached[level]]
     while levels:
-        level, answer = pick(rng, levels), pick(rng, pick(rng, answers))
+        level = pick(rng, levels)
+        answer = pick(rng, answers[-1] if level == "years" else pick(rng, answers))
         start = pick(rng, reached[level]) if chance(rng, moved_share) else None
         example = pool.take(rng, level, answer, at_most=None if level == "none" else start)
         if example is None:
