@@ -30,7 +30,8 @@ su sul sullo sulla sull' sui sugli sulle
 # Sequences that no correct Italian text holds, whatever it speaks of.
 MISTAKES = {
     "article": r"\b(?:in|di|da|su) (?:(?:il|lo|la|i|gli|le) |l')",
-    "a + article": r"\ba (?:il|lo|i|gli) ",
+    # Not the end of Sana'a.
+    "a + article": r"(?<!')\ba (?:il|lo|i|gli) ",
     "il before a vowel": r"\b(?:il|lo|del|al|dal|nel|sul) [aeiouàèéìòù]",
     "la before a vowel":
         r"(?<!')\b(?:la|una|della|alla|dalla|nella|sulla) (?!a |al|ad |e )[aeiouàèéìòù]",
