@@ -94,6 +94,18 @@ def test_every_picture_is_there(page: str) -> None:
         assert (path.parent / picture).exists(), picture
 
 
+@pytest.mark.parametrize(
+    ("picture", "control"),
+    [
+        ("score", "chance"), ("sample", "chance"), ("compare", "chance"), ("unroll", "chance"),
+        ("neurons", "chance"), ("neurons", "random"), ("gradients", "untrained"),
+        ("memory", "untrained"),
+    ],
+)  # fmt: skip
+def test_every_picture_shows_its_control(picture: str, control: str) -> None:
+    assert control in (ROOT / "docs" / "pictures" / f"{picture}.svg").read_text("utf-8")
+
+
 def test_every_command_is_in_the_readme() -> None:
     text = (ROOT / "README.md").read_text("utf-8")
     for name in cli._COMMANDS:

@@ -75,8 +75,7 @@ class Panel:
 
     def too_long(self, name: str, text: str) -> bool:
         """Whether that kind cannot read it: it has a fixed window."""
-        longest = KINDS[name].longest
-        return longest is not None and len(self._prepare(text)) > longest
+        return not KINDS[name].can_read(self._prepare(text))
 
     @staticmethod
     def _prepare(text: str) -> str:

@@ -162,8 +162,7 @@ def _differences(results: Results) -> str:
 
 def _silence(reader: str, text: str) -> str:
     """What stands for an empty answer: a tagger may find nothing in a text that it has read."""
-    longest = KINDS[reader].longest
-    return "not read" if longest is not None and len(text) > longest else "nothing"
+    return "nothing" if KINDS[reader].can_read(text) else "not read"
 
 
 def _by_symbol(results: Results) -> str:

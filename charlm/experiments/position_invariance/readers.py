@@ -83,6 +83,9 @@ class Kind:
         """The longest sentence that it can read; None: any."""
         return WINDOW if self.family == "window" else None
 
+    def can_read(self, text: str) -> bool:
+        return self.longest is None or len(text) <= self.longest
+
 
 KINDS = {
     kind.name: kind
@@ -267,8 +270,7 @@ class Reader(nn.Module):
         """Its answer to every sentence; UNREAD for one that is too long for it."""
         self.eval()
         found = [UNREAD] * len(sentences)
-        longest = self.kind.longest or max(map(len, sentences), default=0)
-        readable = [n for n, text in enumerate(sentences) if 0 < len(text) <= longest]
+        readable = [n for n, text in enumerate(sentences) if text and self.kind.can_read(text)]
         readable.sort(key=lambda n: len(sentences[n]))
         for first in range(0, len(readable), batch_size):
             rows = readable[first : first + batch_size]
