@@ -162,8 +162,9 @@ class CharLM:
         recent = deque(ids, maxlen=REPETITION_WINDOW)
         logits, state = self.read(ids)
         last = np.zeros(1, dtype=np.int64)
-        nats, first = 0.0, logits
+        nats, first, begins = 0.0, logits, True
         while True:
+            first = logits if begins else first
             forbidden = self.tokenizer.forbidden
             if avoid is not None:
                 forbidden = (*forbidden, *self._ids_of(avoid(text)))
@@ -172,17 +173,23 @@ class CharLM:
             p = distribution(logits, config, recent=recent, forbidden=forbidden)
             token = draw(p, rng)
             recent.append(token)
-            if tell:
-                nats -= float(log_softmax(logits)[token])
+            own = -float(log_softmax(logits)[token]) if tell else 0.0
+            characters = decoder.feed(token)
+            goes_on = 0x80 <= token < 0xC0 and len(characters) < 2
+            if characters and not begins and not goes_on:
+                # This byte does not go on with the character: it breaks it off and begins another.
+                yield Drawn(characters[0], math.exp(-nats), first)
+                characters, nats, first = characters[1:], 0.0, logits
             # A character of several bytes is as likely as all of them together.
-            for character in decoder.feed(token):
+            nats += own
+            begins = bool(characters)
+            for character in characters:
                 yield Drawn(character, math.exp(-nats), first)
                 nats = 0.0
                 text += character if avoid is not None else ""
             last[0] = token
             next_logits, state = self.engine.step(last, state)
             logits = self._checked(next_logits[0])
-            first = logits if nats == 0.0 else first
 
     def _ids_of(self, characters: Collection[str]) -> list[int]:
         known = [c for c in characters if not len(self.tokenizer.unseen(c))]

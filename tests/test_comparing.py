@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,3 +205,23 @@ def test_what_one_cannot_read_is_left_out_for_all(
     assert done.exit_code == 0, done.output
     assert "left out for all" in done.stderr
     assert json.loads(done.stdout)[str(other)]["characters"] == len(text) * 2 - 1
+
+
+def test_an_unknown_symbol_is_no_way_to_win(
+    charlm: Invoke, trained: Path, text: str, tmp_path: Path
+) -> None:
+    """A model that calls all but a few characters unknown names none of them: where it stands for
+    many, that is cheaper than to name one."""
+    source = tmp_path / "folded.txt"
+    source.write_text(text, encoding="utf-8")
+    least = Counter(text).most_common(4)[-1][1]
+    run = charlm("train", source, "--hidden-size", 8, "--steps", 2, "--min-count", least,
+                 "--out", tmp_path)  # fmt: skip
+    assert run.exit_code == 0, run.output
+    done = charlm("compare", trained, tmp_path / "folded", "-", "--json", input=(text * 4).encode())
+    assert done.exit_code == 0, done.output
+    assert "left out for all, since" in done.stderr
+    common = {c for c, count in Counter(text).items() if count >= least}
+    found = json.loads(done.stdout)
+    for each in found.values():
+        assert each["characters"] == sum(c in common for c in text * 4) - 1

@@ -153,9 +153,9 @@ def test_quartiles_and_places_by_hand() -> None:
     np.testing.assert_array_equal(flow.quartiles(), [[2, 2], [4, 3], [6, 4]])
     assert set(gradients.places(60, 9, 1000, 0)) == set(range(18, 59))
     assert len(set(gradients.places(60, 9, 7, 0).tolist())) == 7
-    with pytest.raises(RequestError, match="at least 20"):
-        gradients.places(19, 9, 1, 0)
-    assert gradients.places(20, 9, 5, 0).tolist() == [18]
+    with pytest.raises(RequestError, match="at least 23"):
+        gradients.places(22, 9, 1, 0)
+    assert gradients.places(23, 9, 5, 0).tolist() == [18, 19, 20, 21]
 
 
 def test_reading_changes_nothing_in_the_model(make_lm: Callable[..., CharLM]) -> None:

@@ -67,10 +67,21 @@ def test_usable_and_beyond_by_hand() -> None:
     noise = rng.normal(0, 0.3, (400, 1))
     curve = Curve((1, 2, 4, 8), noise + np.array([3.0, 2.5, 2.209, 2.2]))
     assert curve.usable() == 4
-    # A window of 3 is held against 2 characters, the most it covers of those measured.
-    for window, expected in ((1, 0.8), (3, 0.3), (4, 0.009), (8, 0.0), (100, 0.0)):
+    for window, expected in ((1, 0.8), (2, 0.3), (4, 0.009), (8, 0.0)):
         mean, low, high = curve.beyond(window)
         assert (mean, low, high) == pytest.approx((expected,) * 3, abs=1e-9)  # paired: no noise
+
+
+def test_an_interval_knows_that_neighbours_are_alike() -> None:
+    """Places in eights that say the same are an eighth as many observations."""
+    rng = np.random.default_rng(1)
+    alike, alone = np.repeat(rng.normal(0, 1, 64), 8), rng.normal(0, 1, 512)
+    widths = []
+    for saved in (alike, alone):
+        _, low, high = Curve((1, 2), np.stack([saved, np.zeros(512)], axis=1)).beyond(1)
+        widths.append(high - low)
+    assert widths[0] == pytest.approx(4 * 1 / 8, rel=0.35)  # 2 x 1.96 / sqrt(64)
+    assert widths[0] > 2 * widths[1]
 
 
 def test_a_text_shorter_than_the_context_is_refused(make_lm: Callable[..., CharLM]) -> None:
@@ -158,7 +169,7 @@ def test_memory_says_what_the_functions_found(
     found = json.loads(done.stdout)[str(trained)]
     lm = package.load(trained)
     curve = memory.context_curve(Engine(lm.config, lm.weights), lm.tokenizer.encode(text * 2))
-    np.testing.assert_allclose(found["context"]["bits_per_char"], curve.mean, rtol=1e-5)
+    np.testing.assert_allclose(found["context"]["bits_per_unit"], curve.mean, rtol=1e-5)
     training = checkpoint.read(trained / "last.safetensors").training
     assert training is not None
     assert found["context"]["window"] == training["config"]["seq_len"]

@@ -114,9 +114,16 @@ def test_the_control_of_an_ablation_is_the_median_of_other_units(
     ids = tokenizer.encode(TEXT)
     seen = neurons.activations(lm.engine, ids, TEXT)
     found = neurons.with_ablation(lm.engine, ids, seen, neurons.search(seen))
+    # The mean is that of the half that a unit is chosen on, the cost that of the other half, with
+    # 128 characters before it as context.
+    middle = len(seen.text) // 2
     costs = [
         neurons.ablation(
-            lm.engine, ids[: len(seen.text)], 0, unit, float(seen.values[:, unit].mean())
+            lm.engine,
+            ids[middle - 128 : len(seen.text)],
+            0,
+            unit,
+            float(seen.values[:middle, unit].mean()),
         )
         for unit in range(7)
     ]
@@ -207,9 +214,10 @@ def test_the_command_says_what_was_found(charlm: Invoke, trained: Path, long: Pa
     assert "too rare in it, or nearly always so: " in done.stderr
     assert "inside brackets" in done.stderr
     assert len(shown) == len(found) + 1
-    for line, each in zip(shown[1:], found, strict=True):
+    for line, each, strength in zip(shown[1:], found, strengths, strict=True):
         assert line.startswith(each["label"])
-        assert f"{each['auc']:.3f}" in line and f"{each['bits']:+.4f}" in line
+        assert f"{strength:.3f}" in line and f"{each['bits']:+.4f}" in line
+        assert ("high" if each["rises"] else "low") in line.removeprefix(each["label"]).split()
 
 
 def test_a_page_shows_the_text_of_every_unit(

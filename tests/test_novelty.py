@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import re
 from collections.abc import Callable
@@ -115,10 +114,12 @@ def test_a_character_of_several_bytes_is_as_likely_as_all_of_them(
     lm.engine.head_bias = logits
     config = SampleConfig(length=60, seed=0)
     draws = list(lm.draws("a", config))
-    # What breaks off a character, and so shows as U+FFFD, has been counted there.
-    whole = [b for a, b in itertools.pairwise(draws) if a.text == b.text == "è"]
-    assert whole
+    whole = [each for each in draws if each.text == "è"]
+    broken = [each for each in draws if each.text == "\ufffd"]
+    assert whole and broken
+    # Broken off after its first byte, or a second byte without a first: one byte each.
     assert all(each.probability == pytest.approx(0.25, rel=1e-2) for each in whole)
+    assert all(each.probability == pytest.approx(0.5, rel=1e-2) for each in broken)
 
 
 # -------------------------------------------------------------------------------------- the command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,9 +16,16 @@ from charlm.arrays import Ids
 from charlm.config import ModelConfig
 from charlm.inspection import horizon, plots
 from charlm.inspection.comparing import Gap, Share
+from charlm.inspection.memory import Curve
 from charlm.models import build
 
 Invoke = Callable[..., Result]
+VERDICTS = (
+    "is worth trying",
+    "too few characters to tell",
+    "as far as it was taught to look it does",
+    "would hardly help",
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +88,26 @@ def test_what_lies_beyond_a_window_is_measured_or_said_not_to_be(
     assert far.to_dict()["context"]["beyond_window"] is None
     assert "nothing beyond the training window of 3000 was measured" in far.verdict()
     assert kept == found.curve.contexts
+
+
+@pytest.mark.parametrize(
+    ("means", "spread", "said"),
+    [
+        ((3.0, 2.5, 2.2, 2.0), 0.01, "is worth trying"),
+        ((3.0, 2.5, 2.2, 2.18), 1.0, "too few characters to tell"),
+        ((3.0, 2.5, 2.2, 2.2), 0.01, "as far as it was taught to look it does"),
+        ((3.0, 2.2, 2.2, 2.2), 0.01, "would hardly help"),
+    ],
+)
+def test_the_verdict_says_what_the_curve_says(
+    found: horizon.Horizon, means: tuple[float, ...], spread: float, said: str
+) -> None:
+    """Of a window of 32 among contexts of 1, 8, 32 and 64."""
+    noise = np.random.default_rng(0).normal(0, spread, (256, 4))
+    curve = Curve((1, 8, 32, 64), np.array(means) + noise - noise.mean(0))
+    verdict = replace(found, curve=curve).verdict()
+    assert "training window of 32" in verdict
+    assert [each for each in VERDICTS if each in verdict] == [said]
 
 
 def test_more_runs_than_styles_are_all_drawn(found: horizon.Horizon) -> None:

@@ -120,7 +120,8 @@ def test_chance_is_that_of_the_symbols(make_lm: Callable[..., CharLM]) -> None:
     for tokenizer in (CharTokenizer.from_text("perché"), ByteTokenizer()):
         lm = make_lm(tokenizer)
         found = reading.read(lm.engine, lm.tokenizer, "perché")
-        per_character = 7 / 6 if tokenizer.kind == "byte" else 1  # é is two bytes
+        # Five characters are counted, as in the score: the first is context. é is two bytes.
+        per_character = 6 / 5 if tokenizer.kind == "byte" else 1
         assert found.chance(lm.tokenizer) == pytest.approx(
             math.log2(tokenizer.vocab_size) * per_character
         )
@@ -302,6 +303,34 @@ def test_dynamic_gives_both_figures_and_their_difference(
     assert gain == pytest.approx(static - dynamic, abs=2e-4)
 
 
+def test_a_model_learns_from_what_repeats_and_not_from_itself(
+    charlm: Invoke, trained: Path, tmp_path: Path
+) -> None:
+    again = tmp_path / "again.txt"
+    again.write_text("una lettera qua e la\n" * 100, encoding="utf-8")
+    done = score(charlm, trained, again, "--dynamic", "--rate", 0.1, "--on-unknown", "skip")
+    gain = float(done.stdout.splitlines()[2].split()[1])
+    control = float(done.stderr.split()[-1])
+    assert gain > 0.2
+    assert control < 0.3 * gain
+    again.write_text("una lettera qua e la", encoding="utf-8")
+    refused = charlm("score", trained, again, "--dynamic", "--on-unknown", "skip")
+    assert refused.exit_code == 2 and "give a longer one" in refused.stderr
+
+
+def test_the_bytes_of_a_character_have_names(charlm: Invoke, tmp_path: Path) -> None:
+    text = tmp_path / "euro.txt"
+    text.write_text("è€" * 300, encoding="utf-8")
+    trained = charlm(
+        "train", text, "--tokenizer", "byte", "--hidden-size", 8, "--steps", 2, "--out", tmp_path
+    )
+    assert trained.exit_code == 0, trained.output
+    lines = score(charlm, tmp_path / "euro", text, "--json").stdout.splitlines()
+    named = {each["symbol"] for line in lines for each in json.loads(line)["expected"]}
+    assert not any("\ufffd" in symbol for symbol in named)
+    assert any(symbol.startswith("0x") for symbol in named)
+
+
 def test_the_rest_of_a_first_character_s_bytes_is_context(charlm: Invoke, tmp_path: Path) -> None:
     text = tmp_path / "euro.txt"
     text.write_text("€è, perché così è " * 60, encoding="utf-8")
@@ -310,7 +339,7 @@ def test_the_rest_of_a_first_character_s_bytes_is_context(charlm: Invoke, tmp_pa
     )
     assert trained.exit_code == 0, trained.output
     letter = tmp_path / "letter.txt"
-    letter.write_text("€è, così", encoding="utf-8")
+    letter.write_text("€è, così " * 12, encoding="utf-8")
     lines = score(charlm, tmp_path / "euro", letter, "--dynamic").stdout.splitlines()
     done = charlm("eval", tmp_path / "euro", letter, "--json", "--no-ladder")
     evaluated = json.loads(done.stdout)["bits_per_char"]

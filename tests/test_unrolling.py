@@ -153,3 +153,8 @@ def test_bad_requests(
     done = unroll(charlm, trained, *arguments)
     assert done.exit_code == code
     assert part in done.stderr
+
+
+def test_what_a_cell_shows_is_said() -> None:
+    assert unrolling.cell_of(16, 32) == "each cell is a unit"
+    assert "the mean of 64 units" in unrolling.cell_of(256, 4)

@@ -137,7 +137,8 @@ def _known_to_all(loaded: dict[str, CharLM], text: str) -> str:
 
     for name, model in loaded.items():
         unseen = model.tokenizer.unseen(text)
-        if len(unseen) and not model.tokenizer.forbidden:
+        # An unknown symbol would not do: to name none of many characters is cheaper than one.
+        if len(unseen):
             shown = describe_unknown(model.tokenizer.normalize(text), unseen)
             say(f"left out for all, since {name} cannot read them: {shown}")
             text = model.tokenizer.without_unseen(text)

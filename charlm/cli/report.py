@@ -36,7 +36,8 @@ def command(
     charlm report book other.txt
     """
     from charlm import runs
-    from charlm.generate import load, readable
+    from charlm.cli.inspect.common import known
+    from charlm.generate import load
 
     try:
         from charlm.inspection import horizon, report
@@ -62,7 +63,7 @@ def command(
     made = report.gather(
         name,
         loaded,
-        readable(loaded, text, "skip", say),
+        known(loaded, text),
         source=file or "validation text, which it was not trained on",
         train=texts[0] if texts else None,
         log=run.read_log(),

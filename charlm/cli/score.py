@@ -137,23 +137,44 @@ def _title(file: str) -> str:
     return "standard input" if file == "-" else Path(file).name
 
 
+_CONTROL = 20_000
+"""Characters that a model writes itself, to learn nothing from."""
+
+
 def _show_gain(loaded: CharLM, text: str, rate: float) -> None:
+    from charlm.inspection.adapting import WINDOW
+
+    symbols = len(loaded.tokenizer.encode(text)) - 1
+    if symbols <= WINDOW:
+        raise RequestError(
+            f"the text has {len(text):,} characters; what was learnt shows from symbol "
+            f"{WINDOW + 2} on: give a longer one"
+        )
+    static, dynamic = _learning(loaded, text, rate)
+    own = loaded.sample(length=min(len(text), _CONTROL), seed=0)
+    before, after = _learning(loaded, own, rate)
+    click.echo(f"static   {static:.4f} bits/char")
+    click.echo(f"dynamic  {dynamic:.4f} bits/char, learning at rate {rate:g} as it reads")
+    click.echo(f"gain     {static - dynamic:.4f}")
+    say(
+        f"on {len(own):,} characters that the model wrote itself, which have nothing to teach it, "
+        f"the gain is {before - after:.4f}"
+    )
+
+
+def _learning(loaded: CharLM, text: str, rate: float) -> tuple[float, float]:
+    """Bits per character of the model as it was, and as it learns on."""
     from charlm.inspection.adapting import adapt
     from charlm.surprisal import counted_characters, first_character
 
     ids = loaded.tokenizer.encode(text)
-    characters = counted_characters(loaded.tokenizer, ids)
-    if characters < 1:
-        raise RequestError("the text has fewer than 2 characters; the first one is only context")
     found = adapt(loaded.config, loaded.weights, ids, rate=rate)
     context = first_character(loaded.tokenizer, ids) - 1  # what is left of its bytes
-    static, dynamic = (
-        float(nats[context:].sum()) / characters / math.log(2)
-        for nats in (found.static, found.dynamic)
+    characters = counted_characters(loaded.tokenizer, ids)
+    return (
+        float(found.static[context:].sum()) / characters / math.log(2),
+        float(found.dynamic[context:].sum()) / characters / math.log(2),
     )
-    click.echo(f"static   {static:.4f} bits/char")
-    click.echo(f"dynamic  {dynamic:.4f} bits/char, learning at rate {rate:g} as it reads")
-    click.echo(f"gain     {static - dynamic:.4f}")
 
 
 def _ranked(reading: Reading, by: str) -> list[tuple[int, int, float]]:
@@ -178,13 +199,21 @@ def _records(reading: Reading, loaded: CharLM, by: str | None) -> list[dict[str,
                 "character": character,
                 "bits": None if math.isnan(bits) else bits,
                 "expected": [
-                    {"symbol": loaded.tokenizer.decode([token]), "probability": float(share)}
+                    {"symbol": _symbol(loaded, token), "probability": float(share)}
                     for token, share in expected
                     if token >= 0
                 ],
             }
         )
     return records
+
+
+def _symbol(loaded: CharLM, token: int) -> str:
+    """The character; what is none by itself, as a byte of several, by its name."""
+    from charlm.inspection.pages import symbol_name
+
+    character = loaded.tokenizer.decode([token])
+    return symbol_name(loaded.tokenizer, token) if character == "\ufffd" else character
 
 
 def _in_colour(reading: Reading) -> str:

@@ -21,6 +21,8 @@ from charlm.errors import RequestError
 from charlm.models import LanguageModel, loss_sum
 
 QUARTILES = (25, 50, 75)
+FEWEST = 4
+"""Places that a median and quartiles take."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,13 @@ class Flow:
 
 def places(count: int, lags: int, wanted: int, seed: int) -> NDArray[np.int64]:
     """Where to ask: ``wanted`` places t, drawn without repetition, with ``lags`` characters and
-    their own prefix before them. RequestError where the text is too short for one."""
+    their own prefix before them. RequestError where the text is too short for four of them, of
+    which a median and quartiles can be said."""
     first, last = 2 * lags, count - 2
-    if last < first:
+    if last - first + 1 < FEWEST:
         raise RequestError(
-            f"the text has {count:,} characters; to look {lags} back takes at least {first + 2:,}: "
-            "give more text or fewer --lags"
+            f"the text has {count:,} characters; to look {lags} back at {FEWEST} places takes at "
+            f"least {first + 1 + FEWEST:,}: give more text or fewer --lags"
         )
     rng = np.random.default_rng(seed)
     return np.sort(rng.choice(last - first + 1, min(wanted, last - first + 1), False)) + first

@@ -42,7 +42,7 @@ class Horizon:
     @property
     def measured_beyond(self) -> bool:
         """Whether a context longer than the training window was looked at."""
-        return self.window is not None and self.curve.contexts[-1] > self.window
+        return self.window in self.curve.contexts[:-1]
 
     def verdict(self) -> str:
         """Whether a longer window of truncated BPTT would help, in one sentence."""
@@ -54,21 +54,23 @@ class Horizon:
             return f"{said}; nothing beyond the training window of {self.window} was measured."
         mean, low, high = self.curve.beyond(self.window)
         interval = f"{mean:.3f} bits per {self.unit} [{low:.3f}, {high:.3f}]"
+        said = f"{said}; what lies beyond the training window of {self.window} saves {interval}"
         if low > ENOUGH:
+            return f"{said}, so a longer --seq-len is worth trying."
+        if high > ENOUGH:
+            return f"{said}: too few {self.unit}s to tell whether a longer --seq-len would help."
+        if 2 * usable > self.window:
             return (
-                f"{said}; what lies beyond the training window of {self.window} still saves "
-                f"{interval}, so a longer --seq-len is worth trying."
+                f"{said}: as far as it was taught to look it does, and whether a longer --seq-len "
+                "would teach it more only training can tell."
             )
-        return (
-            f"{said}; what lies beyond the training window of {self.window} saves {interval}: a "
-            "longer --seq-len would hardly help this model."
-        )
+        return f"{said}: a longer --seq-len would hardly help this model."
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "context": {
-                "characters": list(self.curve.contexts),
-                "bits_per_char": self.curve.mean.tolist(),
+                "contexts": list(self.curve.contexts),
+                "bits_per_unit": self.curve.mean.tolist(),
                 "untrained": self.untrained_curve.mean.tolist(),
                 "usable": self.curve.usable(),
                 "window": self.window,
@@ -114,8 +116,8 @@ def measure(
     states = memory.states(model, ids, reach=reach)
     contexts: tuple[int, ...] = memory.CONTEXTS
     if window is not None:
-        also = {c for c in (window, 2 * window) if c <= min(len(ids) // 4, _LONGEST)}
-        contexts = tuple(sorted({*contexts, *also}))
+        most = max(max(contexts), min(len(ids) // 4, _LONGEST))
+        contexts = tuple(sorted({*contexts, *(c for c in (window, 2 * window) if c <= most)}))
     return Horizon(
         memory.context_curve(model, ids, contexts=contexts, seed=seed),
         memory.context_curve(untrained, ids, contexts=contexts, wanted=_CONTROL_PLACES, seed=seed),

@@ -27,6 +27,7 @@ ENOUGH = 0.01
 """Bits per character: what is saved beyond is called nothing."""
 
 _BATCH, _PIECE = 64, 16
+_STRETCHES = 64  # what is drawn for an interval: neighbouring characters are no two observations
 _WARMUP = 128
 
 
@@ -35,7 +36,7 @@ class Curve:
     """The surprisal of the same characters after contexts of several lengths.
 
     contexts: (C,) characters that were read, from the zero state
-    bits: (P, C), one row for each place
+    bits: (P, C), one row for each place, in the order of the text
     """
 
     contexts: tuple[int, ...]
@@ -51,12 +52,15 @@ class Curve:
         return self.contexts[int(np.flatnonzero(self.mean <= self.mean[-1] + ENOUGH)[0])]
 
     def beyond(self, window: int, seed: int = 0) -> tuple[float, float, float]:
-        """(mean, low, high): bits per character that context beyond ``window`` saves, with its 95 %
-        bootstrap interval over places."""
-        near = max((n for n, c in enumerate(self.contexts) if c <= window), default=0)
-        saved = self.bits[:, near] - self.bits[:, -1]
-        drawn = np.random.default_rng(seed).integers(len(saved), size=(2000, len(saved)))
-        low, high = np.quantile(saved[drawn].mean(1), [0.025, 0.975])
+        """(mean, low, high): bits per character that context beyond ``window``, one of
+        ``contexts``, saves, with its 95 % bootstrap interval over stretches of neighbouring
+        places."""
+        saved = self.bits[:, self.contexts.index(window)] - self.bits[:, -1]
+        stretches = np.array_split(saved, min(_STRETCHES, len(saved)))
+        sums = np.array([each.sum() for each in stretches])
+        sizes = np.array([len(each) for each in stretches])
+        drawn = np.random.default_rng(seed).integers(len(sums), size=(2000, len(sums)))
+        low, high = np.quantile(sums[drawn].sum(1) / sizes[drawn].sum(1), [0.025, 0.975])
         return float(saved.mean()), float(low), float(high)
 
 
@@ -82,7 +86,7 @@ def context_curve(
             f"{longest + 1:,}"
         )
     rng = np.random.default_rng(seed)
-    places = longest + rng.choice(count, min(wanted, count), replace=False)
+    places = np.sort(longest + rng.choice(count, min(wanted, count), replace=False))
     bits = np.empty((len(places), len(contexts)))
     for column, context in enumerate(contexts):
         read = ids[places[:, None] + np.arange(-context, 0)]  # (P, k)

@@ -147,13 +147,18 @@ class Found:
         return self.auc if self.rises else 1 - self.auc
 
     @property
+    def side(self) -> str:
+        """Where it was where the label holds, in the half that it was chosen on."""
+        return "high" if self.rises else "low"
+
+    @property
     def told(self) -> str:
         """All figures in one sentence."""
         return (
-            f"layer {self.layer + 1}, unit {self.unit}: AUC {self.auc:.3f} (by chance "
-            f"{self.chance:.3f}; the current character alone {self.by_character:.3f}); held at its "
-            f"mean it costs {self.bits:+.4f} bits per character (a unit drawn at random "
-            f"{self.usual_bits:+.4f})"
+            f"layer {self.layer + 1}, unit {self.unit}, {self.side} where it holds: AUC "
+            f"{self.strength:.3f} (by chance {self.chance:.3f}; the current character alone "
+            f"{self.by_character:.3f}); held at its mean it costs {self.bits:+.4f} bits per "
+            f"character (a unit drawn at random {self.usual_bits:+.4f})"
         )
 
 
@@ -261,11 +266,13 @@ def _by_character(text: str, learn: Bools, judge: Bools) -> float:
 def with_ablation(
     engine: Engine, ids: Ids, seen: Activations, found: list[Found], *, seed: int = 0
 ) -> list[Found]:
-    """What was found in ``seen``, with the cost of holding each unit at its mean there, and that of
-    the median of seven units of its layer that were drawn at random."""
-    ids = ids[: len(seen.text)]
+    """What was found in ``seen``, with the cost of holding each unit at its mean, and that of the
+    median of seven units of its layer that were drawn at random: the mean is that of the half that
+    the unit was chosen on, the cost is measured on the other."""
+    middle = len(seen.text) // 2
+    ids = ids[max(0, middle - _WARMUP) : len(seen.text)]
     whole = _bits(engine, ids, _change_nothing)
-    means = seen.values.mean(0)
+    means = seen.values[:middle].mean(0)
 
     @cache
     def cost(layer: int, unit: int) -> float:

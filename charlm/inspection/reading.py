@@ -51,8 +51,9 @@ class Reading:
 
     def chance(self, tokenizer: Tokenizer) -> float:
         """Bits per character of a model that knows nothing but the vocabulary's size."""
-        symbols = len(tokenizer.encode(self.characters))
-        return math.log2(tokenizer.vocab_size) * symbols / len(self.characters)
+        ids = tokenizer.encode(self.characters)
+        counted = len(ids) - first_character(tokenizer, ids)
+        return math.log2(tokenizer.vocab_size) * counted / (len(self.characters) - 1)
 
     def spans(self, unit: str) -> list[tuple[int, int]]:
         """Where the lines ("line", without what ends them) or words ("word") begin and end."""

@@ -108,9 +108,10 @@ def svg(steps: list[Step], cell: str, chance: float) -> str:
     tall = cells * _CELL
     shown = ["h", *GATES[cell]]
     block = tall + 66
-    width = 90 + _COLUMN * len(steps)
+    width = max(400, 90 + _COLUMN * len(steps))
     top = 26 + 16 * len(steps[0].expected)
-    height = top + 34 + layers * block + 8
+    foot = top + 34 + layers * block + 8
+    height = foot + 18
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
         f'height="{height}" font-family="system-ui, sans-serif" font-size="12">',
@@ -119,7 +120,9 @@ def svg(steps: list[Step], cell: str, chance: float) -> str:
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         '<text x="8" y="20" fill="#555">expected</text>'
         f'<text x="8" y="36" fill="#777" font-size="10">by chance {100 * chance:.1f} %</text>',
-        f'<text x="8" y="{height - 14}" fill="#555">read</text>',
+        f'<text x="8" y="{foot - 14}" fill="#555">read</text>',
+        f'<text x="8" y="{foot + 8}" fill="#777" font-size="10">{cell_of(units, _MOST_CELLS)}: '
+        "blue is -1, white 0, red 1</text>",
     ]
 
     def arrow(x1: float, y1: float, x2: float, y2: float, label: str, dx: float, dy: float) -> None:
@@ -170,21 +173,27 @@ def svg(steps: list[Step], cell: str, chance: float) -> str:
             if number == layers - 1:
                 arrow(middle, y + tall + 38, middle, y + tall + 18, "W", 12, 4)
         out.append(
-            f'<rect x="{middle - 14}" y="{height - 30}" width="28" height="22" rx="4" '
-            f'fill="#f2f2ef" stroke="#999"/><text x="{middle}" y="{height - 15}" '
+            f'<rect x="{middle - 14}" y="{foot - 30}" width="28" height="22" rx="4" '
+            f'fill="#f2f2ef" stroke="#999"/><text x="{middle}" y="{foot - 15}" '
             f'text-anchor="middle" font-family="monospace">{escape(step.symbol)}</text>'
         )
     out.append("</svg>")
     return "".join(out)
 
 
+def cell_of(units: int, cells: int) -> str:
+    """What a cell of a strip shows, where a state of ``units`` is drawn in that many."""
+    if units <= cells:
+        return "each cell is a unit"
+    return f"each cell is the mean of {units / cells:.0f} units that stand side by side"
+
+
 def legend(cell: str, units: int, layers: int = 1) -> str:
     """What the strips and arrows are, in a few words."""
     gates = ", ".join(f"{name} {NAMES[name]}" for name in GATES[cell])
     more = f", {gates}" if gates else ""
-    means = f" (means of neighbours: there are {units:,})" if units > _MOST_CELLS else ""
     return (
-        f"h state{more}. Each cell of a strip is a unit{means}: blue is -1, white 0, red 1. The "
+        f"h state{more}; {cell_of(units, _MOST_CELLS)}: blue is -1, white 0, red 1. The "
         "weights W, U and V are the same at every step."
         + (" What a layer reads is added to its output (+)." if layers > 1 else "")
     )

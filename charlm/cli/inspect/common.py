@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.terminal import say
+from charlm.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from charlm.arrays import Ids
     from charlm.generate import CharLM
@@ -34,8 +35,17 @@ def ids_of(loaded: CharLM, text: str) -> Ids:
     return loaded.tokenizer.encode(known(loaded, text))
 
 
+def same_unit(units: Iterable[str]) -> None:
+    """RequestError where one figure would have to count characters as well as bytes."""
+    if len(set(units)) > 1:
+        raise RequestError(
+            "models of characters and of bytes have no common scale; draw them in two figures"
+        )
+
+
 def known(loaded: CharLM, text: str) -> str:
-    """What is inspected may hold characters that a model has never seen: they are left out."""
+    """What is inspected may hold characters that a model has never seen: they are left out, also
+    where the model has an unknown symbol, which would make a text easier than it is."""
     from charlm.tokenizer import describe_unknown
 
     unseen = loaded.tokenizer.unseen(text)

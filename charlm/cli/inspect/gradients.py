@@ -14,6 +14,7 @@ from charlm.cli.inspect.common import (
     file_argument,
     ids_of,
     run_argument,
+    same_unit,
     seed_option,
     with_option,
 )
@@ -89,6 +90,7 @@ def command(
         ):
             kept[name] = through_time.flow(built, ids, lags=lags, wanted=places, seed=seed)
     if figure is not None:
+        same_unit(units.values())
         drawing = plots()
         drawing.save(drawing.gradients(flows, controls, units[model]), figure)
         echo(str(figure))
@@ -104,6 +106,7 @@ def _facts(flow: Flow) -> dict[str, object]:
     layers = 0 if flow.states is None else flow.states.shape[1]
     half = flow.half_life()
     return {
+        "places": len(flow.inputs),
         "input": flow.quartiles().tolist(),
         "state": [flow.quartiles(layer).tolist() for layer in range(layers)],
         "half_life": half if math.isfinite(half) else None,
@@ -113,7 +116,10 @@ def _facts(flow: Flow) -> dict[str, object]:
 def _table(name: str, flow: Flow, control: Flow, unit: str) -> None:
     lags = flow.inputs.shape[1] - 1
     shown = [lag for lag in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if lag <= lags]
-    echo(f"{name}: norm of the gradient of one {unit}'s loss, by {unit}s back: median [quartiles]")
+    echo(
+        f"{name}: norm of the gradient of one {unit}'s loss, by {unit}s back: median [quartiles] "
+        f"of {len(flow.inputs):,} places"
+    )
     layers = 0 if flow.states is None else flow.states.shape[1]
     columns = [("input", None), *((f"state {layer + 1}", layer) for layer in range(layers))]
     rows = [["back", *(head for label, _ in columns for head in (label, "untrained"))]]

@@ -13,6 +13,7 @@ from charlm.cli.inspect.common import (
     file_argument,
     ids_of,
     run_argument,
+    same_unit,
     seed_option,
     with_option,
 )
@@ -78,6 +79,7 @@ def command(
         for name, each in loaded.items()
     }
     if figure is not None:
+        same_unit(each.tokenizer.unit for each in loaded.values())
         drawing = plots()
         drawing.save(drawing.memory(found), figure)
         echo(str(figure))

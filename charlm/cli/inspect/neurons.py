@@ -94,14 +94,14 @@ def command(
     else:
         width = max(len(each.label) for each in found)
         echo(
-            f"{'label':<{width}}  unit     AUC  chance  character alone  held at its mean"
+            f"{'label':<{width}}  unit   there    AUC  chance  character alone  held at its mean"
             "  one at random"
         )
         for each in found:
             echo(
-                f"{each.label:<{width}}  {each.layer + 1}:{each.unit:<5}  {each.auc:.3f}  "
-                f"{each.chance:6.3f}  {each.by_character:15.3f}  {each.bits:+.4f} bits/char"
-                f"  {each.usual_bits:+.4f}"
+                f"{each.label:<{width}}  {each.layer + 1}:{each.unit:<5}{each.side:<6}  "
+                f"{each.strength:.3f}  {each.chance:6.3f}  {each.by_character:15.3f}  "
+                f"{each.bits:+.4f} bits/char  {each.usual_bits:+.4f}"
             )
         if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
             from charlm.inspection import textmap

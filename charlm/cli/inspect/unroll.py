@@ -82,7 +82,13 @@ def command(
         for first in range(0, len(found), beside):
             click.echo("\n".join(_columns(found[first : first + beside], cell, colour)))
             click.echo()
+        cells = _CELLS[colour]
+        cell = unrolling.cell_of(loaded.config.hidden_size, cells)
+        click.echo(cell if colour else f"{cell}, in tenths; beyond 0.9 it reads 9")
         click.echo(f"expected by a model that has learnt nothing: each symbol {100 * chance:.1f}%")
+
+
+_CELLS = {True: 8, False: 4}  # of a strip, in colour and in figures
 
 
 def _columns(steps: list[Step], cell: str, colour: bool) -> list[str]:
@@ -91,7 +97,7 @@ def _columns(steps: list[Step], cell: str, colour: bool) -> list[str]:
     from charlm.display import printable
     from charlm.inspection.unrolling import GATES, squeezed
 
-    count = 8 if colour else 4
+    count = _CELLS[colour]
     width = 2 * count if colour else 3 * count
 
     def row(label: str, cells: list[str]) -> str:
