@@ -235,7 +235,7 @@ def _show_probabilities(
     from charlm.inspection.textmap import shown
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not alternatives
-    say(f"by chance each character has {100 / loaded.tokenizer.vocab_size:.1f} %")
+    say(f"by chance each {loaded.tokenizer.unit} has {100 / loaded.tokenizer.vocab_size:.1f} %")
     if colour:
         _show(prompt, True)
     for drawn in draws:

@@ -50,6 +50,7 @@ class Report:
     lm: CharLM
     log: list[dict[str, Any]]
     score: Score
+    chance: float  # bits per character of what knows the vocabulary alone, on all of the text
     rungs: list[Rung]
     samples: list[tuple[float, str]]
     reading: Reading
@@ -103,6 +104,7 @@ def gather(
         lm,
         log or [],
         whole.score,
+        whole.chance(lm.tokenizer),
         rungs,
         samples,
         reading.read(lm.engine, lm.tokenizer, text[:READ]),
@@ -213,8 +215,7 @@ def _rungs(report: Report) -> list[tuple[str, float, str, bool]]:
     rungs = [(rung.name, rung.bits_per_char, rung.note, False) for rung in report.rungs]
     if not rungs:  # without the training text, what needs none of it
         symbols = report.lm.tokenizer.vocab_size
-        chance = report.reading.chance(report.lm.tokenizer)
-        rungs.append(("uniform", chance, f"log2({symbols})", False))
+        rungs.append(("uniform", report.chance, f"log2({symbols})", False))
     rungs.append((report.lm.config.cell, report.score.bits_per_char, "this model", True))
     return sorted(rungs, key=lambda rung: -rung[1])
 
