@@ -65,7 +65,7 @@ def test_a_figure_of_gradients(
 @pytest.mark.parametrize(
     ("options", "code", "part"),
     [
-        (["--lags", 800], 2, "to look 800 back takes at least"),
+        (["--lags", 800], 2, "to look 800 back at 4 places takes at least 1,605"),
         (["--figure", "x.pdf"], 2, "ends in .svg or .png"),
         (["--figure", "nowhere/x.svg"], 1, "cannot be written"),
         (["--lags", 1], 2, "--lags"),
