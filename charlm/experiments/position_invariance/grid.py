@@ -60,8 +60,14 @@ class Settings:
     per_offset: int
 
     def cells(self) -> list[tuple[str, int]]:
-        """Seed by seed, so that a process makes each seed's sentences once; slow ones first."""
-        return [(reader, seed) for seed in range(1, self.seeds + 1) for reader in self.readers]
+        """Seed by seed, so that a process makes each seed's sentences once, and from the last kind
+        of reader to the first: those that take longest come last there, and at the end of it all no
+        process waits for a long one."""
+        return [
+            (reader, seed)
+            for seed in range(1, self.seeds + 1)
+            for reader in reversed(self.readers)
+        ]
 
 
 class Grid:

@@ -48,7 +48,7 @@ PARAMETERS = 40_000
 (docs/position-invariance.md)."""
 
 WINDOW_EMBEDDING = 0.1
-"""Times the usual spread of first embeddings, in the feedforward reader. Its characters have four
+"""Times the usual spread of first embeddings, in the feedforward reader. Its characters have five
 numbers each: drawn at full size, two digits that fell close together stay hard to tell apart."""
 
 TEXT_WEIGHT = 0.1
@@ -90,7 +90,7 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("feedforward", "window", "window", embedding_size=4),
+        Kind("feedforward", "window", "window", embedding_size=5),
         Kind("time-delay", "pool", "conv", num_layers=3, kernel_size=5),
         Kind("time-delay-last", "last", "conv", num_layers=3, kernel_size=5),
         Kind("rnn", "last", "rnn"),
