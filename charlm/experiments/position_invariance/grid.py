@@ -64,9 +64,7 @@ class Settings:
         of reader to the first: those that take longest come last there, and at the end of it all no
         process waits for a long one."""
         return [
-            (reader, seed)
-            for seed in range(1, self.seeds + 1)
-            for reader in reversed(self.readers)
+            (reader, seed) for seed in range(1, self.seeds + 1) for reader in reversed(self.readers)
         ]
 
 
