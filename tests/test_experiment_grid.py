@@ -517,7 +517,7 @@ def test_what_is_finished_can_be_collected_before_the_rest(copy: Grid) -> None:
     results = copy.collect()
     assert results.readers == ["time-delay"]
     assert results.seeds("time-delay") == [1]
-    assert copy.unfinished() == [("feedforward", 1), ("feedforward", 2), ("time-delay", 2)]
+    assert copy.unfinished() == [("feedforward", 1), ("time-delay", 2), ("feedforward", 2)]
     copy.cell("time-delay", 1).unlink()
     with pytest.raises(CharlmError, match="no reader is finished yet; go on with --resume"):
         copy.collect()

@@ -90,9 +90,10 @@ def test_an_input_s_is_the_slope_of_the_loss(cell: str, make_lm: Callable[..., C
     """A character that stands at one place of the window alone has an embedding of its own, so
     finite differences of that embedding are the gradient at that place."""
     lm = make_lm(TOKENIZER, cell=cell, num_layers=2, kernel_size=2, tie=False)
-    ids = IDS[: 2 * LAGS + 2] % 7
-    ids[-3] = 7  # lag 1
-    found = gradients.flow(wide(lm), ids, lags=LAGS, wanted=1)
+    ids = IDS[: 2 * LAGS + 5] % 7
+    ids[-3] = 7  # lag 1 of the last of the four places
+    found = gradients.flow(wide(lm), ids, lags=LAGS, wanted=4)
+    read = ids[-2 * LAGS - 2 :]
     weights = {name: value.astype(np.float64) for name, value in lm.weights.items()}
     slopes = []
     for unit in range(weights["body.embedding.weight"].shape[1]):
@@ -102,10 +103,10 @@ def test_an_input_s_is_the_slope_of_the_loss(cell: str, make_lm: Callable[..., C
             moved["body.embedding.weight"] = weights["body.embedding.weight"].copy()
             moved["body.embedding.weight"][7, unit] += sign * 1e-5
             engine = Engine(lm.config, moved)
-            logits, _ = engine.forward(ids[None, :-1], engine.initial_state(1))
-            losses.append(-log_softmax(logits[0, -1])[ids[-1]])
+            logits, _ = engine.forward(read[None, :-1], engine.initial_state(1))
+            losses.append(-log_softmax(logits[0, -1])[read[-1]])
         slopes.append((losses[0] - losses[1]) / 2e-5)
-    assert found.inputs[0, 1] == pytest.approx(np.linalg.norm(slopes), rel=1e-5)
+    assert found.inputs[-1, 1] == pytest.approx(np.linalg.norm(slopes), rel=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.3])
