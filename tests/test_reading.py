@@ -22,7 +22,7 @@ from charlm.engine import Engine, softmax
 from charlm.errors import DivergenceError, RequestError
 from charlm.generate import CharLM
 from charlm.inspection import adapting, pages, reading
-from charlm.tokenizer import ByteTokenizer, CharTokenizer
+from charlm.tokenizer import REPLACEMENT, ByteTokenizer, CharTokenizer
 
 Invoke = Callable[..., Result]
 TEXT = "perché il mare è blu?\nil mare, la città.\n"
@@ -318,30 +318,31 @@ def test_a_model_learns_from_what_repeats_and_not_from_itself(
     assert refused.exit_code == 2 and "give a longer one" in refused.stderr
 
 
-def test_the_bytes_of_a_character_have_names(charlm: Invoke, tmp_path: Path) -> None:
-    text = tmp_path / "euro.txt"
-    text.write_text("è€" * 300, encoding="utf-8")
+def run_of_bytes(charlm: Invoke, directory: Path, text: str) -> Path:
+    """A run of a model of bytes that has seen ``text``, which stands beside it."""
+    source = directory / "euro.txt"
+    source.write_text(text, encoding="utf-8")
     trained = charlm(
-        "train", text, "--tokenizer", "byte", "--hidden-size", 8, "--steps", 2, "--out", tmp_path
+        "train", source, "--tokenizer", "byte", "--hidden-size", 8, "--steps", 2, "--out", directory
     )
     assert trained.exit_code == 0, trained.output
-    lines = score(charlm, tmp_path / "euro", text, "--json").stdout.splitlines()
+    return directory / "euro"
+
+
+def test_the_bytes_of_a_character_have_names(charlm: Invoke, tmp_path: Path) -> None:
+    run = run_of_bytes(charlm, tmp_path, "è€" * 300)
+    lines = score(charlm, run, tmp_path / "euro.txt", "--json").stdout.splitlines()
     named = {each["symbol"] for line in lines for each in json.loads(line)["expected"]}
-    assert not any("\ufffd" in symbol for symbol in named)
+    assert not any(REPLACEMENT in symbol for symbol in named)
     assert any(symbol.startswith("0x") for symbol in named)
 
 
 def test_the_rest_of_a_first_character_s_bytes_is_context(charlm: Invoke, tmp_path: Path) -> None:
-    text = tmp_path / "euro.txt"
-    text.write_text("€è, perché così è " * 60, encoding="utf-8")
-    trained = charlm(
-        "train", text, "--tokenizer", "byte", "--hidden-size", 8, "--steps", 2, "--out", tmp_path
-    )
-    assert trained.exit_code == 0, trained.output
+    run = run_of_bytes(charlm, tmp_path, "€è, perché così è " * 60)
     letter = tmp_path / "letter.txt"
     letter.write_text("€è, così " * 12, encoding="utf-8")
-    lines = score(charlm, tmp_path / "euro", letter, "--dynamic").stdout.splitlines()
-    done = charlm("eval", tmp_path / "euro", letter, "--json", "--no-ladder")
+    lines = score(charlm, run, letter, "--dynamic").stdout.splitlines()
+    done = charlm("eval", run, letter, "--json", "--no-ladder")
     evaluated = json.loads(done.stdout)["bits_per_char"]
     assert float(lines[0].split()[1]) == pytest.approx(evaluated, abs=1e-4)
 

@@ -94,7 +94,7 @@ def command(
     else:
         width = max(len(each.label) for each in found)
         echo(
-            f"{'label':<{width}}  unit   there    AUC  chance  character alone  held at its mean"
+            f"{'label':<{width}}  unit   value    AUC  chance  character alone  held at its mean"
             "  one at random"
         )
         for each in found:

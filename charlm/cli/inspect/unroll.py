@@ -82,9 +82,8 @@ def command(
         for first in range(0, len(found), beside):
             click.echo("\n".join(_columns(found[first : first + beside], cell, colour)))
             click.echo()
-        cells = _CELLS[colour]
-        cell = unrolling.cell_of(loaded.config.hidden_size, cells)
-        click.echo(cell if colour else f"{cell}, in tenths; beyond 0.9 it reads 9")
+        shows = unrolling.cell_of(units, _CELLS[colour])
+        click.echo(shows if colour else f"{shows}, in tenths; beyond 0.9 it reads 9")
         click.echo(f"expected by a model that has learnt nothing: each symbol {100 * chance:.1f}%")
 
 
