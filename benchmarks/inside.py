@@ -117,8 +117,20 @@ def draw(runs: Path, held_out: Path, page: Path, folder: Path) -> None:
         charlm(*arguments, "--figure", folder.resolve() / f"{name}.svg", directory=runs)
 
     figure("score", "score", "lstm", letter)
-    figure("sample", "sample", "lstm", "--show-probs", "--prompt", "ROMEO:", "--temperature", 0.7,
-           "--seed", 5, "--length", 260)  # fmt: skip
+    figure(
+        "sample",
+        "sample",
+        "lstm",
+        "--show-probs",
+        "--prompt",
+        "ROMEO:",
+        "--temperature",
+        0.7,
+        "--seed",
+        5,
+        "--length",
+        260,
+    )
     figure("compare", "compare", "lstm", "rnn", held_out)
     figure("unroll", "inspect", "unroll", "lstm", "ROMEO")
     figure("neurons", "inspect", "neurons", "lstm", held_out)
@@ -127,11 +139,20 @@ def draw(runs: Path, held_out: Path, page: Path, folder: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium:
         subprocess.run(
-            [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-             "--disable-background-networking", f"--screenshot={folder / 'report.png'}",
-             "--window-size=900,1100", page.as_uri()],
-            check=True, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [
+                chromium,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--hide-scrollbars",
+                "--disable-background-networking",
+                f"--screenshot={folder / 'report.png'}",
+                "--window-size=900,1100",
+                page.as_uri(),
+            ],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 def main() -> None:
@@ -150,8 +171,9 @@ def main() -> None:
         runs = {cell: out / cell for cell in CELLS}
         for cell, run in runs.items():
             if not (run / "best.safetensors").exists():
-                charlm("train", corpus, "--cell", cell, "--steps", STEPS, "--out", out,
-                       "--name", cell)  # fmt: skip
+                charlm(
+                    "train", corpus, "--cell", cell, "--steps", STEPS, "--out", out, "--name", cell
+                )
         scoring(runs["lstm"], text, held_out, given.repeats)
         remembering(runs, held_out)
         units(runs["lstm"], held_out)

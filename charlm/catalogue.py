@@ -40,30 +40,54 @@ class Entry:
 
 CATALOGUE = (
     Entry(
-        "viaggi", "make", "1 MB, or --chars", "Italian", "generated; same licence as charlm",
+        "viaggi",
+        "make",
+        "1 MB, or --chars",
+        "Italian",
+        "generated; same licence as charlm",
         "a travel diary from a seeded grammar",
     ),
     Entry(
-        "python-prose", "make", "about 1.8 MB", "English", "Python's documentation; PSF licence",
+        "python-prose",
+        "make",
+        "about 1.8 MB",
+        "English",
+        "Python's documentation; PSF licence",
         "paragraphs of the standard library's docstrings and help topics, shuffled",
     ),
     Entry(
-        "python-stdlib", "make", "about 12 MB", "Python", "Python's source; PSF licence",
+        "python-stdlib",
+        "make",
+        "about 12 MB",
+        "Python",
+        "Python's source; PSF licence",
         "the source files of the standard library, tests left out",
     ),
     Entry(
-        "shakespeare", "get", "1.1 MB", "English", "karpathy/char-rnn; public domain",
+        "shakespeare",
+        "get",
+        "1.1 MB",
+        "English",
+        "karpathy/char-rnn; public domain",
         "tiny Shakespeare: scenes from the plays",
     ),
     Entry(
-        "dante", "get", "0.5 MB", "Italian", "gmagistr/divina-commedia-nanogpt; public domain",
+        "dante",
+        "get",
+        "0.5 MB",
+        "Italian",
+        "gmagistr/divina-commedia-nanogpt; public domain",
         "the Divina Commedia, after Project Gutenberg",
     ),
     Entry(
-        "names", "get", "0.2 MB", "English", "karpathy/makemore; public data",
+        "names",
+        "get",
+        "0.2 MB",
+        "English",
+        "karpathy/makemore; public data",
         "32 thousand first names, one to a line",
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
@@ -119,8 +143,14 @@ def make_viaggi(num_chars: int = VIAGGI_CHARS, seed: int = DEFAULT_SEED) -> str:
 # ---- the standard library ---------------------------------------------------------------------
 
 _LEFT_OUT = {
-    "test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "lib-dynload",
-}  # fmt: skip
+    "test",
+    "tests",
+    "idle_test",
+    "site-packages",
+    "dist-packages",
+    "__pycache__",
+    "lib-dynload",
+}
 
 
 def _stdlib_files(root: Path | None) -> Iterator[tuple[str, Path]]:

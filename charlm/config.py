@@ -103,9 +103,12 @@ class ModelConfig(_Config):
     hidden_size: int = _option(256, "units of a layer", type=int, min=1, max=65_536)
     num_layers: int | None = _option(None, "layers [default: 1; conv: 5]", type=int, min=1, max=256)
     embedding_size: int | None = _option(
-        None, "size of a character's vector [default: the hidden size; window: 64]",
-        type=int, min=1, max=65_536,
-    )  # fmt: skip
+        None,
+        "size of a character's vector [default: the hidden size; window: 64]",
+        type=int,
+        min=1,
+        max=65_536,
+    )
     nonlinearity: str = _option(
         "tanh", "activation of rnn, window and conv", type=str, choices=NONLINEARITIES
     )
@@ -114,9 +117,12 @@ class ModelConfig(_Config):
         3, "conv: width of a kernel; layer l is dilated by 2^l", type=int, min=1, max=256
     )
     dropout: float | None = _option(
-        None, "share of features dropped [default: by the planned epochs]", type=float, min=0.0,
+        None,
+        "share of features dropped [default: by the planned epochs]",
+        type=float,
+        min=0.0,
         below=1.0,
-    )  # fmt: skip
+    )
     tie: bool = _option(False, "share the input and output embeddings", type=bool)
 
     @classmethod
@@ -245,13 +251,19 @@ class TrainConfig(_Config):
     """How a model is trained. ``steps`` is settled before step 0 and never changes afterwards."""
 
     batch_size: int | None = _option(
-        None, "streams read side by side [default: 64, fewer for a small corpus]",
-        type=int, min=1, max=65_536,
-    )  # fmt: skip
+        None,
+        "streams read side by side [default: 64, fewer for a small corpus]",
+        type=int,
+        min=1,
+        max=65_536,
+    )
     seq_len: int | None = _option(
-        None, "truncation window of BPTT in characters [default: 64, less for a small corpus]",
-        type=int, min=1, max=1_000_000,
-    )  # fmt: skip
+        None,
+        "truncation window of BPTT in characters [default: 64, less for a small corpus]",
+        type=int,
+        min=1,
+        max=1_000_000,
+    )
     optimizer: str = _option(
         "muon", "muon: hidden matrices by Muon, the rest by AdamW", type=str, choices=OPTIMIZERS
     )
@@ -273,17 +285,22 @@ class TrainConfig(_Config):
     )
     seed: int = _option(1, "seed of weights, batches and dropout", type=int, min=0, max=2**63 - 1)
     precision: str = _option(
-        "auto", "arithmetic; auto: bfloat16 where the processor has it", type=str,
+        "auto",
+        "arithmetic; auto: bfloat16 where the processor has it",
+        type=str,
         choices=PRECISIONS,
-    )  # fmt: skip
+    )
     epochs: float | None = _option(
         None, "length in passes over the text", type=float, above=0.0, max=1e6
     )
     steps: int | None = _option(None, "length in updates", type=int, min=1, max=10**12)
     minutes: float | None = _option(
-        None, "length in minutes, evaluation included; fixes the steps at start", type=float,
-        above=0.0, max=1e6,
-    )  # fmt: skip
+        None,
+        "length in minutes, evaluation included; fixes the steps at start",
+        type=float,
+        above=0.0,
+        max=1e6,
+    )
     eval_every: int | None = _option(
         None, "updates between evaluations [default: a twentieth of the run]", type=int, min=1
     )
@@ -330,13 +347,19 @@ class SampleConfig(_Config):
     length: int = _option(500, "characters to write", type=int, min=0)
     top_k: int = _option(0, "keep the k likeliest characters; 0: all", type=int, min=0)
     top_p: float = _option(
-        1.0, "keep the likeliest characters that hold this probability", type=float, above=0.0,
+        1.0,
+        "keep the likeliest characters that hold this probability",
+        type=float,
+        above=0.0,
         max=1.0,
-    )  # fmt: skip
+    )
     min_p: float = _option(
-        0.0, "keep characters at least this likely, relative to the likeliest", type=float,
-        min=0.0, max=1.0,
-    )  # fmt: skip
+        0.0,
+        "keep characters at least this likely, relative to the likeliest",
+        type=float,
+        min=0.0,
+        max=1.0,
+    )
     repetition_penalty: float = _option(
         1.0, "above 1: make the last 64 characters less likely", type=float, above=0.0, max=100.0
     )

@@ -235,9 +235,13 @@ def find_run(given: str | None, out: Path | None = None) -> Run:
         raise RequestError(f"{given} holds no best.safetensors or last.safetensors; name a run")
     known = ", ".join(sorted(path.name for path in out.glob("*") if is_run(path))[:10])
     raise RequestError(
-        f"no run called {given!r}; " + (f"runs under {out}/: {known}" if known else
-        f"there is none under {out}/ yet: charlm train corpus.txt")
-    )  # fmt: skip
+        f"no run called {given!r}; "
+        + (
+            f"runs under {out}/: {known}"
+            if known
+            else f"there is none under {out}/ yet: charlm train corpus.txt"
+        )
+    )
 
 
 def find_model(given: str | None, out: Path | None = None) -> Path:

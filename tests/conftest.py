@@ -96,8 +96,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invo
     """The directory of a small finished run, made by the command line; tests only read it."""
     out = tmp_path_factory.mktemp("runs")
     result = charlm(
-        "train", corpus, "--out", out, "--hidden-size", 16, "--steps", 40,
-        "--precision", "float32", "--device", "cpu", "--optimizer", "adamw",
-    )  # fmt: skip
+        "train",
+        corpus,
+        "--out",
+        out,
+        "--hidden-size",
+        16,
+        "--steps",
+        40,
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+        "--optimizer",
+        "adamw",
+    )
     assert result.exit_code == 0, result.output
     return out / "tiny"

@@ -34,10 +34,27 @@ STEPS_PER_KILL = 40
 """Updates of the run for every kill: a life makes about a dozen, so that the run outlives them."""
 
 OPTIONS: tuple[object, ...] = (
-    "--hidden-size", 32, "--num-layers", 2, "--dropout", 0.3, "--batch-size", 2, "--seq-len", 10,
-    "--precision", "float32", "--device", "cpu", "--warmup", 2, "--save-every", 2,
-    "--eval-every", 3,
-)  # fmt: skip
+    "--hidden-size",
+    32,
+    "--num-layers",
+    2,
+    "--dropout",
+    0.3,
+    "--batch-size",
+    2,
+    "--seq-len",
+    10,
+    "--precision",
+    "float32",
+    "--device",
+    "cpu",
+    "--warmup",
+    2,
+    "--save-every",
+    2,
+    "--eval-every",
+    3,
+)
 PATIENCE = 120.0
 """Seconds after which a process that has done nothing yet is given up."""
 
@@ -155,8 +172,10 @@ def crash_loop(directory: Path, kills: int, seed: int) -> Report:
 def start(talk: Any, *arguments: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "charlm", *map(str, arguments)],
-        stdout=subprocess.DEVNULL, stderr=talk, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=talk,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
 
 
 def finish(process: subprocess.Popen[bytes]) -> None:

@@ -32,9 +32,21 @@ from charlm.errors import CharlmError
 Invoke = Callable[..., Result]
 
 TINY: list[object] = [
-    "--hidden-size", 4, "--precision", "float32", "--device", "cpu", "--optimizer", "adamw",
-    "--batch-size", 2, "--seq-len", 4, "--steps", 2,
-]  # fmt: skip
+    "--hidden-size",
+    4,
+    "--precision",
+    "float32",
+    "--device",
+    "cpu",
+    "--optimizer",
+    "adamw",
+    "--batch-size",
+    2,
+    "--seq-len",
+    4,
+    "--steps",
+    2,
+]
 TEXT = "Il mare è là.\nE la città?\n" * 6
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"  # man, joiner, woman, joiner, girl
 EMOJI = f"{FAMILY} \U0001f44d\U0001f3fd \U0001f1ee\U0001f1f9 \u2764\ufe0f ok\n" * 12
@@ -125,7 +137,9 @@ GOOD = {
     "UTF-16 astral": Good(EMOJI.encode("utf-16"), EMOJI),
     "UTF-32 with BOM": Good(TEXT.encode("utf-32"), TEXT),
     "UTF-16 without BOM, named": Good(
-        TEXT.encode("utf-16-le"), TEXT, ("--encoding", "utf-16-le"),
+        TEXT.encode("utf-16-le"),
+        TEXT,
+        ("--encoding", "utf-16-le"),
         for_eval=("--encoding", "utf-16-le"),
     ),
     "UTF-16 without BOM, ASCII": Good("abc\n".encode("utf-16-le") * 40, "a\0b\0c\0\n\0" * 40),
@@ -142,16 +156,16 @@ GOOD = {
     ),
     "mixed line ends": Good(MIXED.encode(), MIXED),
     "mixed line ends to LF": Good(
-        MIXED.encode(), "uno\ndue\ntre\nquattro\n\n" * 10, ("--newline", "unix"),
+        MIXED.encode(),
+        "uno\ndue\ntre\nquattro\n\n" * 10,
+        ("--newline", "unix"),
         unseen="U+000D (30 times)",
     ),
     "NUL": Good(f"{TEXT}\0{TEXT}".encode(), f"{TEXT}\0{TEXT}"),
     "combining marks": Good(ACCENTS.encode(), ACCENTS),
     "combining marks composed": Good(ACCENTS.encode(), ACCENTS, ("--nfc",)),
     "emoji and ZWJ": Good(EMOJI.encode(), EMOJI),
-    "emoji and ZWJ as bytes": Good(
-        EMOJI.encode(), EMOJI, ("--tokenizer", "byte"), level="byte"
-    ),
+    "emoji and ZWJ as bytes": Good(EMOJI.encode(), EMOJI, ("--tokenizer", "byte"), level="byte"),
     "right-to-left marks": Good(RIGHT.encode(), RIGHT),
     "escapes and controls": Good(CONTROLS.encode(), CONTROLS),
     "noncharacters": Good(NONCHARACTERS.encode(), NONCHARACTERS),
@@ -167,7 +181,7 @@ GOOD = {
         b"abc", "abc", ("--batch-size", 1, "--seq-len", 1, "--val-fraction", 0)
     ),
     "gzip of UTF-16": Good(gzip.compress(TEXT.encode("utf-16")), TEXT, name="text.txt.gz"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("row", GOOD.values(), ids=GOOD.keys())
@@ -214,9 +228,7 @@ def test_composed_marks_are_one_character_and_what_has_no_composed_form_stays(
         charlm("train", tmp_path / "text", "--out", tmp_path / str(number), *TINY, *option)
         facts = json.loads(charlm("info", tmp_path / str(number) / "text", "--json").stdout)
         vocabularies.append(facts["tokenizer"]["characters"])
-    assert vocabularies == [
-        "\n acehiprtx\u0300\u0301\u0302", "\n cehiprtx\u00e0\u00e9\u0302"
-    ]  # fmt: skip
+    assert vocabularies == ["\n acehiprtx\u0300\u0301\u0302", "\n cehiprtx\u00e0\u00e9\u0302"]
     # A prompt is composed as the text was.
     for prompt in ("citt\u00e0", "citta\u0300"):
         done = charlm("sample", tmp_path / "1" / "text", "--prompt", prompt, "--length", 1)
@@ -289,7 +301,9 @@ BAD = {
     ),
     "UTF-16 read as UTF-8": Bad(WIDE, 1, ("0xff at offset 0", "UTF-8"), ("--encoding", "utf-8")),
     "not the encoding named": Bad(
-        START, 1, ("byte 0xc3 at offset 8 (line 1) is not valid ASCII", "--encoding utf-8"),
+        START,
+        1,
+        ("byte 0xc3 at offset 8 (line 1) is not valid ASCII", "--encoding utf-8"),
         ("--encoding", "ascii"),
     ),
     "no such encoding": Bad(
@@ -300,13 +314,18 @@ BAD = {
         gzip.compress(b"citt\xe0"), 1, ("text.txt.gz: byte 0xe0 at offset 4",), name="text.txt.gz"
     ),
     "gzip cut off": Bad(
-        gzip.compress(START)[:-9], 1, ("not a whole gzip file", "fetch it again"),
+        gzip.compress(START)[:-9],
+        1,
+        ("not a whole gzip file", "fetch it again"),
         name="text.txt.gz",
     ),
     "no gzip at all": Bad(START, 1, ("not a whole gzip file",), name="text.txt.gz"),
     "empty": Bad(b"", 1, ("text.txt: the corpus is empty; give a file",), undecodable=False),
     "empty gzip": Bad(
-        gzip.compress(b""), 1, ("text.txt.gz: the corpus is empty",), name="text.txt.gz",
+        gzip.compress(b""),
+        1,
+        ("text.txt.gz: the corpus is empty",),
+        name="text.txt.gz",
         undecodable=False,
     ),
     "only a BOM": Bad(b"\xef\xbb\xbf", 1, ("the corpus is empty",), undecodable=False),
@@ -318,7 +337,7 @@ BAD = {
     "shorter than a window": Bad(
         b"abcdefg\n", 2, ("7 characters", "at least 9", "lower --batch-size"), undecodable=False
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("row", BAD.values(), ids=BAD.keys())
@@ -340,9 +359,10 @@ def test_it_is_refused_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in BAD.values() if not row.name.endswith(".gz")],
+    "row",
+    [row for row in BAD.values() if not row.name.endswith(".gz")],
     ids=[name for name, row in BAD.items() if not row.name.endswith(".gz")],
-)  # fmt: skip
+)
 def test_standard_input_is_refused_as_a_file_is(charlm: Invoke, tmp_path: Path, row: Bad) -> None:
     result = charlm("train", "-", "--out", tmp_path, *TINY, *row.options, input=row.content)
     parts = [part.replace("text.txt: ", "") for part in row.parts]

@@ -113,9 +113,19 @@ def test_a_changed_corpus_is_not_taken_for_the_old_one(
     source = tmp_path / "book.txt"
     source.write_text(text, encoding="utf-8")
     made = charlm(
-        "train", source, "--out", tmp_path / "out", "--hidden-size", 4, "--steps", 1,
-        "--optimizer", "sgd", "--device", "cpu",
-    )  # fmt: skip
+        "train",
+        source,
+        "--out",
+        tmp_path / "out",
+        "--hidden-size",
+        4,
+        "--steps",
+        1,
+        "--optimizer",
+        "sgd",
+        "--device",
+        "cpu",
+    )
     assert made.exit_code == 0, made.output
     source.write_text(text + "più", encoding="utf-8")
     result = charlm("eval", tmp_path / "out" / "book")
@@ -147,8 +157,9 @@ def test_a_file_is_read_where_there_is_no_standard_input(trained: Path, corpus: 
     command = '"$0" -m charlm eval "$1" "$2" --no-ladder <&-'
     done = subprocess.run(
         ["sh", "-c", command, sys.executable, str(trained), str(corpus)],
-        capture_output=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0
 
 
@@ -183,9 +194,21 @@ def test_a_validation_file_is_not_told_with_its_path(
     charlm: Invoke, corpus: Path, tmp_path: Path
 ) -> None:
     charlm(
-        "train", corpus, "--val-file", corpus, "--out", tmp_path, "--hidden-size", 4, "--steps", 1,
-        "--optimizer", "sgd", "--device", "cpu",
-    )  # fmt: skip
+        "train",
+        corpus,
+        "--val-file",
+        corpus,
+        "--out",
+        tmp_path,
+        "--hidden-size",
+        4,
+        "--steps",
+        1,
+        "--optimizer",
+        "sgd",
+        "--device",
+        "cpu",
+    )
     facts = json.loads(charlm("info", tmp_path / "tiny", "--json").stdout)
     assert str(corpus.parent) not in json.dumps(facts["provenance"])
 

@@ -170,9 +170,18 @@ def first(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> tuple[Pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Grid, "run", run_here)
         result = charlm(
-            *POSITION, "--readers", ",".join(READERS), "--seeds", SEEDS, "--steps", 16, "--jobs", 1,
-            "--out", out,
-        )  # fmt: skip
+            *POSITION,
+            "--readers",
+            ",".join(READERS),
+            "--seeds",
+            SEEDS,
+            "--steps",
+            16,
+            "--jobs",
+            1,
+            "--out",
+            out,
+        )
     assert result.exit_code == 0, result.output
     return out, result
 
@@ -215,8 +224,15 @@ def test_the_command_ends_with_table_strips_findings_and_files(
     lines = result.stdout.splitlines()
     head = lines[0].split("  ")
     assert [word.strip() for word in head if word.strip()] == [
-        "reader", "seen", "held out", "numbers", "years", "new answers", "long", "worst held out",
-    ]  # fmt: skip
+        "reader",
+        "seen",
+        "held out",
+        "numbers",
+        "years",
+        "new answers",
+        "long",
+        "worst held out",
+    ]
     rows = {line.split()[0]: line for line in lines[2:6]}
     assert list(rows) == list(READERS)
     found = [float(each) for each in re.findall(r"(\d+\.\d) \[", rows["time-delay"])]
@@ -237,8 +253,9 @@ def test_the_command_ends_with_table_strips_findings_and_files(
     # Four characters in a band of ten: seven offsets each, below the offsets that they are of.
     at = strip.index("█")
     assert [n - at for n, mark in enumerate(bands) if mark == "^"] == [
-        *range(24, 31), *range(52, 59),
-    ]  # fmt: skip
+        *range(24, 31),
+        *range(52, 59),
+    ]
     assert "time-delay answers 100.0 [100.0, 100.0] % at held-out offsets, as at seen" in text
     assert "feedforward did not learn the task" in text
     # Files are named at the end, and are there.
@@ -290,9 +307,16 @@ def test_resuming_a_finished_one_computes_nothing_and_shows_it_again(
 
 
 @pytest.mark.parametrize(
-    "option", [["--seeds", 3], ["--steps", 16], ["--readers", "gru"], ["--quick"],
-               ["--template", "t.txt"], ["--quick", "--seeds", 2]],
-)  # fmt: skip
+    "option",
+    [
+        ["--seeds", 3],
+        ["--steps", 16],
+        ["--readers", "gru"],
+        ["--quick"],
+        ["--template", "t.txt"],
+        ["--quick", "--seeds", 2],
+    ],
+)
 def test_resume_takes_no_option_that_would_change_it(
     charlm: Invoke, experiment: Path, option: list[object]
 ) -> None:
@@ -333,13 +357,14 @@ def test_impossible_numbers_are_refused(
     ("options", "expected"),
     [
         ([], Settings(tuple(KINDS), 5, grids.STEPS, 1)),  # per offset as in ``small_pools``
-        (["--quick"],
-         Settings(grids.QUICK_READERS, 1, grids.QUICK_STEPS, grids.QUICK_PER_OFFSET)),
-        (["--quick", "--seeds", 3, "--steps", 7, "--readers", "rnn"],
-         Settings(("rnn",), 3, 7, grids.QUICK_PER_OFFSET)),
+        (["--quick"], Settings(grids.QUICK_READERS, 1, grids.QUICK_STEPS, grids.QUICK_PER_OFFSET)),
+        (
+            ["--quick", "--seeds", 3, "--steps", 7, "--readers", "rnn"],
+            Settings(("rnn",), 3, 7, grids.QUICK_PER_OFFSET),
+        ),
         (["--readers", "gru, rnn,gru,", "--steps", 2], Settings(("gru", "rnn"), 5, 2, 1)),
     ],
-)  # fmt: skip
+)
 def test_quick_sets_seeds_and_updates_and_an_option_has_the_last_word(
     charlm: Invoke,
     tmp_path: Path,
@@ -429,9 +454,20 @@ def travels(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> tuple[P
     folder = tmp_path_factory.mktemp("template")
     (folder / "travels.txt").write_text(TEMPLATE)
     result = charlm(
-        *POSITION, "--readers", "feedforward,time-delay", "--steps", 2, "--seeds", 1, "--jobs", 1,
-        "--template", folder / "travels.txt", "--out", folder / "out",
-    )  # fmt: skip
+        *POSITION,
+        "--readers",
+        "feedforward,time-delay",
+        "--steps",
+        2,
+        "--seeds",
+        1,
+        "--jobs",
+        1,
+        "--template",
+        folder / "travels.txt",
+        "--out",
+        folder / "out",
+    )
     assert result.exit_code == 0, result.output
     return folder / "out", result
 
@@ -491,21 +527,36 @@ def test_a_template_with_another_number_in_it_does_not_take_for_ever(
     the numbers apart must not be cut off."""
     (tmp_path / "t.txt").write_text(f"slot: 1990-2004\n{line}\nIn {{slot}} we left.\n")
     process = subprocess.run(
-        [sys.executable, "-c", "import sys; from pathlib import Path\n"
-         "from charlm.experiments.position_invariance import design\n"
-         "made = design.from_template(Path(sys.argv[1]))\n"
-         "print(sum(map(len, made.tests(1).values())))", str(tmp_path / "t.txt")],
-        capture_output=True, timeout=60,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path\n"
+            "from charlm.experiments.position_invariance import design\n"
+            "made = design.from_template(Path(sys.argv[1]))\n"
+            "print(sum(map(len, made.tests(1).values())))",
+            str(tmp_path / "t.txt"),
+        ],
+        capture_output=True,
+        timeout=60,
+    )
     assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.slow
 def test_the_italian_experiment_with_real_processes(charlm: Invoke, tmp_path: Path) -> None:
     result = charlm(
-        *POSITION, "--readers", "feedforward,time-delay", "--steps", 16, "--seeds", 1, "--jobs", 1,
-        "--out", tmp_path / "x",
-    )  # fmt: skip
+        *POSITION,
+        "--readers",
+        "feedforward,time-delay",
+        "--steps",
+        16,
+        "--seeds",
+        1,
+        "--jobs",
+        1,
+        "--out",
+        tmp_path / "x",
+    )
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == str(tmp_path / "x" / "page.html")
     cells = grids.find(str(tmp_path / "x")).collect().cells
@@ -934,8 +985,11 @@ def test_scores_by_hand(charlm: Invoke, experiment: Path, mine: Path) -> None:
         return {"text": SCORED[n][0], "answer": SCORED[n][1], "found": said}
 
     assert found["readers"]["time-delay"] == {
-        "accuracy": pytest.approx(4 / 5), "count": 5, "errors": [error(2, "1009")], "unread": 0,
-    }  # fmt: skip
+        "accuracy": pytest.approx(4 / 5),
+        "count": 5,
+        "errors": [error(2, "1009")],
+        "unread": 0,
+    }
     assert found["readers"]["feedforward"] == {
         "accuracy": pytest.approx(2 / 5),
         "count": 5,
@@ -963,11 +1017,15 @@ def test_the_table_of_scores_begins_with_the_best_and_ends_with_its_errors(
         ["feedforward", "40.0", "%", "2/5", "(1", "it", "cannot", "read)"],
     ]
     assert lines[4:8] == [
-        "", "errors of time-delay:", "   1009 for 2009: Nel 1969 e nel 2009.", "",
-    ]  # fmt: skip
+        "",
+        "errors of time-delay:",
+        "   1009 for 2009: Nel 1969 e nel 2009.",
+        "",
+    ]
     assert [line for line in lines if line.startswith("errors of")][:2] == [
-        "errors of time-delay:", "errors of feedforward:",
-    ]  # fmt: skip
+        "errors of time-delay:",
+        "errors of feedforward:",
+    ]
 
 
 def test_one_reader_alone_can_be_scored(charlm: Invoke, experiment: Path, mine: Path) -> None:
@@ -1014,9 +1072,11 @@ def test_a_file_without_sentences_is_refused(
     (tmp_path / "bytes.tsv").write_bytes(b"Nel \xff\t2009\n")
     score = (*POSITION, "score", experiment)
     for name, code, part in (
-        ("empty.tsv", 1, "empty"), ("blank.tsv", 2, "holds no sentence"),
-        ("bytes.tsv", 1, "byte 0xff at offset 4"), ("missing.tsv", 2, "no such file"),
-    ):  # fmt: skip
+        ("empty.tsv", 1, "empty"),
+        ("blank.tsv", 2, "holds no sentence"),
+        ("bytes.tsv", 1, "byte 0xff at offset 4"),
+        ("missing.tsv", 2, "no such file"),
+    ):
         refused(charlm(*score, tmp_path / name), code, str(tmp_path / name), part)
 
 
@@ -1068,9 +1128,10 @@ def test_what_is_finished_can_be_asked_before_the_rest(
     assert asked.stdout == "1111\n"
     assert answer(charlm, copy, "Era il 1969.").stdout == "1969\n"
     refused(
-        charlm(*POSITION, "ask", copy, "--reader", "tagger", "Era il 1969."), 2,
+        charlm(*POSITION, "ask", copy, "--reader", "tagger", "Era il 1969."),
+        2,
         "holds feedforward, time-delay",
-    )  # fmt: skip
+    )
 
 
 # ----------------------------------------------------------------------------------------- signals
@@ -1095,11 +1156,23 @@ class Command:
     def __init__(self, out: Path, jobs: int = 1) -> None:
         self.talk: list[str] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "charlm", *POSITION, "--resume", "--out", str(out),
-             "--jobs", str(jobs)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [
+                sys.executable,
+                "-m",
+                "charlm",
+                *POSITION,
+                "--resume",
+                "--out",
+                str(out),
+                "--jobs",
+                str(jobs),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
             start_new_session=True,
-        )  # fmt: skip
+        )
 
     def wait_for(self, text: str) -> None:
         assert self.process.stderr is not None
@@ -1168,9 +1241,12 @@ def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_process(
 @posix
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
-    "delay", [pytest.param(d, marks=[] if d == 0.05 else [pytest.mark.slow])
-              for d in (0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.4, 0.8)],
-)  # fmt: skip
+    "delay",
+    [
+        pytest.param(d, marks=[] if d == 0.05 else [pytest.mark.slow])
+        for d in (0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.4, 0.8)
+    ],
+)
 def test_ctrl_c_while_the_processes_start_shows_no_traceback(begun: Grid, delay: float) -> None:
     """A process that has not come to ignoring it yet dies of it, and must do so in silence."""
     command = Command(begun.path, jobs=2)

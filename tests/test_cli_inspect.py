@@ -27,8 +27,9 @@ def test_gradients_as_json_are_those_of_the_function(
     lm = package.load(trained)
     ids = lm.tokenizer.encode(corpus.read_text("utf-8"))
     for part, model in (
-        ("runs", torch_model(lm.config, lm.weights)), ("untrained", build(lm.config, seed=0)),
-    ):  # fmt: skip
+        ("runs", torch_model(lm.config, lm.weights)),
+        ("untrained", build(lm.config, seed=0)),
+    ):
         flow = gradients.flow(model, ids, lags=20, wanted=8)
         facts = found[part][str(trained)]
         np.testing.assert_allclose(facts["input"], flow.quartiles(), rtol=1e-4)

@@ -103,9 +103,18 @@ def test_the_prompt_may_come_from_a_file_or_stdin(
 
 def test_json_is_one_object_per_text(charlm: Invoke, trained: Path) -> None:
     result = charlm(
-        "sample", trained, "--json", "--num-samples", 3, "--prompt", "è", "--length", 9,
-        "--seed", 2,
-    )  # fmt: skip
+        "sample",
+        trained,
+        "--json",
+        "--num-samples",
+        3,
+        "--prompt",
+        "è",
+        "--length",
+        9,
+        "--seed",
+        2,
+    )
     records = [json.loads(line) for line in result.stdout.splitlines()]
     assert [record["sample"] for record in records] == [0, 1, 2]
     assert all((r["seed"], r["prompt"], len(r["text"])) == (2, "è", 9) for r in records)
@@ -176,10 +185,14 @@ def test_a_wrong_request_is_one_line_and_exit_2(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--temperature", "warm"], ["--length", "1.5"], ["--num-samples", "0"],
-        ["--on-unknown", "guess"], ["--nothing"], ["one", "two"],
+        ["--temperature", "warm"],
+        ["--length", "1.5"],
+        ["--num-samples", "0"],
+        ["--on-unknown", "guess"],
+        ["--nothing"],
+        ["one", "two"],
     ],
-)  # fmt: skip
+)
 def test_what_is_no_option_is_a_usage_error(
     charlm: Invoke, trained: Path, arguments: list[str]
 ) -> None:
@@ -233,9 +246,17 @@ def test_a_skipped_surrogate_does_not_reach_the_file(
     charlm: Invoke, trained: Path, tmp_path: Path
 ) -> None:
     result = charlm(
-        "sample", trained, "--prompt", "a\udcff", "--on-unknown", "skip", "--length", 3,
-        "--out", tmp_path / "text",
-    )  # fmt: skip
+        "sample",
+        trained,
+        "--prompt",
+        "a\udcff",
+        "--on-unknown",
+        "skip",
+        "--length",
+        3,
+        "--out",
+        tmp_path / "text",
+    )
     assert result.exit_code == 0
 
 
@@ -245,8 +266,9 @@ def test_a_skipped_surrogate_does_not_reach_the_file(
 def test_a_closed_pipe_ends_it_silently(trained: Path) -> None:
     writer = subprocess.Popen(
         [*COMMAND, "sample", str(trained), "--length", "200000"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert writer.stdout is not None and writer.stderr is not None
     assert len(writer.stdout.read(1)) == 1
     writer.stdout.close()
@@ -271,15 +293,19 @@ def test_an_encoding_without_the_character_gives_its_escape(trained: Path, tmp_p
     model = model_file(tmp_path, "☃è")
     done = subprocess.run(
         [*COMMAND, "sample", str(model), "--prompt", "☃è", "--length", "3"],
-        capture_output=True, check=False, env=os.environ | {"PYTHONIOENCODING": "cp1252"},
-    )  # fmt: skip
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(b"\\u2603\xe8")
     assert b"Traceback" not in done.stderr
     refused = subprocess.run(
         [*COMMAND, "sample", str(trained), "--prompt", "☃", "--length", "3"],
-        capture_output=True, check=False, env=os.environ | {"PYTHONIOENCODING": "cp1252"},
-    )  # fmt: skip
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"},
+    )
     assert refused.returncode == 2
     assert b"U+2603" in refused.stderr
     assert b"Traceback" not in refused.stderr

@@ -21,9 +21,23 @@ from charlm.runs import Run
 
 Invoke = Callable[..., Result]
 SMALL: list[object] = [
-    "--hidden-size", 8, "--precision", "float32", "--device", "cpu", "--optimizer", "adamw",
-    "--batch-size", 4, "--seq-len", 20, "--steps", 12, "--eval-every", 5,
-]  # fmt: skip
+    "--hidden-size",
+    8,
+    "--precision",
+    "float32",
+    "--device",
+    "cpu",
+    "--optimizer",
+    "adamw",
+    "--batch-size",
+    4,
+    "--seq-len",
+    20,
+    "--steps",
+    12,
+    "--eval-every",
+    5,
+]
 
 
 def info(charlm: Invoke, run: Path, file: str = "") -> dict[str, Any]:
@@ -75,10 +89,19 @@ def test_a_run_ends_with_its_figure_its_files_and_what_is_next(
 def test_training_goes_on_where_nobody_listens(corpus: Path, tmp_path: Path) -> None:
     """The reader of stderr leaves at once; the run is finished all the same."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "charlm", "train", str(corpus), "--out", str(tmp_path),
-         *map(str, SMALL)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "charlm",
+            "train",
+            str(corpus),
+            "--out",
+            str(tmp_path),
+            *map(str, SMALL),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     assert process.stderr is not None
     process.stderr.close()
     process.wait(60)
@@ -99,26 +122,66 @@ def test_talk_is_on_stderr_and_says_every_loss_with_its_unit(
 
 def test_every_option_of_the_model_arrives(charlm: Invoke, corpus: Path, tmp_path: Path) -> None:
     result = charlm(
-        "train", corpus, "--out", tmp_path, "--name", "all", "--cell", "conv", "--hidden-size", 6,
-        "--num-layers", 2, "--embedding-size", 5, "--nonlinearity", "relu",
-        "--kernel-size", 2, "--dropout", 0.25, "--steps", 1, "--device", "cpu",
-    )  # fmt: skip
+        "train",
+        corpus,
+        "--out",
+        tmp_path,
+        "--name",
+        "all",
+        "--cell",
+        "conv",
+        "--hidden-size",
+        6,
+        "--num-layers",
+        2,
+        "--embedding-size",
+        5,
+        "--nonlinearity",
+        "relu",
+        "--kernel-size",
+        2,
+        "--dropout",
+        0.25,
+        "--steps",
+        1,
+        "--device",
+        "cpu",
+    )
     assert result.exit_code == 0, result.output
     config = info(charlm, tmp_path / "all")["config"]
     del config["vocab_size"]
     assert config == {
-        "cell": "conv", "hidden_size": 6, "num_layers": 2, "embedding_size": 5,
-        "nonlinearity": "relu", "context": 16, "kernel_size": 2, "dropout": 0.25, "tie": False,
-    }  # fmt: skip
+        "cell": "conv",
+        "hidden_size": 6,
+        "num_layers": 2,
+        "embedding_size": 5,
+        "nonlinearity": "relu",
+        "context": 16,
+        "kernel_size": 2,
+        "dropout": 0.25,
+        "tie": False,
+    }
 
 
 def test_every_option_of_the_training_arrives(charlm: Invoke, corpus: Path, tmp_path: Path) -> None:
     given = {
-        "batch_size": 3, "seq_len": 11, "optimizer": "rmsprop", "learning_rate": 0.003,
-        "schedule": "linear", "warmup": 1, "final_learning_rate": 0.5, "clip": 0.7,
-        "weight_decay": 0.01, "seed": 9, "precision": "float32", "steps": 6, "eval_every": 2,
-        "save_every": 3, "sample_every": 4, "patience": 5,
-    }  # fmt: skip
+        "batch_size": 3,
+        "seq_len": 11,
+        "optimizer": "rmsprop",
+        "learning_rate": 0.003,
+        "schedule": "linear",
+        "warmup": 1,
+        "final_learning_rate": 0.5,
+        "clip": 0.7,
+        "weight_decay": 0.01,
+        "seed": 9,
+        "precision": "float32",
+        "steps": 6,
+        "eval_every": 2,
+        "save_every": 3,
+        "sample_every": 4,
+        "patience": 5,
+    }
     options = [part for k, v in given.items() for part in ("--" + k.replace("_", "-"), v)]
     result = charlm(
         "train", corpus, "--out", tmp_path, "--hidden-size", 4, "--tie", "--device", "cpu", *options
@@ -160,9 +223,19 @@ def test_every_cell_trains_with_its_defaults_and_writes(
     charlm: Invoke, corpus: Path, tmp_path: Path, cell: str
 ) -> None:
     result = charlm(
-        "train", corpus, "--out", tmp_path, "--cell", cell, "--hidden-size", 8, "--steps", 2,
-        "--device", "cpu",
-    )  # fmt: skip
+        "train",
+        corpus,
+        "--out",
+        tmp_path,
+        "--cell",
+        cell,
+        "--hidden-size",
+        8,
+        "--steps",
+        2,
+        "--device",
+        "cpu",
+    )
     assert result.exit_code == 0, result.output
     assert "Warning" not in result.stderr
     assert len(charlm("sample", tmp_path / "tiny", "--length", 10).stdout) == 10
@@ -192,9 +265,19 @@ def test_nfc_newline_and_encoding_reach_the_text(charlm: Invoke, tmp_path: Path)
     source = tmp_path / "old.txt"
     source.write_bytes("citta\u0300 \u00e8\r\n".encode("utf-16-le") * 60)
     result = charlm(
-        "train", source, "--out", tmp_path, *SMALL[:-6], "--steps", 1, "--nfc", "--newline",
-        "unix", "--encoding", "utf-16-le",
-    )  # fmt: skip
+        "train",
+        source,
+        "--out",
+        tmp_path,
+        *SMALL[:-6],
+        "--steps",
+        1,
+        "--nfc",
+        "--newline",
+        "unix",
+        "--encoding",
+        "utf-16-le",
+    )
     assert result.exit_code == 0, result.output
     assert info(charlm, tmp_path / "old")["tokenizer"]["characters"] == "\n citàè"
 
@@ -303,10 +386,14 @@ def test_a_resume_takes_everything_from_the_run(
     charlm: Invoke, corpus: Path, trained: Path
 ) -> None:
     for extra, named in [
-        ([corpus], "CORPUS"), (["--steps", 9], "--steps"), (["--seed", 1], "--seed"),
-        (["--hidden-size", 16], "--hidden-size"), (["--name", "x"], "--name"),
-        (["--init-from", trained], "--init-from"), (["--val-fraction", 0.1], "--val-fraction"),
-    ]:  # fmt: skip
+        ([corpus], "CORPUS"),
+        (["--steps", 9], "--steps"),
+        (["--seed", 1], "--seed"),
+        (["--hidden-size", 16], "--hidden-size"),
+        (["--name", "x"], "--name"),
+        (["--init-from", trained], "--init-from"),
+        (["--val-fraction", 0.1], "--val-fraction"),
+    ]:
         refused(charlm("train", "--resume", trained, *extra), 2, f"leave out {named}")
 
 
@@ -357,8 +444,10 @@ def test_a_signal_saves_and_says_how_to_go_on(
     arguments = ["train", corpus, "--out", out, *SMALL[:-4], "--steps", 100_000, "--eval-every", 5]
     process = subprocess.Popen(
         [sys.executable, "-m", "charlm", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     log = out / "tiny" / "log.jsonl"
     while not (log.exists() and len(log.read_text().splitlines()) > 2):
         assert process.poll() is None, process.communicate()
@@ -443,9 +532,16 @@ def test_a_wrong_request_is_refused_and_leaves_nothing(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--cell", "transformer"], ["--steps", "many"], ["--stop-at", 0], ["--min-count", 0],
-     ["--newline", "dos"], ["--nothing"], ["--hidden-size"]],
-)  # fmt: skip
+    [
+        ["--cell", "transformer"],
+        ["--steps", "many"],
+        ["--stop-at", 0],
+        ["--min-count", 0],
+        ["--newline", "dos"],
+        ["--nothing"],
+        ["--hidden-size"],
+    ],
+)
 def test_what_is_no_option_is_a_usage_error(
     charlm: Invoke, corpus: Path, arguments: list[object]
 ) -> None:

@@ -82,9 +82,18 @@ def test_chance_is_as_large_as_gaps_without_a_difference_are() -> None:
 def test_shares_add_up_to_the_gap() -> None:
     text = "Ab c1, \nDé!"
     kinds = [
-        "capital", "letter", "space", "word's first letter", "digit", "other sign", "space",
-        "line end", "capital", "letter", "other sign",
-    ]  # fmt: skip
+        "capital",
+        "letter",
+        "space",
+        "word's first letter",
+        "digit",
+        "other sign",
+        "space",
+        "line end",
+        "capital",
+        "letter",
+        "other sign",
+    ]
     assert comparing.by_place(text) == kinds
     bits = np.arange(1.0, 11.0)
     found = comparing.shares(reading(text, 0 * bits), reading(text, bits), block=1)
@@ -142,9 +151,23 @@ def test_what_cannot_be_compared_is_refused() -> None:
 def other(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invoke) -> Path:
     out = tmp_path_factory.mktemp("other")
     done = charlm(
-        "train", corpus, "--out", out, "--cell", "rnn", "--hidden-size", 4, "--steps", 5,
-        "--precision", "float32", "--device", "cpu", "--optimizer", "adamw",
-    )  # fmt: skip
+        "train",
+        corpus,
+        "--out",
+        out,
+        "--cell",
+        "rnn",
+        "--hidden-size",
+        4,
+        "--steps",
+        5,
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+        "--optimizer",
+        "adamw",
+    )
     assert done.exit_code == 0, done.output
     return out / "tiny"
 
@@ -215,8 +238,9 @@ def test_an_unknown_symbol_is_no_way_to_win(
     source = tmp_path / "folded.txt"
     source.write_text(text, encoding="utf-8")
     least = Counter(text).most_common(4)[-1][1]
-    run = charlm("train", source, "--hidden-size", 8, "--steps", 2, "--min-count", least,
-                 "--out", tmp_path)  # fmt: skip
+    run = charlm(
+        "train", source, "--hidden-size", 8, "--steps", 2, "--min-count", least, "--out", tmp_path
+    )
     assert run.exit_code == 0, run.output
     done = charlm("compare", trained, tmp_path / "folded", "-", "--json", input=(text * 4).encode())
     assert done.exit_code == 0, done.output

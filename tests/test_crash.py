@@ -52,9 +52,19 @@ def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
 
 
 SHORT: list[object] = [
-    "--hidden-size", 8, "--dropout", 0.3, "--batch-size", 4, "--seq-len", 20, "--precision",
-    "float32", "--device", "cpu",
-]  # fmt: skip
+    "--hidden-size",
+    8,
+    "--dropout",
+    0.3,
+    "--batch-size",
+    4,
+    "--seq-len",
+    20,
+    "--precision",
+    "float32",
+    "--device",
+    "cpu",
+]
 
 
 class Processes:
@@ -195,7 +205,7 @@ Spoil = Callable[[Trainer], None]
         (stop_and_spoil_rare_weight, 8, [], 8, "weight is not finite", 6, 4),
         (stop_and_spoil_rare_weight, 7, [], 7, "weight is not finite", 6, 4),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_finite_stops_the_run_and_is_never_saved(
     charlm: Invoke,
     tmp_path: Path,

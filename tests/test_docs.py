@@ -97,11 +97,16 @@ def test_every_picture_is_there(page: str) -> None:
 @pytest.mark.parametrize(
     ("picture", "control"),
     [
-        ("score", "chance"), ("sample", "chance"), ("compare", "chance"), ("unroll", "chance"),
-        ("neurons", "chance"), ("neurons", "random"), ("gradients", "untrained"),
+        ("score", "chance"),
+        ("sample", "chance"),
+        ("compare", "chance"),
+        ("unroll", "chance"),
+        ("neurons", "chance"),
+        ("neurons", "random"),
+        ("gradients", "untrained"),
         ("memory", "untrained"),
     ],
-)  # fmt: skip
+)
 def test_every_picture_shows_its_control(picture: str, control: str) -> None:
     assert control in (ROOT / "docs" / "pictures" / f"{picture}.svg").read_text("utf-8")
 

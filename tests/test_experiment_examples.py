@@ -101,11 +101,13 @@ def test_levels_are_those_that_a_regular_expression_sees(natural: list[Example])
 @pytest.mark.parametrize(
     ("text", "level"),
     [
-        ("Nel 2009 andai in Nepal.", "none"), ("Nel 2009, stanza 12.", "numbers"),
-        ("Nel 2009 a 1985 metri.", "numbers"), ("Nel 2009, la chiesa è del 1620.", "years"),
+        ("Nel 2009 andai in Nepal.", "none"),
+        ("Nel 2009, stanza 12.", "numbers"),
+        ("Nel 2009 a 1985 metri.", "numbers"),
+        ("Nel 2009, la chiesa è del 1620.", "years"),
         ("Nel 2009 andai con Anna, nata nel 1951, e 1200 lire.", "years"),
     ],
-)  # fmt: skip
+)
 def test_the_judgement_of_levels_can_tell_them_apart(text: str, level: str) -> None:
     assert judged(Example(text, "2009", 4, "?")) == level
 
@@ -184,8 +186,10 @@ def test_an_answer_can_be_moved_to_every_offset(
         for example in rng.sample(by_level["none"], 12) + rng.sample(by_level["years"], 2):
             there = examples.moved(rng, example, start, italian=italian)
             assert (there.start, there.answer, there.level) == (
-                start, example.answer, example.level,
-            )  # fmt: skip
+                start,
+                example.answer,
+                example.level,
+            )
             assert answered(there)
             if start <= example.start:
                 # Cut: what is left is the end of the sentence, to the letter.
@@ -237,8 +241,10 @@ def test_a_disturbance_spares_the_answer_and_every_number(natural: list[Example]
         after = examples.disturbed(rng, example, longest)
         assert answered(after)
         assert (after.start, after.answer, after.level) == (
-            example.start, example.answer, example.level,
-        )  # fmt: skip
+            example.start,
+            example.answer,
+            example.level,
+        )
         assert re.findall(r"\d", after.text) == re.findall(r"\d", example.text)
         assert len(after.text) <= longest
 

@@ -490,8 +490,12 @@ def test_results_csv_agrees_with_results_json(whole: Grid) -> None:
                         expected.append([*where, *figures])
     assert [list(row.values()) for row in rows] == expected
     assert {row["test"] for row in rows} == {
-        "none", "numbers", "years", "held-out answers", "long sentences",
-    }  # fmt: skip
+        "none",
+        "numbers",
+        "years",
+        "held-out answers",
+        "long sentences",
+    }
 
 
 def test_floor_and_ceiling_are_those_of_the_two_simplest_programs(whole: Grid) -> None:
@@ -622,9 +626,10 @@ def test_the_use_of_a_whole_experiment_is_no_error(copy: Grid) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b'{"a": 1', b"[1]", b"\xff\xfe", b"[" * 100_000],
+    "data",
+    [b"", b'{"a": 1', b"[1]", b"\xff\xfe", b"[" * 100_000],
     ids=["empty", "cut off", "list", "bytes", "deep"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("name", ["config.json", "tests.json", "cells/time-delay-2.json"])
 def test_a_file_that_is_no_object_is_refused(copy: Grid, name: str, data: bytes) -> None:
     (copy.path / name).write_bytes(data)
@@ -786,9 +791,12 @@ def test_a_reader_of_another_kind_or_vocabulary_is_refused(
 ) -> None:
     more = Vocabulary.of([words.tokenizer.characters + "\N{SNOWMAN}"], words.alphabet, 4)
     for name, other in (
-        ("lstm", "tagger"), ("time-delay", "time-delay-last"), ("lstm", "writer-lstm"),
-        ("writer-lstm", "lstm"), ("writer-gru", "writer-rnn"),
-    ):  # fmt: skip
+        ("lstm", "tagger"),
+        ("time-delay", "time-delay-last"),
+        ("lstm", "writer-lstm"),
+        ("writer-lstm", "lstm"),
+        ("writer-gru", "writer-rnn"),
+    ):
         file = tmp_path / f"{name}.safetensors"
         saved(name, words, file)
         with pytest.raises(CheckpointError, match=f"not the {other} of this|cannot|not a charlm"):
@@ -815,10 +823,15 @@ def test_metadata_that_charlm_does_not_write_is_refused(words: Vocabulary, tmp_p
         metadata = opened.metadata()
     tensors = load_file(file)
     for changed in (
-        None, {}, {"format": store.FORMAT}, metadata | {"format": "charlm/1"},
-        metadata | {"config": "{"}, metadata | {"config": "{}"}, metadata | {"reader": "gru"},
+        None,
+        {},
+        {"format": store.FORMAT},
+        metadata | {"format": "charlm/1"},
+        metadata | {"config": "{"},
+        metadata | {"config": "{}"},
+        metadata | {"reader": "gru"},
         {key: value for key, value in metadata.items() if key != "config"},
-    ):  # fmt: skip
+    ):
         for sealed in (False, True):
             if sealed and changed:
                 changed["sha256"] = charlm.checkpoint.digest(changed, tensors)
@@ -849,8 +862,10 @@ def test_a_readers_file_is_not_taken_for_a_model(words: Vocabulary, tmp_path: Pa
 
 def test_the_vocabulary_holds_every_answer_even_one_that_no_sentence_held() -> None:
     config = {
-        "design": {"trained": ["ab"], "held_out": ["xyz"]}, "characters": "hello", "width": 3,
-    }  # fmt: skip
+        "design": {"trained": ["ab"], "held_out": ["xyz"]},
+        "characters": "hello",
+        "width": 3,
+    }
     words = store.vocabulary(config)
     assert words.alphabet == "abxyz"
     assert words.width == 3

@@ -53,8 +53,10 @@ def judged(reader: str, seed: int) -> dict[str, Any]:
 def far(right: str) -> dict[str, Any]:
     """Two long sentences."""
     return {
-        "right": pack(bits(right)), "symbols_right": pack(np.repeat(bits(right), 4)), "unread": 0,
-    }  # fmt: skip
+        "right": pack(bits(right)),
+        "symbols_right": pack(np.repeat(bits(right), 4)),
+        "unread": 0,
+    }
 
 
 def content(**changed: Any) -> dict[str, Any]:
@@ -69,7 +71,10 @@ def content(**changed: Any) -> dict[str, Any]:
         "tests": {
             "none": {"start": STARTS, "length": LENGTHS, "floor": 0.125, "ceiling": 1.0},
             "long sentences": {
-                "start": [200, 3], "length": [300, 121], "floor": 0.0, "ceiling": 0.5,
+                "start": [200, 3],
+                "length": [300, 121],
+                "floor": 0.0,
+                "ceiling": 0.5,
             },
         },
         "cells": [
@@ -84,7 +89,7 @@ def content(**changed: Any) -> dict[str, Any]:
             }
             for reader, seed in RIGHT
         ],
-    }  # fmt: skip
+    }
     return json.loads(json.dumps(made | changed))
 
 
@@ -132,8 +137,10 @@ def test_truth_values_are_the_bits_of_bytes_from_the_highest_on() -> None:
     # 1000 0001 1 -> 0x81 0x80 -> gYA=
     assert pack(np.array([1, 0, 0, 0, 0, 0, 0, 1, 1], dtype=bool)) == "gYA="
     assert unpack("gYA=", (3, 3)).tolist() == [
-        [True, False, False], [False, False, False], [False, True, True],
-    ]  # fmt: skip
+        [True, False, False],
+        [False, False, False],
+        [False, True, True],
+    ]
 
 
 @given(st.integers(0, 40), st.integers(1, 6), st.randoms(use_true_random=False))
@@ -199,12 +206,15 @@ def test_the_worst_offset_by_hand(results: Results) -> None:
 
 def test_accuracy_of_single_characters_by_hand(results: Results) -> None:
     found = results.by_symbol("rnn")
-    close([each.values for each in found], [
-        [3 / 4, 4 / 4, 2 / 4],
-        [3 / 4, 4 / 4, 2 / 4],
-        [2 / 4, 4 / 4, 3 / 4],
-        [1 / 4, 0 / 4, 3 / 4],
-    ])  # fmt: skip
+    close(
+        [each.values for each in found],
+        [
+            [3 / 4, 4 / 4, 2 / 4],
+            [3 / 4, 4 / 4, 2 / 4],
+            [2 / 4, 4 / 4, 3 / 4],
+            [1 / 4, 0 / 4, 3 / 4],
+        ],
+    )
     close([each.mean for each in found], [3 / 4, 3 / 4, 3 / 4, 1 / 3])
     # Of all places: the third character of seed 3 is also wrong once at a seen offset.
     close(results.by_symbol("rnn", part="all")[2].values, [10 / 12, 12 / 12, 10 / 12])

@@ -586,8 +586,10 @@ def test_answers_of_unequal_length_come_back(answers: list[str]) -> None:
 def test_answers_by_hand() -> None:
     words = Vocabulary.of([], "abr", 4)
     assert words.encode_answers(["bar", "b", ""]).tolist() == [
-        [1, 0, 2, 3], [1, 3, 3, 3], [3, 3, 3, 3],
-    ]  # fmt: skip
+        [1, 0, 2, 3],
+        [1, 3, 3, 3],
+        [3, 3, 3, 3],
+    ]
     assert words.symbols == 4
 
 

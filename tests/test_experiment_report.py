@@ -76,9 +76,14 @@ def content(
     ]
     made = {
         "config": {
-            "width": 4, "readers": list(readers), "seeds": max(map(len, readers.values())),
-            "steps": 1200, "per_offset": 1, "bands": [[20, 29]],
-            "seen_starts": list(SEEN), "held_out_starts": list(HELD_OUT),
+            "width": 4,
+            "readers": list(readers),
+            "seeds": max(map(len, readers.values())),
+            "steps": 1200,
+            "per_offset": 1,
+            "bands": [[20, 29]],
+            "seen_starts": list(SEEN),
+            "held_out_starts": list(HELD_OUT),
         },
         "design": {"lines": [list(line) for line in lines]},
         "versions": {"charlm": "1", "numpy": "2"},
@@ -87,7 +92,7 @@ def content(
             for name in names
         },
         "cells": cells,
-    }  # fmt: skip
+    }
     return json.loads(json.dumps(made))
 
 
@@ -129,20 +134,35 @@ def test_strips_show_every_offset_and_mark_the_held_out_ones(results: Results) -
 def test_the_table_holds_the_figures(results: Results) -> None:
     head, rule, feedforward, rnn, lstm, floor, ceiling = report.table(results).split("\n")[:7]
     assert cells(head) == [
-        "reader", "seen", "held out", "numbers", "years", "new answers", "long", "worst held out",
-    ]  # fmt: skip
+        "reader",
+        "seen",
+        "held out",
+        "numbers",
+        "years",
+        "new answers",
+        "long",
+        "worst held out",
+    ]
     assert set(rule) == {"-"}
     held_out = "5.0 [0.0, 10.0]"
     everywhere = "71.4 [71.4, 71.4]"  # 25 of 35 under both seeds
     assert cells(feedforward) == [
-        "feedforward", "97.5 [95.0, 100.0]", *[held_out] * 3, everywhere, "2.9 [2.9, 2.9] †",
+        "feedforward",
+        "97.5 [95.0, 100.0]",
+        *[held_out] * 3,
+        everywhere,
+        "2.9 [2.9, 2.9] †",
         "0.0 at 21",
-    ]  # fmt: skip
+    ]
     assert cells(rnn)[:3] == ["rnn *", "45.0 [40.0, 50.0]", "95.0 [90.0, 100.0]"]
     assert cells(lstm) == [
-        "lstm", "100.0 [100.0, 100.0]", *["95.0 [90.0, 100.0]"] * 3,
-        "98.6 [97.1, 100.0]", "2.9 [2.9, 2.9]", "50.0 at 29",
-    ]  # fmt: skip
+        "lstm",
+        "100.0 [100.0, 100.0]",
+        *["95.0 [90.0, 100.0]"] * 3,
+        "98.6 [97.1, 100.0]",
+        "2.9 [2.9, 2.9]",
+        "50.0 at 29",
+    ]
     assert cells(floor) == ["most frequent", *["2.0"] * 6]
     assert cells(ceiling) == ["first number", *["87.5"] * 6]
 

@@ -31,9 +31,25 @@ Invoke = Callable[..., Result]
 
 # Saves at 0, 7 and the end; evaluations, each with a new best, at 0, 4, 8 and 12.
 OPTIONS: list[object] = [
-    "--hidden-size", 64, "--dropout", 0.3, "--batch-size", 4, "--seq-len", 20, "--steps", 12,
-    "--eval-every", 4, "--save-every", 7, "--precision", "float32", "--device", "cpu",
-]  # fmt: skip
+    "--hidden-size",
+    64,
+    "--dropout",
+    0.3,
+    "--batch-size",
+    4,
+    "--seq-len",
+    20,
+    "--steps",
+    12,
+    "--eval-every",
+    4,
+    "--save-every",
+    7,
+    "--precision",
+    "float32",
+    "--device",
+    "cpu",
+]
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +95,13 @@ class SmallDisk:
         # Root may mount; others may within a namespace in which they are root.
         for how in ("-m", "-rm"):
             self._shell = subprocess.Popen(
-                ["unshare", how, "sh"], text=True, bufsize=1,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
+                ["unshare", how, "sh"],
+                text=True,
+                bufsize=1,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
             self.path = Path(f"/proc/{self._shell.pid}/root{directory}")
             if self._do(f"mount -t tmpfs -o size=4m,nr_inodes=40 tmpfs '{directory}'"):
                 break
@@ -259,10 +279,18 @@ def test_a_full_disk_behind_the_output_costs_the_output_alone(
     with open("/dev/full", "wb") as full:
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(
-            [sys.executable, "-m", "charlm", "train", str(corpus), "--out", str(tmp_path),
-             *map(str, OPTIONS)],
+            [
+                sys.executable,
+                "-m",
+                "charlm",
+                "train",
+                str(corpus),
+                "--out",
+                str(tmp_path),
+                *map(str, OPTIONS),
+            ],
             **(streams | {stream: full}),
-        )  # fmt: skip
+        )
         output, talk = process.communicate()
     assert ending(Run(tmp_path / "tiny")) == ending(whole)
     if stream == "stdout":
@@ -282,9 +310,12 @@ def execute(
     code = f"import sys\n{driver}\nfrom charlm.cli import main\nsys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True, text=True, check=False, preexec_fn=before,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=before,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -374,9 +405,11 @@ def read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
         path.chmod(0o555)
         made.append(path)
         tried = subprocess.run(
-            ["touch", str(path / "tried")], preexec_fn=without_privileges, check=False,
+            ["touch", str(path / "tried")],
+            preexec_fn=without_privileges,
+            check=False,
             stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
         if tried.returncode == 0:
             pytest.skip("permissions cannot be made to hold for this user")
 

@@ -33,15 +33,12 @@ MISTAKES = {
     # Not the end of Sana'a.
     "a + article": r"(?<!')\ba (?:il|lo|i|gli) ",
     "il before a vowel": r"\b(?:il|lo|del|al|dal|nel|sul) [aeiouàèéìòù]",
-    "la before a vowel":
-        r"(?<!')\b(?:la|una|della|alla|dalla|nella|sulla) (?!a |al|ad |e )[aeiouàèéìòù]",
-    "il before impure s":
-        r"\b(?:il|un|del|al|dal|nel|sul|i|dei|ai|nei) (?:s[bcdfglmnpqrtv]|z|gn|ps)",
+    "la before a vowel": r"(?<!')\b(?:la|una|della|alla|dalla|nella|sulla) (?!a |al|ad |e )[aeiouàèéìòù]",
+    "il before impure s": r"\b(?:il|un|del|al|dal|nel|sul|i|dei|ai|nei) (?:s[bcdfglmnpqrtv]|z|gn|ps)",
     "lo before plain": r"\b(?:lo|uno|gli|degli) [bcdflmnpqrtv](?![sn])\w+o ",
     "un' masculine": r"\bun' ?(?:amico|albergo|alberghetto|ostello|asino|agnello|ombrello)",
     "gap after apostrophe": r"\b(?:l|dell|all|dall|nell|sull|un|c)' ",
-    "siamo + singular":
-        r"\b(?:siamo|eravamo) (?:\w+ )?(?:andat|arrivat|partit|tornat|rimast)[oa]\b",
+    "siamo + singular": r"\b(?:siamo|eravamo) (?:\w+ )?(?:andat|arrivat|partit|tornat|rimast)[oa]\b",
     "sono + plural, io": r"\b[Ii]o (?:mi )?sono \w+[ie]\b",
     "è + plural": r"\b(?:è|era) (?:andat|arrivat|partit|tornat|rimast|stat)[ie]\b",
     "ho siamo": r"\b(?:ho|abbiamo) (?:andato|arrivato|partito|tornato|rimasto|uscito)\b",
@@ -50,8 +47,8 @@ MISTAKES = {
     "spaces": r"  | [.,;:!?]",
     "doubled word": r"\b(?!piano|bello)(\w{3,}) \1\b",
     "stop after mark": r"[?!]»?\.|\.\.|,,|,\.",
-    "other quotes": "[\"\u201c\u201d\u2019]",
-}  # fmt: skip
+    "other quotes": '["\u201c\u201d\u2019]',
+}
 
 
 def mistakes(text: str) -> list[str]:
@@ -78,32 +75,46 @@ def test_articulated_prepositions_are_those_of_the_grammar_book() -> None:
 @pytest.mark.parametrize(
     ("tag", "word", "definite", "one"),
     [
-        ("ms", "treno", "il", "un"), ("ms", "albergo", "l'", "un"), ("ms", "hotel", "l'", "un"),
-        ("ms", "zaino", "lo", "uno"), ("ms", "specchio", "lo", "uno"), ("ms", "yak", "lo", "uno"),
-        ("ms", "gnomo", "lo", "uno"), ("ms", "sentiero", "il", "un"), ("fs", "isola", "l'", "un'"),
-        ("fs", "strada", "la", "una"), ("mp", "amici", "gli", "degli"), ("fs", "riva", "la", "una"),
-        ("mp", "zoccoli", "gli", "degli"), ("mp", "treni", "i", "dei"),
-        ("fp", "ore", "le", "delle"), ("mp", "gnocchi", "gli", "degli"),
+        ("ms", "treno", "il", "un"),
+        ("ms", "albergo", "l'", "un"),
+        ("ms", "hotel", "l'", "un"),
+        ("ms", "zaino", "lo", "uno"),
+        ("ms", "specchio", "lo", "uno"),
+        ("ms", "yak", "lo", "uno"),
+        ("ms", "gnomo", "lo", "uno"),
+        ("ms", "sentiero", "il", "un"),
+        ("fs", "isola", "l'", "un'"),
+        ("fs", "strada", "la", "una"),
+        ("mp", "amici", "gli", "degli"),
+        ("fs", "riva", "la", "una"),
+        ("mp", "zoccoli", "gli", "degli"),
+        ("mp", "treni", "i", "dei"),
+        ("fp", "ore", "le", "delle"),
+        ("mp", "gnocchi", "gli", "degli"),
     ],
-)  # fmt: skip
+)
 def test_articles(tag: str, word: str, definite: str, one: str) -> None:
     assert (article(tag, word), indefinite(tag, word)) == (definite, one)
 
 
 def test_adjectives_agree() -> None:
     forms = {
-        "stanco": "stanco stanca stanchi stanche", "vecchio": "vecchio vecchia vecchi vecchie",
-        "gotico": "gotico gotica gotici gotiche", "lungo": "lungo lunga lunghi lunghe",
-        "grande": "grande grande grandi grandi", "blu": "blu blu blu blu",
-        "chiuso* per lavori":
-            "chiuso per lavori/chiusa per lavori/chiusi per lavori/chiuse per lavori",
-    }  # fmt: skip
+        "stanco": "stanco stanca stanchi stanche",
+        "vecchio": "vecchio vecchia vecchi vecchie",
+        "gotico": "gotico gotica gotici gotiche",
+        "lungo": "lungo lunga lunghi lunghe",
+        "grande": "grande grande grandi grandi",
+        "blu": "blu blu blu blu",
+        "chiuso* per lavori": "chiuso per lavori/chiusa per lavori/chiusi per lavori/chiuse per lavori",
+    }
     for adjective, expected in forms.items():
         got = [agree(adjective, tag) for tag in ("ms", "fs", "mp", "fp")]
         assert got == expected.split("/" if "/" in expected else " ")
     assert [beautiful("ms", "ponte"), beautiful("ms", "zaino"), beautiful("fs", "isola")] == [
-        "bel ponte", "bello zaino", "bell'isola",
-    ]  # fmt: skip
+        "bel ponte",
+        "bello zaino",
+        "bell'isola",
+    ]
     assert Noun("antica chiesa", "fs").after("in") == "nell'antica chiesa"
 
 
@@ -115,8 +126,11 @@ def test_verbs_against_a_table_written_by_hand() -> None:
     assert [remote("venire", p) for p in persons] == ["venni", "venimmo", "venne", "vennero"]
     assert [imperfect("fare", p) for p in persons] == ["facevo", "facevamo", "faceva", "facevano"]
     assert [future("cercare", p) for p in persons] == [
-        "cercherò", "cercheremo", "cercherà", "cercheranno",
-    ]  # fmt: skip
+        "cercherò",
+        "cercheremo",
+        "cercherà",
+        "cercheranno",
+    ]
     assert tell("svegliarsi", "noi", "fp", "prossimo") == "ci siamo svegliate"
     assert tell("sedersi", "io", "fs", "prossimo") == "mi sono seduta"
     assert tell("vedere", "noi", "fp", "prossimo", "anche") == "abbiamo anche visto"
@@ -135,8 +149,10 @@ def test_places_carry_their_prepositions() -> None:
     assert at["Yemen"] == ("nello Yemen", "dallo Yemen", "dello Yemen")
     towns = {town.name: town.at() for land in lands() for town in land.towns}
     assert (towns["Cairo"], towns["Aquila"], towns["Lucca"]) == (
-        "al Cairo", "all'Aquila", "a Lucca",
-    )  # fmt: skip
+        "al Cairo",
+        "all'Aquila",
+        "a Lucca",
+    )
     assert euphonic("a Atene e Elena, a Oslo e Anna") == "ad Atene ed Elena, a Oslo e Anna"
     assert len(lands()) > 100
     assert sum(len(land.towns) for land in lands()) > 500
@@ -158,12 +174,25 @@ def test_diary_holds_none_of_the_known_mistakes(text: str) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        "in l'albergo", "andammo a il mare", "la casa di il re", "un' amico", "un'amico caro",
-        "noi siamo andato via", "Io sono andati", "ho andato", "il albergo", "la isola",
-        "il zaino", "un studente", "a Anna e a amici", "e Elena", "vista {un.cibo}", "due  spazi",
+        "in l'albergo",
+        "andammo a il mare",
+        "la casa di il re",
+        "un' amico",
+        "un'amico caro",
+        "noi siamo andato via",
+        "Io sono andati",
+        "ho andato",
+        "il albergo",
+        "la isola",
+        "il zaino",
+        "un studente",
+        "a Anna e a amici",
+        "e Elena",
+        "vista {un.cibo}",
+        "due  spazi",
         "«Sì?».",
     ],
-)  # fmt: skip
+)
 def test_the_search_for_mistakes_can_fail(wrong: str) -> None:
     assert mistakes(wrong), f"{wrong!r} should have been found"
 
@@ -205,9 +234,19 @@ def test_no_snow_in_the_tropics_and_valid_dates(text: str) -> None:
 
 
 MONTHS = (
-    "gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto", "settembre",
-    "ottobre", "novembre", "dicembre",
-)  # fmt: skip
+    "gennaio",
+    "febbraio",
+    "marzo",
+    "aprile",
+    "maggio",
+    "giugno",
+    "luglio",
+    "agosto",
+    "settembre",
+    "ottobre",
+    "novembre",
+    "dicembre",
+)
 
 
 def repeated(text: str) -> float:

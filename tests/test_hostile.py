@@ -325,9 +325,12 @@ class Reader:
         code = "from __future__ import annotations\n" + inspect.getsource(serve) + "\nserve()\n"
         paths = os.pathsep.join([str(Path(checkpoint.__file__).parents[1]), *sys.path])
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             env=os.environ | {"PYTHONPATH": paths, "PYTHONUTF8": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
 
     def __call__(
         self,
@@ -339,9 +342,12 @@ class Reader:
         """Run the command with these arguments, or take up so many megabytes instead."""
         assert self.process.stdin is not None and self.process.stdout is not None
         ask = {
-            "arguments": [str(argument) for argument in arguments], "out": str(self.directory),
-            "megabytes": megabytes, "unprivileged": unprivileged, "patience": patience,
-        }  # fmt: skip
+            "arguments": [str(argument) for argument in arguments],
+            "out": str(self.directory),
+            "megabytes": megabytes,
+            "unprivileged": unprivileged,
+            "patience": patience,
+        }
         self.process.stdin.write(json.dumps(ask) + "\n")
         self.process.stdin.flush()
         reply = json.loads(self.process.stdout.readline())
@@ -693,11 +699,16 @@ def end() -> int:
 
 
 SLOW = {
-    "a field with a name of 16 MB", "a checksum of 16 MB", "a tensor with a name of 16 MB",
-    "a header of one long string", "a header full of spaces", "sixteen million characters",
-    "a fraction just above the middle of two floats", "a power that undoes 16 million digits",
+    "a field with a name of 16 MB",
+    "a checksum of 16 MB",
+    "a tensor with a name of 16 MB",
+    "a header of one long string",
+    "a header full of spaces",
+    "sixteen million characters",
+    "a fraction just above the middle of two floats",
+    "a power that undoes 16 million digits",
     "metadata of 16 MB that nobody asked for",
-}  # fmt: skip
+}
 """Large files, each of which has a sister in the everyday tests."""
 
 
@@ -713,18 +724,37 @@ def test_a_hostile_file_is_refused_in_a_second_and_in_little_memory(
 
 
 CLAIMS = [
-    "a shape of 2^62", "a shape of 2^62 with places", "a shape whose product is 2^64",
-    "a shape whose product is 16 modulo 2^64", "a negative shape",
-    "two negative numbers in a shape", "a shape of nothing times 2^62",
-    "a shape of nothing times 10^4000", "a shape of a hundred numbers",
-    "a shape of 200,000 numbers", "a shape that is no list", "a shape with a fraction",
-    "a place before the beginning", "a place behind the end", "places that are turned round",
-    "two tensors on the same bytes", "tensors that overlap", "a hole between tensors",
+    "a shape of 2^62",
+    "a shape of 2^62 with places",
+    "a shape whose product is 2^64",
+    "a shape whose product is 16 modulo 2^64",
+    "a negative shape",
+    "two negative numbers in a shape",
+    "a shape of nothing times 2^62",
+    "a shape of nothing times 10^4000",
+    "a shape of a hundred numbers",
+    "a shape of 200,000 numbers",
+    "a shape that is no list",
+    "a shape with a fraction",
+    "a place before the beginning",
+    "a place behind the end",
+    "places that are turned round",
+    "two tensors on the same bytes",
+    "tensors that overlap",
+    "a hole between tensors",
     "a tensor that takes four bytes of its neighbour",
-    "bytes behind the last tensor", "10^4 surplus tensors", "a tensor too few",
-    "no tensor at all", "10^9 units", "10^9 symbols", "10^4 layers", "a lone surrogate",
-    "weights of type F64", "weights in integers", "tensors of training in a model to be used",
-]  # fmt: skip
+    "bytes behind the last tensor",
+    "10^4 surplus tensors",
+    "a tensor too few",
+    "no tensor at all",
+    "10^9 units",
+    "10^9 symbols",
+    "10^4 layers",
+    "a lone surrogate",
+    "weights of type F64",
+    "weights in integers",
+    "tensors of training in a model to be used",
+]
 """What a header gives away, without a look at the tensors."""
 
 
@@ -788,7 +818,8 @@ def far_away(name: str) -> bytes:
         pytest.param(lambda: far_away("state:0"), 0, id="a gigabyte between two tensors"),
         pytest.param(lambda: large("x", "U8", [10**9]), 0, id="a surplus tensor of a gigabyte"),
         pytest.param(
-            lambda: large("optimizer:head.bias/momentum_buffer", "U8", [10**9]), 0,
+            lambda: large("optimizer:head.bias/momentum_buffer", "U8", [10**9]),
+            0,
             id="a slot of a gigabyte",
         ),
         pytest.param(
@@ -798,7 +829,7 @@ def far_away(name: str) -> bytes:
             lambda: large("state:1", "F32", [1, 25 * 10**7]), 0, id="one more state of a gigabyte"
         ),
     ],
-)  # fmt: skip
+)
 def test_a_file_that_claims_a_gigabyte_is_refused_unread(
     reader: Reader, path: Path, data: Callable[[], bytes], size: int
 ) -> None:
@@ -887,9 +918,11 @@ def test_weights_at_the_edge_of_float32_end_in_text_or_in_one_line(
     text = tmp_path / "text.txt"
     text.write_text("abba" * 99, encoding="utf-8")
     for arguments in (
-        ("sample", path, "--length", 20), ("sample", path, "--temperature", 0),
-        ("sample", path, "--top-p", 0.5, "--top-k", 2), ("eval", path, text, "--no-ladder"),
-    ):  # fmt: skip
+        ("sample", path, "--length", 20),
+        ("sample", path, "--temperature", 0),
+        ("sample", path, "--top-p", 0.5, "--top-k", 2),
+        ("eval", path, text, "--no-ladder"),
+    ):
         outcome = reader(*arguments)
         if outcome.code:
             assert outcome.code == 1
@@ -1040,10 +1073,27 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke, corpus: Pa
     """The directory of a run that is half done; tests copy it."""
     out = tmp_path_factory.mktemp("stopped")
     done = charlm(
-        "train", corpus, "--out", out, "--name", "run", "--hidden-size", 4, "--steps", 4,
-        "--stop-at", 2, "--batch-size", 4, "--seq-len", 8, "--precision", "float32", "--device",
+        "train",
+        corpus,
+        "--out",
+        out,
+        "--name",
+        "run",
+        "--hidden-size",
+        4,
+        "--steps",
+        4,
+        "--stop-at",
+        2,
+        "--batch-size",
+        4,
+        "--seq-len",
+        8,
+        "--precision",
+        "float32",
+        "--device",
         "cpu",
-    )  # fmt: skip
+    )
     assert done.exit_code == 0, done.output
     (out / "run" / "previous.safetensors").unlink()  # which resuming would fall back on
     return out / "run"
@@ -1130,8 +1180,20 @@ CHANGES: dict[str, Change] = {
         "progress/evaluations_without_best": [DELETE, None, "x", 1.5, -5, HUGE],
         "progress/seconds": [DELETE, None, "x", True, -5, 1e999],
         f"dtypes/{SLOT}": [
-            DELETE, None, [], 7, "x", "float16", "Tensor", "load", "hub", "__name__", "os", "int64",
-            "uint8", "bfloat16",
+            DELETE,
+            None,
+            [],
+            7,
+            "x",
+            "float16",
+            "Tensor",
+            "load",
+            "hub",
+            "__name__",
+            "os",
+            "int64",
+            "uint8",
+            "bfloat16",
         ],
         f"dtypes/{MOMENTUM}": ["int64", "uint8"],
         "dtypes/optimizer:head.bias/step": ["uint8", "int64"],
@@ -1149,20 +1211,48 @@ CHANGES: dict[str, Change] = {
         "config/clip": [None, -1.0, 1e999],
         "config/surplus": [1],
         "source/sources": [
-            DELETE, None, [], [""], [None], [7], [["a"]], ["/dev/zero"], ["a\0b"], ["\ud800"],
-            ["/nowhere/\x1b[2J\nx"], "", {}, ["x" * 5000], ["[" * 500], ["**" * 50], ["-"],
+            DELETE,
+            None,
+            [],
+            [""],
+            [None],
+            [7],
+            [["a"]],
+            ["/dev/zero"],
+            ["a\0b"],
+            ["\ud800"],
+            ["/nowhere/\x1b[2J\nx"],
+            "",
+            {},
+            ["x" * 5000],
+            ["[" * 500],
+            ["**" * 50],
+            ["-"],
         ],
         "source/val_sources": [None, [""], [7], ["/dev/zero"], ["a\0b"], "", 7],
         "source/newline": [None, "x", [], 7],
         "source/val_fraction": [None, 7, -0.1, 1.0, "0.1", 1e999, HUGE, [], 0.5],
         "source/encoding": [
-            7, [], "x", "a\0b", "\ud800", "rot13", "zlib", "hex", "undefined", "../../x", "",
-            "x" * 100_000, "idna", "utf-16", "a\nb",
+            7,
+            [],
+            "x",
+            "a\0b",
+            "\ud800",
+            "rot13",
+            "zlib",
+            "hex",
+            "undefined",
+            "../../x",
+            "",
+            "x" * 100_000,
+            "idna",
+            "utf-16",
+            "a\nb",
         ],
         "source/surplus": [1],
     }.items()
     for value in values
-}  # fmt: skip
+}
 
 CHANGES |= {
     "a slot missing": lambda stored: stored.remove(SLOT),
@@ -1178,14 +1268,16 @@ CHANGES |= {
     "a slot of no elements": lambda stored: stored.replace(SLOT, "F32", [0, 2**40], b""),
     "a state missing": lambda stored: stored.remove("state:0"),
     "a state surplus": lambda stored: (
-        stored.replace("state:7", "F32", [1], bytes(4)), stored.set("dtypes/state:7", "float32"),
+        stored.replace("state:7", "F32", [1], bytes(4)),
+        stored.set("dtypes/state:7", "float32"),
     ),
     "a state of another shape": lambda stored: stored.replace("state:0", "F32", [1], bytes(4)),
     "a state for another batch": lambda stored: stored.replace(
         "state:0", "F32", [1, 5, 4], bytes(80)
     ),
     "65,536 streams of a million": lambda stored: (
-        stored.set("config/batch_size", 65_536), stored.set("config/seq_len", 1_000_000),
+        stored.set("config/batch_size", 65_536),
+        stored.set("config/seq_len", 1_000_000),
     ),
     "a million characters a window": lambda stored: stored.set("config/seq_len", 1_000_000),
     "65,536 streams": lambda stored: stored.set("config/batch_size", 65_536),
@@ -1198,7 +1290,7 @@ CHANGES |= {
     "a text that is a list": lambda stored: stored.provenance.update(train_characters=[[]]),
     "no provenance": lambda stored: stored.provenance.clear(),
     "no training": lambda stored: stored.training.clear(),
-}  # fmt: skip
+}
 
 
 @pytest.fixture

@@ -10,10 +10,20 @@ import pytest
 
 CHECK = "import sys; print('torch' in sys.modules)"
 LIGHT = (
-    "charlm", "charlm.generate", "charlm.engine", "charlm.sampling", "charlm.surprisal",
-    "charlm.baselines", "charlm.corpus", "charlm.tokenizer", "charlm.checkpoint", "charlm.runs",
-    "charlm.data", "charlm.bptt", "charlm.cli",
-)  # fmt: skip
+    "charlm",
+    "charlm.generate",
+    "charlm.engine",
+    "charlm.sampling",
+    "charlm.surprisal",
+    "charlm.baselines",
+    "charlm.corpus",
+    "charlm.tokenizer",
+    "charlm.checkpoint",
+    "charlm.runs",
+    "charlm.data",
+    "charlm.bptt",
+    "charlm.cli",
+)
 
 
 def brings_torch(code: str) -> bool:

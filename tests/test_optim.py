@@ -31,13 +31,23 @@ def config(**options: object) -> TrainConfig:
 @pytest.mark.parametrize(
     ("schedule", "step", "expected"),
     [
-        ("cosine", 0, 0.1), ("cosine", 4, 0.5), ("cosine", 9, 1.0), ("cosine", 10, 1.0),
-        ("cosine", 55, 0.2 + 0.8 / 2), ("cosine", 40, 0.2 + 0.8 * 3 / 4), ("cosine", 100, 0.2),
-        ("linear", 0, 0.1), ("linear", 10, 1.0), ("linear", 55, 0.2 + 0.8 / 2),
-        ("linear", 28, 0.2 + 0.8 * 4 / 5), ("linear", 100, 0.2),
-        ("constant", 0, 0.1), ("constant", 10, 1.0), ("constant", 100, 1.0),
+        ("cosine", 0, 0.1),
+        ("cosine", 4, 0.5),
+        ("cosine", 9, 1.0),
+        ("cosine", 10, 1.0),
+        ("cosine", 55, 0.2 + 0.8 / 2),
+        ("cosine", 40, 0.2 + 0.8 * 3 / 4),
+        ("cosine", 100, 0.2),
+        ("linear", 0, 0.1),
+        ("linear", 10, 1.0),
+        ("linear", 55, 0.2 + 0.8 / 2),
+        ("linear", 28, 0.2 + 0.8 * 4 / 5),
+        ("linear", 100, 0.2),
+        ("constant", 0, 0.1),
+        ("constant", 10, 1.0),
+        ("constant", 100, 1.0),
     ],
-)  # fmt: skip
+)
 def test_schedule_by_hand(schedule: str, step: int, expected: float) -> None:
     settings = config(schedule=schedule, final_learning_rate=0.2)
     assert learning_rate(settings, step) == pytest.approx(expected)

@@ -30,9 +30,13 @@ def settle(
 ) -> Plan:
     model = ModelConfig(**({"vocab_size": 8, "hidden_size": 16} | (shape or {})))
     return plan.settle(
-        model, TrainConfig(**options), corpus_of(length), data.Source(("x",)), CPU,
+        model,
+        TrainConfig(**options),
+        corpus_of(length),
+        data.Source(("x",)),
+        CPU,
         began=time.monotonic() - ago,
-    )  # fmt: skip
+    )
 
 
 # ---------------------------------------------------------------------------------------- defaults
@@ -65,13 +69,24 @@ def test_epochs_are_counted_in_windows() -> None:
 
 def test_what_is_asked_for_is_kept() -> None:
     settled = settle(
-        steps=77, batch_size=3, seq_len=5, learning_rate=0.25, eval_every=9, save_every=11,
-        precision="float32", shape={"dropout": 0.3},
-    )  # fmt: skip
+        steps=77,
+        batch_size=3,
+        seq_len=5,
+        learning_rate=0.25,
+        eval_every=9,
+        save_every=11,
+        precision="float32",
+        shape={"dropout": 0.3},
+    )
     expected = {
-        "steps": 77, "batch_size": 3, "seq_len": 5, "learning_rate": 0.25, "eval_every": 9,
-        "save_every": 11, "precision": "float32",
-    }  # fmt: skip
+        "steps": 77,
+        "batch_size": 3,
+        "seq_len": 5,
+        "learning_rate": 0.25,
+        "eval_every": 9,
+        "save_every": 11,
+        "precision": "float32",
+    }
     assert expected.items() <= settled.train.to_dict().items()
     assert settled.model.dropout == 0.3
     assert settled.notes == ()
@@ -182,9 +197,13 @@ def test_measure_times_a_throwaway_copy() -> None:
     dataset = corpus_of(3000)
     model = ModelConfig.resolve(vocab_size=8, hidden_size=8)
     train = TrainConfig(
-        batch_size=4, seq_len=8, learning_rate=0.01, steps=1000, precision="float32",
+        batch_size=4,
+        seq_len=8,
+        learning_rate=0.01,
+        steps=1000,
+        precision="float32",
         optimizer="adamw",
-    )  # fmt: skip
+    )
     found = plan.measure(model, train, dataset, data.Source(("x",)), CPU, seconds=1.0)
     for seconds in (found.update, found.save, found.final):
         assert seconds > 0

@@ -268,9 +268,11 @@ def test_a_page_in_which_the_text_stays_text(charlm: Invoke, trained: Path, tmp_
     tokenizer = CharTokenizer.from_text(hostile)
     config_bits = np.arange(len(hostile), dtype=float)
     found = reading.Reading(
-        hostile, config_bits, np.zeros((len(hostile), 2), dtype=np.int64),
+        hostile,
+        config_bits,
+        np.zeros((len(hostile), 2), dtype=np.int64),
         np.full((len(hostile), 2), 0.5),
-    )  # fmt: skip
+    )
     page = pages.score_page(found, tokenizer, "<b>title")
     assert page.count("<script") == 2 and page.count("</script>") == 2  # the data and our own
     assert "<b>title" not in page and "&lt;b&gt;title" in page

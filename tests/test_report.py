@@ -27,9 +27,23 @@ def long_run(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> Path:
     corpus = folder / "lang.txt"
     corpus.write_text(write_text(40_000), encoding="utf-8")
     done = charlm(
-        "train", corpus, "--out", folder, "--hidden-size", 12, "--steps", 30, "--seq-len", 32,
-        "--optimizer", "adamw", "--precision", "float32", "--device", "cpu",
-    )  # fmt: skip
+        "train",
+        corpus,
+        "--out",
+        folder,
+        "--hidden-size",
+        12,
+        "--steps",
+        30,
+        "--seq-len",
+        32,
+        "--optimizer",
+        "adamw",
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+    )
     assert done.exit_code == 0, done.output
     return folder / "lang"
 

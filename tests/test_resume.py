@@ -51,9 +51,16 @@ def little(text: str) -> data.Dataset:
 def plan(**options: object) -> TrainConfig:
     """Neither the interval of evaluating nor that of saving divides N, an epoch, or the other."""
     fixed = {
-        "batch_size": 2, "seq_len": 17, "optimizer": "adamw", "learning_rate": 0.01, "steps": N,
-        "warmup": 1, "precision": "float32", "eval_every": 4, "save_every": 5,
-    }  # fmt: skip
+        "batch_size": 2,
+        "seq_len": 17,
+        "optimizer": "adamw",
+        "learning_rate": 0.01,
+        "steps": N,
+        "warmup": 1,
+        "precision": "float32",
+        "eval_every": 4,
+        "save_every": 5,
+    }
     return TrainConfig(**(fixed | options))
 
 
@@ -243,11 +250,18 @@ def test_a_signal_during_the_last_evaluation_leaves_only_that_to_do(
 
 
 STOPS = {
-    "evaluation": [4], "save": [5], "neither": [3], "epoch": [EPOCH], "second-epoch": [2 * EPOCH],
-    "first-update": [1], "last-but-one": [N - 1], "evaluation-save-epoch": [4, 5, 6],
-    "neighbours": [EPOCH - 1, EPOCH, EPOCH + 1], "twice-the-same": [7, 7],
+    "evaluation": [4],
+    "save": [5],
+    "neither": [3],
+    "epoch": [EPOCH],
+    "second-epoch": [2 * EPOCH],
+    "first-update": [1],
+    "last-but-one": [N - 1],
+    "evaluation-save-epoch": [4, 5, 6],
+    "neighbours": [EPOCH - 1, EPOCH, EPOCH + 1],
+    "twice-the-same": [7, 7],
     "one-by-one": list(range(1, N)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("stops", STOPS.values(), ids=STOPS.keys())
@@ -346,9 +360,27 @@ def test_the_loss_after_a_resume_goes_on_where_it_was(
 # ------------------------------------------------------------------------- by the command, for real
 
 OPTIONS: list[object] = [
-    "--hidden-size", 4, "--num-layers", 2, "--dropout", 0.3, "--device", "cpu", "--warmup", 1,
-    "--batch-size", 2, "--seq-len", 17, "--steps", N, "--eval-every", 4, "--save-every", 5,
-]  # fmt: skip
+    "--hidden-size",
+    4,
+    "--num-layers",
+    2,
+    "--dropout",
+    0.3,
+    "--device",
+    "cpu",
+    "--warmup",
+    1,
+    "--batch-size",
+    2,
+    "--seq-len",
+    17,
+    "--steps",
+    N,
+    "--eval-every",
+    4,
+    "--save-every",
+    5,
+]
 
 
 @pytest.fixture(scope="module")

@@ -234,12 +234,22 @@ def test_distribution_leaves_the_logits_alone() -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("temperature", -0.1), ("temperature", math.nan), ("temperature", math.inf),
-        ("top_k", -1), ("top_p", 0.0), ("top_p", 1.1), ("min_p", -0.1), ("min_p", 1.1),
-        ("repetition_penalty", 0.0), ("length", -1), ("seed", -1), ("seed", 2**63),
-        ("top_k", 1.5), ("length", "7"),
+        ("temperature", -0.1),
+        ("temperature", math.nan),
+        ("temperature", math.inf),
+        ("top_k", -1),
+        ("top_p", 0.0),
+        ("top_p", 1.1),
+        ("min_p", -0.1),
+        ("min_p", 1.1),
+        ("repetition_penalty", 0.0),
+        ("length", -1),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("top_k", 1.5),
+        ("length", "7"),
     ],
-)  # fmt: skip
+)
 def test_impossible_options_are_refused(option: str, value: object) -> None:
     with pytest.raises(RequestError, match=f"^--{option.replace('_', '-')} "):
         SampleConfig(**{option: value})

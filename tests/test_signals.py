@@ -34,10 +34,27 @@ PROMISE = 5.0
 PATIENCE = 120.0
 
 OPTIONS: list[object] = [
-    "--hidden-size", 8, "--dropout", 0.3, "--batch-size", 4, "--seq-len", 20, "--steps", 12,
-    "--eval-every", 5, "--save-every", 7, "--val-fraction", 0.8, "--precision", "float32",
-    "--device", "cpu",
-]  # fmt: skip
+    "--hidden-size",
+    8,
+    "--dropout",
+    0.3,
+    "--batch-size",
+    4,
+    "--seq-len",
+    20,
+    "--steps",
+    12,
+    "--eval-every",
+    5,
+    "--save-every",
+    7,
+    "--val-fraction",
+    0.8,
+    "--precision",
+    "float32",
+    "--device",
+    "cpu",
+]
 
 DRIVER = """
 import importlib, os, pathlib, sys, time
@@ -106,7 +123,7 @@ PLACES: dict[str, tuple[str, int, int]] = {
     "last evaluation": (IN_EVALUATION.format(step=12), 12, 3),
     "last save": (IN_SAVE.format(step=12) + 'at(os, "link")', 12, 4),
     "writing the figure": (FIGURE, 12, 4),
-}  # fmt: skip
+}
 EVERY_DAY = list(PLACES)[:5]
 # Where the first signal waits for something to end; from the exact scoring it leaves at once.
 POLITE = [place for place in PLACES if place not in ("exact scoring", "writing the figure")]
@@ -152,11 +169,20 @@ class Command:
         with self._talk.open("wb") as talk:
             # As a module, as python -m charlm is: it matters to how Python ends.
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "driver", str(self.here), str(self.sent),
-                 *map(str, arguments)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=talk, cwd=directory,
+                [
+                    sys.executable,
+                    "-m",
+                    "driver",
+                    str(self.here),
+                    str(self.sent),
+                    *map(str, arguments),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=talk,
+                cwd=directory,
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
-            )  # fmt: skip
+            )
 
     @property
     def talk(self) -> str:
@@ -299,8 +325,10 @@ def test_sigterm_at_any_moment_of_the_start_leaves_nothing_in_the_way(
         begin = ["train", corpus, "--out", tmp_path, "--name", name, *OPTIONS, "--steps", 10**6]
         process = subprocess.Popen(
             [sys.executable, "-m", "charlm", *map(str, begin)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         time.sleep(number / 9 * start)
         process.send_signal(signal.SIGTERM)
         output, talk = process.communicate(timeout=PATIENCE)

@@ -119,5 +119,8 @@ def test_a_hopeless_model_has_a_perplexity_all_the_same() -> None:
 
 def test_a_score_as_a_dictionary_has_the_documented_keys() -> None:
     assert set(Score.of(1.0, 1).to_dict()) == {
-        "bits_per_char", "nats_per_char", "perplexity", "characters"
-    }  # fmt: skip
+        "bits_per_char",
+        "nats_per_char",
+        "perplexity",
+        "characters",
+    }

@@ -36,9 +36,19 @@ Invoke = Callable[..., Result]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs pseudo-terminals and a shell")
 COMMAND = [sys.executable, "-m", "charlm"]
 TINY: list[object] = [
-    "--hidden-size", 4, "--precision", "float32", "--device", "cpu", "--optimizer", "adamw",
-    "--batch-size", 2, "--seq-len", 8,
-]  # fmt: skip
+    "--hidden-size",
+    4,
+    "--precision",
+    "float32",
+    "--device",
+    "cpu",
+    "--optimizer",
+    "adamw",
+    "--batch-size",
+    2,
+    "--seq-len",
+    8,
+]
 
 HOSTILE = "ev\x1b]0;owned\x07\x9b31m\x7f\u202eil\u2066"
 """As a file name: sets the window's title, rings, turns red, turns the rest of the line round."""
@@ -69,9 +79,12 @@ def on_terminal(*arguments: object, **changes: str) -> tuple[int, str]:
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+        [*COMMAND, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
         env=environment(**changes),
-    )  # fmt: skip
+    )
     os.close(theirs)
     late = threading.Timer(120, process.kill)
     late.start()
@@ -141,7 +154,8 @@ SHOWN: dict[str, tuple[int, Callable[[Evil], list[object]]]] = {
     "sample-json": (0, lambda e: ["sample", e.run, "--json", "--prompt", "\x1b\u202e"]),
     "prompt-unseen": (2, lambda e: ["sample", e.run, "--prompt", "\x1c\u202d\x9c"]),
     "prompt-skipped": (
-        0, lambda e: ["sample", e.run, "--prompt", "a\x1c\u202d", "--on-unknown", "skip"]
+        0,
+        lambda e: ["sample", e.run, "--prompt", "a\x1c\u202d", "--on-unknown", "skip"],
     ),
     "no-such-run": (2, lambda e: ["sample", e.empty / f"no{HOSTILE}"]),
     "no-run": (2, lambda e: ["sample", e.empty.parent]),
@@ -155,7 +169,8 @@ SHOWN: dict[str, tuple[int, Callable[[Evil], list[object]]]] = {
     "info-json": (0, lambda e: ["info", e.shared, "--json"]),
     "info-of-no-model": (1, lambda e: ["info", e.corpus]),
     "corpus-make": (
-        0, lambda e: ["corpus", "make", "viaggi", "--chars", 300, "--out", e.empty / f"c{HOSTILE}"]
+        0,
+        lambda e: ["corpus", "make", "viaggi", "--chars", 300, "--out", e.empty / f"c{HOSTILE}"],
     ),
     "no-such-corpus": (2, lambda e: ["corpus", "make", HOSTILE]),
     "surplus-argument": (2, lambda e: ["sample", e.run, HOSTILE]),
@@ -163,7 +178,7 @@ SHOWN: dict[str, tuple[int, Callable[[Evil], list[object]]]] = {
     "no-such-command": (2, lambda e: [HOSTILE]),
     "no-such-option": (2, lambda e: ["sample", f"--{HOSTILE}"]),
     "no-number": (2, lambda e: ["sample", "--length", HOSTILE]),
-}  # fmt: skip
+}
 
 
 @posix
@@ -204,8 +219,16 @@ def test_training_on_a_terminal_shows_a_coloured_bar_and_nothing_else_that_is_ob
     """Corpus name, run, samples, files and next command; in two parts, so the resume's talk too."""
     out = tmp_path / HOSTILE
     code, shown = on_terminal(
-        "train", evil.corpus, "--out", out, *TINY, "--steps", 4, "--sample-every", 2,
-    )  # fmt: skip
+        "train",
+        evil.corpus,
+        "--out",
+        out,
+        *TINY,
+        "--steps",
+        4,
+        "--sample-every",
+        2,
+    )
     assert code == 0
     assert "\x1b[36m" in shown
     assert re.search(r"\r *\d+%\|", shown)
@@ -219,9 +242,23 @@ def test_training_on_a_terminal_shows_a_coloured_bar_and_nothing_else_that_is_ob
 def test_no_color_means_no_bar_and_no_escape(evil: Evil, tmp_path: Path) -> None:
     """Names of validation files and of binaries that were left out are shown, harmlessly."""
     code, shown = on_terminal(
-        "train", evil.corpus.parent, "--val-file", evil.corpus, "--out", tmp_path / HOSTILE,
-        "--name", "x", *TINY, "--steps", 4, "--stop-at", 2, "--eval-every", 1, NO_COLOR="1",
-    )  # fmt: skip
+        "train",
+        evil.corpus.parent,
+        "--val-file",
+        evil.corpus,
+        "--out",
+        tmp_path / HOSTILE,
+        "--name",
+        "x",
+        *TINY,
+        "--steps",
+        4,
+        "--stop-at",
+        2,
+        "--eval-every",
+        1,
+        NO_COLOR="1",
+    )
     assert code == 0, shown
     assert "%|" not in shown
     assert "left out " in shown
@@ -273,10 +310,17 @@ def test_a_shared_model_cannot_forge_a_line_of_info(charlm: Invoke, tmp_path: Pa
 def test_in_a_pipe_there_is_neither_bar_nor_escape(evil: Evil, tmp_path: Path) -> None:
     """And an encoding that has hardly a character is no reason to fail."""
     done = subprocess.run(
-        [*COMMAND, *map(str, ["train", evil.corpus, "--out", tmp_path, *TINY, "--steps", 3,
-         "--sample-every", 1])],
-        capture_output=True, check=False, env=environment(PYTHONIOENCODING="cp1252"),
-    )  # fmt: skip
+        [
+            *COMMAND,
+            *map(
+                str,
+                ["train", evil.corpus, "--out", tmp_path, *TINY, "--steps", 3, "--sample-every", 1],
+            ),
+        ],
+        capture_output=True,
+        check=False,
+        env=environment(PYTHONIOENCODING="cp1252"),
+    )
     assert done.returncode == 0, done.stderr
     assert b"%|" not in done.stderr
     assert b"Traceback" not in done.stderr
@@ -312,9 +356,13 @@ ENCODINGS = {
 
 def run(*arguments: object, **changes: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, check=False, timeout=120,
-        stdin=subprocess.DEVNULL, env=environment(**changes),
-    )  # fmt: skip
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        check=False,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        env=environment(**changes),
+    )
 
 
 @pytest.mark.parametrize(
@@ -323,12 +371,17 @@ def run(*arguments: object, **changes: str) -> subprocess.CompletedProcess[bytes
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["sample", "RUN", "--length", 500], ["sample", "RUN", "--length", 500, "--json"],
-        ["eval", "RUN", "--no-ladder"], ["eval", "RUN", "--json"], ["eval", "RUN", "UNSEEN"],
-        ["info", "RUN"], ["info", "RUN", "--json"], ["corpus", "list"],
+        ["sample", "RUN", "--length", 500],
+        ["sample", "RUN", "--length", 500, "--json"],
+        ["eval", "RUN", "--no-ladder"],
+        ["eval", "RUN", "--json"],
+        ["eval", "RUN", "UNSEEN"],
+        ["info", "RUN"],
+        ["info", "RUN", "--json"],
+        ["corpus", "list"],
     ],
     ids=lambda arguments: "-".join(a.strip("-") for a in arguments if isinstance(a, str)),
-)  # fmt: skip
+)
 def test_no_encoding_gives_a_traceback(
     trained: Path, tmp_path: Path, encoding: str, arguments: list[object]
 ) -> None:
@@ -393,9 +446,14 @@ def with_closed(
 ) -> subprocess.CompletedProcess[str]:
     line = f"{shlex.join(COMMAND)} {shlex.join(str(places.get(str(a), a)) for a in arguments)}"
     return subprocess.run(
-        ["sh", "-c", f"{line} {CLOSED[streams]}"], capture_output=True, text=True, check=False,
-        timeout=120, env=environment(), stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        ["sh", "-c", f"{line} {CLOSED[streams]}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+    )
 
 
 EVERYDAY = [("all", "sample"), ("stdin", "sample"), ("all", "error"), ("stdin", "info")]
@@ -406,13 +464,16 @@ EVERYDAY = [("all", "sample"), ("stdin", "sample"), ("all", "error"), ("stdin", 
     ("streams", "name"),
     [
         pytest.param(
-            streams, name,
-            marks=[] if streams in ("stdout", "stderr") or (streams, name) in EVERYDAY
+            streams,
+            name,
+            marks=[]
+            if streams in ("stdout", "stderr") or (streams, name) in EVERYDAY
             else pytest.mark.slow,
         )
-        for streams in CLOSED for name in ALWAYS
+        for streams in CLOSED
+        for name in ALWAYS
     ],
-)  # fmt: skip
+)
 def test_a_closed_stream_is_no_fault(
     trained: Path, corpus: Path, tmp_path: Path, streams: str, name: str
 ) -> None:
@@ -468,9 +529,12 @@ def test_a_reader_who_leaves_is_no_reason_to_complain(
     """``true`` has left before the first character is written, ``head`` right after it."""
     line = shlex.join([*COMMAND, *(str(trained if a == "RUN" else a) for a in LEAVING[name])])
     done = subprocess.run(
-        ["sh", "-c", f"{line} | {reader}"], capture_output=True, check=False, timeout=60,
+        ["sh", "-c", f"{line} | {reader}"],
+        capture_output=True,
+        check=False,
+        timeout=60,
         env=environment(),
-    )  # fmt: skip
+    )
     assert done.stderr == b""
     assert len(done.stdout) == (1 if reader == "head -c1" else 0)
 
@@ -576,11 +640,17 @@ def test_json_of_every_command_parses(
 ) -> None:
     (tmp_path / "odd").write_text(ODD * 3, encoding="utf-8")
     for arguments in (
-        ["info", odd], ["info", evil.run], ["info", evil.shared], ["info", trained],
-        ["info", evil.run / "last.safetensors"], ["eval", odd, tmp_path / "odd"],
-        ["eval", evil.run], ["eval", evil.run, "--no-ladder"], ["eval", trained],
+        ["info", odd],
+        ["info", evil.run],
+        ["info", evil.shared],
+        ["info", trained],
+        ["info", evil.run / "last.safetensors"],
+        ["eval", odd, tmp_path / "odd"],
+        ["eval", evil.run],
+        ["eval", evil.run, "--no-ladder"],
+        ["eval", trained],
         ["eval", evil.run, evil.unseen, "--on-unknown", "skip"],
-    ):  # fmt: skip
+    ):
         result = charlm(*arguments, "--json")
         assert result.exit_code == 0, result.output
         assert len(strictly(result.stdout)) == 1
@@ -701,8 +771,11 @@ def test_only_debug_shows_a_traceback(trained: Path, kind: str, debug: bool) -> 
     options = ["--debug"] if debug else []
     done = subprocess.run(
         [sys.executable, "-c", program, *options, "sample", str(trained), "--prompt", "☃"],
-        capture_output=True, text=True, check=False, env=environment(),
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+    )
     assert done.stdout == ""
     if debug:
         assert done.returncode == 1

@@ -49,9 +49,16 @@ class Listener:
 def settings(**options: object) -> TrainConfig:
     """4 streams of 30: of the tiny text's 1,350 training characters, 11 updates an epoch."""
     fixed = {
-        "batch_size": 4, "seq_len": 30, "optimizer": "adamw", "learning_rate": 0.01, "steps": 20,
-        "warmup": 2, "precision": "float32", "eval_every": 4, "save_every": 5,
-    }  # fmt: skip
+        "batch_size": 4,
+        "seq_len": 30,
+        "optimizer": "adamw",
+        "learning_rate": 0.01,
+        "steps": 20,
+        "warmup": 2,
+        "precision": "float32",
+        "eval_every": 4,
+        "save_every": 5,
+    }
     return TrainConfig(**(fixed | options))
 
 
@@ -132,9 +139,13 @@ def test_updates_equal_plain_torch(
     dataset: data.Dataset, cell: str, method: str, rate: float, clip: float
 ) -> None:
     config = settings(
-        optimizer=method, clip=clip, learning_rate=rate, schedule="constant", warmup=0,
+        optimizer=method,
+        clip=clip,
+        learning_rate=rate,
+        schedule="constant",
+        warmup=0,
         weight_decay=DECAY,
-    )  # fmt: skip
+    )
     trainer = make(dataset, config, cell=cell)
     model = build(trainer.model.config, config.seed)
     plain = PlainTraining(model, model.initial_state(4), clip)

@@ -23,8 +23,13 @@ _TIMED = 2000
 @click.command()
 @click.argument("models", metavar="RUN RUN... FILE", nargs=-1, required=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--words", type=click.IntRange(0, 100), default=5, show_default=True,
-              help="How many words to show where each of the first two wins.")  # fmt: skip
+@click.option(
+    "--words",
+    type=click.IntRange(0, 100),
+    default=5,
+    show_default=True,
+    help="How many words to show where each of the first two wins.",
+)
 @click.option("--exact", is_flag=True, help="Read in one stream, however long the text.")
 @figure_option()
 @click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")

@@ -14,9 +14,12 @@ from charlm.errors import RequestError
 @click.argument("file", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option(
-    "--on-unknown", type=click.Choice(["error", "skip"]), default="error", show_default=True,
+    "--on-unknown",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
     help="What to do with characters that the model has never seen.",
-)  # fmt: skip
+)
 @click.option("--ladder/--no-ladder", default=True, show_default=True, help="Show the baselines.")
 @click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
 def command(

@@ -38,9 +38,12 @@ def command() -> None:
 @click.option("--readers", help="Which ones, separated by commas  [default: all]")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Repetitions  [default: 5]")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=_OUT, show_default=True,
+    "--out",
+    type=click.Path(path_type=Path),
+    default=_OUT,
+    show_default=True,
     help="Where everything is kept.",
-)  # fmt: skip
+)
 @click.option("--quick", is_flag=True, help="One seed, four readers, fewer updates.")
 @click.option(
     "--steps",
@@ -52,9 +55,10 @@ def command() -> None:
 )
 @click.option("--resume", is_flag=True, help="Go on with the experiment in --out.")
 @click.option(
-    "--template", type=click.Path(path_type=Path),
+    "--template",
+    type=click.Path(path_type=Path),
     help="Your own sentences, with a {slot}, and fillers for it.",
-)  # fmt: skip
+)
 @click.pass_context
 def position_invariance(ctx: click.Context, /, **options: Any) -> None:
     """Does the model find the year in "Sono andato in Nepal nel 2009", at any position?
@@ -131,10 +135,13 @@ def _run(made: Grid, jobs: int) -> None:
     )
     shown = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     bar = tqdm(
-        total=missing * settings.steps, file=sys.stderr, disable=not shown, unit=" updates",
-        dynamic_ncols=True, bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, "
-        "{remaining} left",
-    )  # fmt: skip
+        total=missing * settings.steps,
+        file=sys.stderr,
+        disable=not shown,
+        unit=" updates",
+        dynamic_ncols=True,
+        bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, {remaining} left",
+    )
     told = 0
 
     def progress(done: int, all_of_them: int) -> None:

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
     from charlm.inspection.novelty import SuffixArray
 
 _DRAWING = (
-    "temperature", "length", "top_k", "top_p", "min_p", "repetition_penalty", "seed",
-)  # fmt: skip
+    "temperature",
+    "length",
+    "top_k",
+    "top_p",
+    "min_p",
+    "repetition_penalty",
+    "seed",
+)
 
 
 @click.command()
@@ -40,15 +46,21 @@ _DRAWING = (
 )
 @click.option("--stop", default="", metavar="STR", help="End before this string.")
 @click.option(
-    "--on-unknown", type=click.Choice(["error", "skip"]), default="error", show_default=True,
+    "--on-unknown",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
     help="What to do with a character in the prompt that the model has never seen.",
-)  # fmt: skip
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per text.")
 @click.option("--show-probs", is_flag=True, help="Show how likely each character was to the model.")
 @click.option(
-    "--alternatives", type=click.IntRange(0, 50), default=0, show_default=True,
+    "--alternatives",
+    type=click.IntRange(0, 50),
+    default=0,
+    show_default=True,
     help="With --show-probs: a line per character, with so many that were likelier or next.",
-)  # fmt: skip
+)
 @figure_option(TEXT)
 @click.option(
     "--novelty",
@@ -56,9 +68,11 @@ _DRAWING = (
     help="Say how much stands in the training text; its index takes 8 bytes of memory a character.",
 )
 @click.option(
-    "--max-copy", type=click.IntRange(1), metavar="N",
+    "--max-copy",
+    type=click.IntRange(1),
+    metavar="N",
     help="Never copy more than N characters in a row from the training text.",
-)  # fmt: skip
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file instead.")
 def command(
     model: str | None,

@@ -31,19 +31,28 @@ if TYPE_CHECKING:
 @click.option("--html", type=click.Path(path_type=Path), help="Write a page with the heat map.")
 @figure_option(TEXT)
 @click.option(
-    "--alternatives", type=click.IntRange(1, 50), default=5, show_default=True,
+    "--alternatives",
+    type=click.IntRange(1, 50),
+    default=5,
+    show_default=True,
     help="How many expected symbols to list.",
-)  # fmt: skip
+)
 @click.option("--exact", is_flag=True, help="One pass in one stream, however long the text.")
 @click.option("--dynamic", is_flag=True, help="Let the model learn as it reads, and say the gain.")
 @click.option(
-    "--rate", type=click.FloatRange(0, 100, min_open=True), default=0.1, show_default=True,
+    "--rate",
+    type=click.FloatRange(0, 100, min_open=True),
+    default=0.1,
+    show_default=True,
     help="Learning rate of --dynamic.",
-)  # fmt: skip
+)
 @click.option(
-    "--on-unknown", type=click.Choice(["error", "skip"]), default="error", show_default=True,
+    "--on-unknown",
+    type=click.Choice(["error", "skip"]),
+    default="error",
+    show_default=True,
     help="What to do with characters that the model has never seen.",
-)  # fmt: skip
+)
 @click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
 def command(
     model: str,

@@ -27,17 +27,41 @@ if TYPE_CHECKING:
     from charlm.train import Trainer
 
 _SHAPE = (
-    "cell", "hidden_size", "num_layers", "embedding_size", "nonlinearity", "context",
-    "kernel_size", "dropout", "tie",
-)  # fmt: skip
+    "cell",
+    "hidden_size",
+    "num_layers",
+    "embedding_size",
+    "nonlinearity",
+    "context",
+    "kernel_size",
+    "dropout",
+    "tie",
+)
 _TRAINING = (
-    "batch_size", "seq_len", "optimizer", "learning_rate", "schedule", "warmup",
-    "final_learning_rate", "clip", "weight_decay", "seed", "precision", "epochs", "steps",
-    "minutes", "eval_every", "save_every", "sample_every", "patience",
-)  # fmt: skip
+    "batch_size",
+    "seq_len",
+    "optimizer",
+    "learning_rate",
+    "schedule",
+    "warmup",
+    "final_learning_rate",
+    "clip",
+    "weight_decay",
+    "seed",
+    "precision",
+    "epochs",
+    "steps",
+    "minutes",
+    "eval_every",
+    "save_every",
+    "sample_every",
+    "patience",
+)
 _OF_ONE_CELL = {
-    "nonlinearity": ("rnn", "window", "conv"), "context": ("window",), "kernel_size": ("conv",),
-}  # fmt: skip
+    "nonlinearity": ("rnn", "window", "conv"),
+    "context": ("window",),
+    "kernel_size": ("conv",),
+}
 # What may be said beside --resume: where the run is, where it computes, how far it goes now.
 _WITH_RESUME = {"resume", "out", "stop_at", "device"}
 
@@ -51,30 +75,46 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device"}
 )
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, ... or auto.")
 @click.option(
-    "--tokenizer", "level", type=click.Choice(["char", "byte"]), default="char", show_default=True,
+    "--tokenizer",
+    "level",
+    type=click.Choice(["char", "byte"]),
+    default="char",
+    show_default=True,
     help="Unicode characters, or the bytes of UTF-8.",
-)  # fmt: skip
+)
 @click.option(
-    "--min-count", type=click.IntRange(1), default=1, show_default=True,
+    "--min-count",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
     help="Fold characters rarer than this into one unknown symbol.",
-)  # fmt: skip
+)
 @click.option("--nfc", is_flag=True, help="Bring the text to Unicode's composed form (NFC).")
 @click.option("--encoding", help="Encoding of the files [default: UTF-8, or by byte-order mark]")
 @click.option(
-    "--newline", type=click.Choice(NEWLINES), default="keep", show_default=True,
+    "--newline",
+    type=click.Choice(NEWLINES),
+    default="keep",
+    show_default=True,
     help="Keep line ends as they are, or make CRLF and CR into LF.",
-)  # fmt: skip
+)
 @click.option(
-    "--val-fraction", type=float, default=DEFAULT_VAL_FRACTION, show_default=True,
+    "--val-fraction",
+    type=float,
+    default=DEFAULT_VAL_FRACTION,
+    show_default=True,
     help="Share of the text, at its end, that validates.",
-)  # fmt: skip
+)
 @click.option("--val-file", multiple=True, help="Validate on this text instead.")
 @click.option("--name", help="Name of the run [default: after the corpus]")
 @click.option("--force", is_flag=True, help="Replace a run that has this name already.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=runs.DEFAULT_OUT, show_default=True,
+    "--out",
+    type=click.Path(path_type=Path),
+    default=runs.DEFAULT_OUT,
+    show_default=True,
     help="Where runs are kept.",
-)  # fmt: skip
+)
 @click.option("--resume", metavar="RUN", help="Go on with a run, exactly; takes all from it.")
 @click.option("--init-from", metavar="MODEL", help="Start from the weights of this model.")
 @click.pass_context

@@ -7,31 +7,75 @@ from functools import cache
 from charlm.grammar.chance import Rng, between, pick
 
 MONTHS = (
-    "gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto", "settembre",
-    "ottobre", "novembre", "dicembre",
-)  # fmt: skip
+    "gennaio",
+    "febbraio",
+    "marzo",
+    "aprile",
+    "maggio",
+    "giugno",
+    "luglio",
+    "agosto",
+    "settembre",
+    "ottobre",
+    "novembre",
+    "dicembre",
+)
 SEASONS = ("inverno", "primavera", "estate", "autunno")
 _SPELLED = (
-    "zero", "uno", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci",
-    "undici", "dodici", "tredici", "quattordici", "quindici", "sedici", "diciassette", "diciotto",
-    "diciannove", "venti",
-)  # fmt: skip
+    "zero",
+    "uno",
+    "due",
+    "tre",
+    "quattro",
+    "cinque",
+    "sei",
+    "sette",
+    "otto",
+    "nove",
+    "dieci",
+    "undici",
+    "dodici",
+    "tredici",
+    "quattordici",
+    "quindici",
+    "sedici",
+    "diciassette",
+    "diciotto",
+    "diciannove",
+    "venti",
+)
 
 # climate: weather in winter, spring, summer, autumn of that place. A repeated word is likelier.
 _WEATHER = {
-    "m": ("rain wind cold sun cloud", "sun sun cloud rain wind", "heat sun sun storm wind",
-          "sun rain cloud wind storm"),
-    "t": ("cold rain fog snow cloud", "sun rain cloud wind sun", "sun heat storm cloud sun",
-          "rain fog cloud sun wind"),
-    "n": ("snow cold wind snow", "cold rain cloud sun wind", "sun cloud rain wind sun",
-          "rain wind fog cold"),
+    "m": (
+        "rain wind cold sun cloud",
+        "sun sun cloud rain wind",
+        "heat sun sun storm wind",
+        "sun rain cloud wind storm",
+    ),
+    "t": (
+        "cold rain fog snow cloud",
+        "sun rain cloud wind sun",
+        "sun heat storm cloud sun",
+        "rain fog cloud sun wind",
+    ),
+    "n": (
+        "snow cold wind snow",
+        "cold rain cloud sun wind",
+        "sun cloud rain wind sun",
+        "rain wind fog cold",
+    ),
     "a": ("snow cold sun cloud", "sun rain cloud wind", "sun storm cloud sun", "fog sun cold rain"),
     "h": ("cold sun wind snow", "sun wind cloud sun", "rain fog cloud storm", "sun cold wind sun"),
-    "e": ("heat sun rain wind", "heat sun storm sun", "heat rain storm cloud",
-          "rain sun heat wind"),
+    "e": (
+        "heat sun rain wind",
+        "heat sun storm sun",
+        "heat rain storm cloud",
+        "rain sun heat wind",
+    ),
     "d": ("sun wind sun", "sun wind heat", "heat heat sun wind", "sun heat wind"),
     "s": ("rain cold wind cloud", "sun wind rain cloud", "sun sun heat wind", "fog sun cloud rain"),
-}  # fmt: skip
+}
 # Lands south of the equator with seasons of their own: their January is summer.
 _SOUTHERN = "s"
 
@@ -73,9 +117,12 @@ def thousands(number: int) -> str:
 
 
 _HOURS = {
-    "mattina": (6, 10), "tarda": (11, 12), "mezzogiorno": (12, 14), "pomeriggio": (3, 6),
+    "mattina": (6, 10),
+    "tarda": (11, 12),
+    "mezzogiorno": (12, 14),
+    "pomeriggio": (3, 6),
     "sera": (7, 11),
-}  # fmt: skip
+}
 
 
 def hour(rng: Rng, part: str) -> str:

@@ -180,21 +180,21 @@ _CULTURES = {
         "conchiglia fs, cappello di paglia ms, coperta di lana fs, cesto intrecciato ms, collana "
         "di giada fs, canoa in miniatura fs, stoffa dipinta fs",
     ),
-}  # fmt: skip
+}
 _FIELDS = ("vedere", "cibo", "bere", "merce")
 
 # Landscape by the tag of the town; "" stands everywhere.
 LANDSCAPES = {
     "s": "spiaggia fs, scogliera fs, baia fs, molo ms, faro ms, porticciolo ms, insenatura fs, "
-         "promontorio ms, costa fs, grotta marina fs, lungomare ms",
+    "promontorio ms, costa fs, grotta marina fs, lungomare ms",
     "l": "lago ms, riva fs, pontile ms, canneto ms, isolotto ms, insenatura fs",
     "f": "fiume ms, argine ms, riva fs, ponte ms, isolotto ms, cascata fs, ansa del fiume fs",
     "m": "valle fs, cima fs, passo ms, pascolo ms, cresta fs, gola fs, bosco ms, altopiano ms, "
-         "torrente ms, sentiero ms, cascata fs, dirupo ms",
+    "torrente ms, sentiero ms, cascata fs, dirupo ms",
     "d": "duna fs, oasi fs, pozzo ms, altopiano ms, pista fs, distesa di pietre fs, palmeto ms",
     "": "collina fs, strada bianca fs, viale ms, belvedere ms, orto ms, frutteto ms, prato ms, "
-        "sentiero ms, radura fs",
-}  # fmt: skip
+    "sentiero ms, radura fs",
+}
 
 _COMMON = {
     "gente": """vecchio pescatore ms, maestra in pensione fs, ragazzo del bar ms, coppia di sposi
@@ -224,7 +224,7 @@ _COMMON = {
         coro ms, pianoforte ms, tamburo ms, canto ms, sirena fs, martello ms, tromba fs""",
     "odore": """pane ms, legna bruciata fs, caffè ms, sapone ms, pioggia fs, polvere fs, fumo ms,
         spezie fp, frutta matura fs, erba tagliata fs, cuoio ms, cera fs, resina fs, carbone ms""",
-}  # fmt: skip
+}
 
 # category: (before the noun, after the noun), comma-separated masculine singulars
 _ADJECTIVES = {

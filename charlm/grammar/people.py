@@ -57,43 +57,97 @@ america: Walter, Frank, Earl, Dennis, Jack, Roy | Nancy, Betty, Carol, Doris, Pe
 oceania: Trevor, Colin, Tane, Graham, Manu, Bruce | Moana, Heather, Mere, Joyce, Tiare
 """
 _SYLLABLES = {
-    "europa-fr": ("Ar Bel Cour Dor Fal Gran Lan Mer Mont Nor Pal Quer Val Vau",
-                  "a be de e le ma ri", "bourg court gny lieu mont nac ron ville vre ssac"),
-    "europa-ib": ("Al Bar Ca Cor Es Fuen Gra Li Man Mon Pa Sal Tor Val Vi",
-                  "ba da de la ma re ri ta", "beira dejo dilla gosa nada nes rén sela verde zar"),
-    "europa-de": ("Alten Berg Birken Esch Falken Grün Hohen Linden Neu Ober Stein Unter Wald",
-                  "", "bach berg brunn burg dorf feld hausen heim kirchen see stadt tal"),
-    "europa-nl": ("Bre Doe Gel Haar Hoorn Meer Noor Oost Ween Zand Zut",
-                  "den der le men ten", "beek berg dam dijk horst hout kerk veen wijk"),
-    "europa-en": ("Ash Brad Chip Dun El Fen Hart Kings Lang Marl Nor Stan Thorn Wick",
-                  "a er ing", "bourne bridge combe cote don ford ham ley stead ton wick"),
-    "nord-en": ("Bal Ard Inver Glen Kil Dun Strath Aber Pen Tor Loch",
-                "a lo mo na ro", "brae cairn dale gan gorm loan more nish rick vaig"),
-    "est-gr": ("Aga Ana Kala Ka Lefko Mavro Meso Neo Paleo Pano Psili",
-               "ka li mo ro sti", "chori gia kastro mata nisi polis ria rrachi vouni"),
-    "nord": ("Bjer Dal Eid Fal Grim Hol Kal Lin Mos Nor Rauk Skar Sol Tor Und Ves",
-             "a e el ing u ska", "berg by fors gård havn holm sund vik stad ness"),
-    "est": ("Bel Bra Cer Dra Gor Kal Lju Mir Nov Ost Pod Rad Slav Tre Vel Zla",
-            "a e ni o ro sti", "bor dol evo grad ica na nik ova polje vac"),
-    "arabo": ("Ain Bab Dar El- Had Kal Mar Qas Ras Sid Tam Um Zag Beni-",
-              "a ba ha i ma ra ze", "ben der far gar ja kech mun ran rir zid"),
-    "himalaya": ("Cho Dhar Gang Jom Lam Lob Nam Pem Rin Shya Tang Thang Tsar",
-                 "a bo che de go ma ra", "bu che dzong ga kar ling pa ri tse tok"),
-    "india": ("Ana Chan Dhan Gan Kal Kum Mad Nal Pal Ram Sun Tiru Var",
-              "a da ga ma na ri va", "dera gar halli kot nagar pur puram ra tota vadi"),
-    "sudest": ("Bang Chan Da Ka Lam Mae Muang Nam Pak Phu Sam Tan Wang",
-               "a bo la ma ng ri", "buri dong ga hai kan lai nam rai tang tok"),
-    "oriente": ("Aki Chi Fuku Haru Ina Kawa Mina Naga Oku Shira Taka Yana",
-                "de ga ma no ri ta", "hama ji kawa mura no oka saki shima yama zan"),
-    "africa": ("Am Ba Dji Fa Ga Ki Lo Ma Nya Ou Sa Ta Wa Zi",
-               "ba do ga ka li ma ndo ra so", "ba dougou koro la mba ndi nga ra we zi"),
-    "latino": ("Al Can Cha Gua Hua Ja Lla Mara Oro Pa Qui Ta Tun Ya",
-               "ca da la ma na ri ta", "bamba cán gua huaco lpa mayo nilla ra tlán ya"),
-    "america": ("Ash Black Cedar Clear Fair Green Hart Maple Oak Red Silver West",
-                "", "bridge brook creek dale field ford grove port ton ville water"),
-    "oceania": ("Ara Wai Kai Mana Nga Ota Pua Rua Taka Uru Whan",
-                "a ka ma ra re ti", "hape kau moana nui pai rua tea vai wai"),
-}  # fmt: skip
+    "europa-fr": (
+        "Ar Bel Cour Dor Fal Gran Lan Mer Mont Nor Pal Quer Val Vau",
+        "a be de e le ma ri",
+        "bourg court gny lieu mont nac ron ville vre ssac",
+    ),
+    "europa-ib": (
+        "Al Bar Ca Cor Es Fuen Gra Li Man Mon Pa Sal Tor Val Vi",
+        "ba da de la ma re ri ta",
+        "beira dejo dilla gosa nada nes rén sela verde zar",
+    ),
+    "europa-de": (
+        "Alten Berg Birken Esch Falken Grün Hohen Linden Neu Ober Stein Unter Wald",
+        "",
+        "bach berg brunn burg dorf feld hausen heim kirchen see stadt tal",
+    ),
+    "europa-nl": (
+        "Bre Doe Gel Haar Hoorn Meer Noor Oost Ween Zand Zut",
+        "den der le men ten",
+        "beek berg dam dijk horst hout kerk veen wijk",
+    ),
+    "europa-en": (
+        "Ash Brad Chip Dun El Fen Hart Kings Lang Marl Nor Stan Thorn Wick",
+        "a er ing",
+        "bourne bridge combe cote don ford ham ley stead ton wick",
+    ),
+    "nord-en": (
+        "Bal Ard Inver Glen Kil Dun Strath Aber Pen Tor Loch",
+        "a lo mo na ro",
+        "brae cairn dale gan gorm loan more nish rick vaig",
+    ),
+    "est-gr": (
+        "Aga Ana Kala Ka Lefko Mavro Meso Neo Paleo Pano Psili",
+        "ka li mo ro sti",
+        "chori gia kastro mata nisi polis ria rrachi vouni",
+    ),
+    "nord": (
+        "Bjer Dal Eid Fal Grim Hol Kal Lin Mos Nor Rauk Skar Sol Tor Und Ves",
+        "a e el ing u ska",
+        "berg by fors gård havn holm sund vik stad ness",
+    ),
+    "est": (
+        "Bel Bra Cer Dra Gor Kal Lju Mir Nov Ost Pod Rad Slav Tre Vel Zla",
+        "a e ni o ro sti",
+        "bor dol evo grad ica na nik ova polje vac",
+    ),
+    "arabo": (
+        "Ain Bab Dar El- Had Kal Mar Qas Ras Sid Tam Um Zag Beni-",
+        "a ba ha i ma ra ze",
+        "ben der far gar ja kech mun ran rir zid",
+    ),
+    "himalaya": (
+        "Cho Dhar Gang Jom Lam Lob Nam Pem Rin Shya Tang Thang Tsar",
+        "a bo che de go ma ra",
+        "bu che dzong ga kar ling pa ri tse tok",
+    ),
+    "india": (
+        "Ana Chan Dhan Gan Kal Kum Mad Nal Pal Ram Sun Tiru Var",
+        "a da ga ma na ri va",
+        "dera gar halli kot nagar pur puram ra tota vadi",
+    ),
+    "sudest": (
+        "Bang Chan Da Ka Lam Mae Muang Nam Pak Phu Sam Tan Wang",
+        "a bo la ma ng ri",
+        "buri dong ga hai kan lai nam rai tang tok",
+    ),
+    "oriente": (
+        "Aki Chi Fuku Haru Ina Kawa Mina Naga Oku Shira Taka Yana",
+        "de ga ma no ri ta",
+        "hama ji kawa mura no oka saki shima yama zan",
+    ),
+    "africa": (
+        "Am Ba Dji Fa Ga Ki Lo Ma Nya Ou Sa Ta Wa Zi",
+        "ba do ga ka li ma ndo ra so",
+        "ba dougou koro la mba ndi nga ra we zi",
+    ),
+    "latino": (
+        "Al Can Cha Gua Hua Ja Lla Mara Oro Pa Qui Ta Tun Ya",
+        "ca da la ma na ri ta",
+        "bamba cán gua huaco lpa mayo nilla ra tlán ya",
+    ),
+    "america": (
+        "Ash Black Cedar Clear Fair Green Hart Maple Oak Red Silver West",
+        "",
+        "bridge brook creek dale field ford grove port ton ville water",
+    ),
+    "oceania": (
+        "Ara Wai Kai Mana Nga Ota Pua Rua Taka Uru Whan",
+        "a ka ma ra re ti",
+        "hape kau moana nui pai rua tea vai wai",
+    ),
+}
 _ITALIAN = (
     "Bal Bar Bel Bor Bru Cal Cam Car Cer Cor Dor Fal Fon Ga Gra Lan Lo Lu Mal Mar Mel Mon Mor Nar "
     "Or Pal Per Pra Ra Ro Ru Sal Sar Ser Sor Ta Tol Tor Tra Val Var Ver Vil Vol Zer",
@@ -187,13 +241,25 @@ def local_name(rng: Rng, culture: str, gender: str) -> str:
 
 
 _KIN = (
-    Noun("mia sorella", "fs"), Noun("mio fratello", "ms"), Noun("mia madre", "fs"),
-    Noun("mio padre", "ms"), Noun("i miei genitori", "mp"), Noun("mia cugina", "fs"),
-    Noun("mio cugino", "ms"), Noun("mia nonna", "fs"), Noun("mio nonno", "ms"),
-    Noun("mia zia", "fs"), Noun("mio zio", "ms"), Noun("le mie sorelle", "fp"),
-    Noun("i miei fratelli", "mp"), Noun("i miei cugini", "mp"), Noun("le mie cugine", "fp"),
-    Noun("i miei zii", "mp"), Noun("mia figlia", "fs"), Noun("mio figlio", "ms"),
-)  # fmt: skip
+    Noun("mia sorella", "fs"),
+    Noun("mio fratello", "ms"),
+    Noun("mia madre", "fs"),
+    Noun("mio padre", "ms"),
+    Noun("i miei genitori", "mp"),
+    Noun("mia cugina", "fs"),
+    Noun("mio cugino", "ms"),
+    Noun("mia nonna", "fs"),
+    Noun("mio nonno", "ms"),
+    Noun("mia zia", "fs"),
+    Noun("mio zio", "ms"),
+    Noun("le mie sorelle", "fp"),
+    Noun("i miei fratelli", "mp"),
+    Noun("i miei cugini", "mp"),
+    Noun("le mie cugine", "fp"),
+    Noun("i miei zii", "mp"),
+    Noun("mia figlia", "fs"),
+    Noun("mio figlio", "ms"),
+)
 _FRIENDS = {
     "ms": ("amico", "collega", "compagno di scuola", "vecchio amico", "vicino di casa"),
     "fs": ("amica", "collega", "compagna di scuola", "vecchia amica", "vicina di casa"),

@@ -241,10 +241,20 @@ def lands() -> tuple[Land, ...]:
         name, article, prep, culture, climate, arrival, local, money, since, towns = line.split("|")
         found.append(
             Land(
-                name, article, prep, "", culture.split("-")[0], culture, climate, arrival,
-                local, money, int(since), tuple(_town(item) for item in towns.split(",")),
+                name,
+                article,
+                prep,
+                "",
+                culture.split("-")[0],
+                culture,
+                climate,
+                arrival,
+                local,
+                money,
+                int(since),
+                tuple(_town(item) for item in towns.split(",")),
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 
@@ -259,17 +269,35 @@ def land_in(rng: Rng, year: int) -> Land:
 
 # Moneys that gave way to the euro, and when. Only lands of Europe had them: see money_of.
 _UNTIL = {
-    "lire": 2002, "pesetas": 2002, "escudos": 2002, "marchi": 2002, "scellini": 2002,
-    "franchi": 2002, "franchi belgi": 2002, "sterline irlandesi": 2002, "marchi finlandesi": 2002,
-    "dracme": 2002, "talleri": 2007, "sterline cipriote": 2008, "lire maltesi": 2008, "lats": 2014,
-    "litas": 2015, "kune": 2023,
-}  # fmt: skip
+    "lire": 2002,
+    "pesetas": 2002,
+    "escudos": 2002,
+    "marchi": 2002,
+    "scellini": 2002,
+    "franchi": 2002,
+    "franchi belgi": 2002,
+    "sterline irlandesi": 2002,
+    "marchi finlandesi": 2002,
+    "dracme": 2002,
+    "talleri": 2007,
+    "sterline cipriote": 2008,
+    "lire maltesi": 2008,
+    "lats": 2014,
+    "litas": 2015,
+    "kune": 2023,
+}
 # Lands whose history of money differs from that of their money's name.
 _CHANGES = {
-    "Paesi Bassi": (2002, "euro"), "Estonia": (2011, "euro"), "Slovacchia": (2009, "euro"),
-    "Montenegro": (2002, "euro"), "Bosnia": (9999, ""), "Dalmazia": (2023, "euro"),
-    "Macedonia": (1992, "denari"), "Ecuador": (2000, "dollari"), "Brasile": (1994, "reais"),
-}  # fmt: skip
+    "Paesi Bassi": (2002, "euro"),
+    "Estonia": (2011, "euro"),
+    "Slovacchia": (2009, "euro"),
+    "Montenegro": (2002, "euro"),
+    "Bosnia": (9999, ""),
+    "Dalmazia": (2023, "euro"),
+    "Macedonia": (1992, "denari"),
+    "Ecuador": (2000, "dollari"),
+    "Brasile": (1994, "reais"),
+}
 
 
 def money_of(land: Land, year: int) -> str:

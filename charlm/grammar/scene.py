@@ -28,12 +28,31 @@ _SIGNS = {"~": "imperfetto", "^": "trapassato", ">": "futuro", "_": "infinito"}
 _MEANS = {"t": "treno", "b": "bus", "n": "barca", "c": "auto"}
 # How much one unit of a money roughly buys: an order of magnitude for a meal or a small purchase.
 _PRICES = {
-    "lire": (300, 9), "pesetas": (100, 9), "yen": (100, 30), "won": (1000, 12), "dong": (5000, 20),
-    "rupie": (10, 50), "kyat": (50, 20), "pesos": (5, 30), "dracme": (50, 30), "escudos": (50, 20),
-    "kip": (1000, 20), "rubli": (5, 40), "baht": (5, 30), "franchi": (1, 60), "riel": (500, 20),
-    "sum": (100, 30), "lire turche": (5, 50), "cruzeiros": (5, 50), "tugrik": (500, 20),
-    "fiorini": (5, 30), "scellini": (10, 30), "yuan": (2, 40), "corone": (5, 30), "birr": (2, 40),
-}  # fmt: skip
+    "lire": (300, 9),
+    "pesetas": (100, 9),
+    "yen": (100, 30),
+    "won": (1000, 12),
+    "dong": (5000, 20),
+    "rupie": (10, 50),
+    "kyat": (50, 20),
+    "pesos": (5, 30),
+    "dracme": (50, 30),
+    "escudos": (50, 20),
+    "kip": (1000, 20),
+    "rubli": (5, 40),
+    "baht": (5, 30),
+    "franchi": (1, 60),
+    "riel": (500, 20),
+    "sum": (100, 30),
+    "lire turche": (5, 50),
+    "cruzeiros": (5, 50),
+    "tugrik": (500, 20),
+    "fiorini": (5, 30),
+    "scellini": (10, 30),
+    "yuan": (2, 40),
+    "corone": (5, 30),
+    "birr": (2, 40),
+}
 
 
 @dataclass
@@ -287,9 +306,7 @@ _WORDS: dict[str, Callable[[Scene], str]] = {
     "orario": lambda s: f"{between(s.rng, 5, 21)}.{5 * between(s.rng, 1, 11):02d}",
     "vicino": lambda s: s.near.name,
     # Nobody here travelled for pleasure during the war.
-    "anno_prima": lambda s: s.another(
-        s.year - between(s.rng, 1, max(1, min(24, s.year - 1946)))
-    ),
+    "anno_prima": lambda s: s.another(s.year - between(s.rng, 1, max(1, min(24, s.year - 1946)))),
     "dieci_prima": lambda s: s.another(s.year - between(s.rng, 2, 38)),
     "nonno": lambda s: s.another(s.year - between(s.rng, 62, 99)),
     "mese_poi": lambda s: calendar.MONTHS[(s.month + between(s.rng, 0, 4)) % 12],
@@ -301,7 +318,7 @@ _WORDS: dict[str, Callable[[Scene], str]] = {
     "via_mezzo": lambda s: s.rule("via_" + pick(s.rng, s.land.arrival)),
     "il_giorno": lambda s: ("l'" if s.day in (8, 11) else "il ") + calendar.day_name(s.day),
     "strada": lambda s: s.rule("via"),
-}  # fmt: skip
+}
 
 
 def new_scene(rng: Rng, year: int, land: Land | None = None, alone: float = 0.35) -> Scene:
@@ -318,12 +335,23 @@ def new_scene(rng: Rng, year: int, land: Land | None = None, alone: float = 0.35
         tag = "fp" if me == "fs" and companion.tag[0] == "f" else "mp"
     lodging = pick(rng, lexicon.category("alloggio", land.culture))
     scene = Scene(
-        rng=rng, year=year, month=month, day=day, land=land, town=town,
+        rng=rng,
+        year=year,
+        month=month,
+        day=day,
+        land=land,
+        town=town,
         near=Place(people.made_up_town(rng, land.accent), "", "a"),
-        weather=weather, person="io" if companion is None else "noi", tag=tag, me=me,
-        companion=companion, tense="prossimo" if chance(rng, 0.65) else "remoto",
-        lodging=lodging, room=between(rng, 2, 49) + 100 * below(rng, 5), flags=frozenset(),
-    )  # fmt: skip
+        weather=weather,
+        person="io" if companion is None else "noi",
+        tag=tag,
+        me=me,
+        companion=companion,
+        tense="prossimo" if chance(rng, 0.65) else "remoto",
+        lodging=lodging,
+        room=between(rng, 2, 49) + 100 * below(rng, 5),
+        flags=frozenset(),
+    )
     flags = {*town.tags, weather, scene.tense, calendar.season(month)}
     flags |= {_MEANS[m] for m in land.local if m != "n" or set(town.tags) & set("slf")}
     flags.add("solo" if companion is None else "insieme")

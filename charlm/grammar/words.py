@@ -70,9 +70,20 @@ def articulated(preposition: str, definite: str) -> str:
 
 # Adjectives in -co whose masculine plural keeps the hard sound; the others (gotico) take -ci.
 _HARD_CO = {
-    "antico", "bianco", "fresco", "ricco", "sporco", "stanco", "secco", "fioco", "cieco", "turco",
-    "tedesco", "fiacco", "franco",
-}  # fmt: skip
+    "antico",
+    "bianco",
+    "fresco",
+    "ricco",
+    "sporco",
+    "stanco",
+    "secco",
+    "fioco",
+    "cieco",
+    "turco",
+    "tedesco",
+    "fiacco",
+    "franco",
+}
 _BELLO = {"il": "bel", "lo": "bello", "la": "bella", "l'": "bell'", "i": "bei", "gli": "begli"}
 
 

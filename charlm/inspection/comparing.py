@@ -130,10 +130,14 @@ def shares(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -
         low, high = np.quantile(sums[drawn].sum(1) / total, [0.025, 0.975])
         found.append(
             Share(
-                str(kind), int(inside.sum()), float(saved[inside].mean()),
-                float(saved[inside].sum() / len(saved)), float(low), float(high),
+                str(kind),
+                int(inside.sum()),
+                float(saved[inside].mean()),
+                float(saved[inside].sum() / len(saved)),
+                float(low),
+                float(high),
             )
-        )  # fmt: skip
+        )
     return sorted(found, key=lambda share: -abs(share.contribution))
 
 

@@ -215,11 +215,18 @@ def search(found: Activations, *, seed: int = 0) -> list[Found]:
             shifted.append(value if up else 1 - value)
         results.append(
             Found(
-                name, unit // found.hidden_size, unit % found.hidden_size, judged, rises,
-                float(np.quantile(shifted, 0.95)), _by_character(found.text, *halves),
-                float(label.mean()), float("nan"), float("nan"),
+                name,
+                unit // found.hidden_size,
+                unit % found.hidden_size,
+                judged,
+                rises,
+                float(np.quantile(shifted, 0.95)),
+                _by_character(found.text, *halves),
+                float(label.mean()),
+                float("nan"),
+                float("nan"),
             )
-        )  # fmt: skip
+        )
     return sorted(results, key=lambda each: -each.strength)
 
 
@@ -321,8 +328,10 @@ def _bits(engine: Engine, ids: Ids, change: Callable[[int, Floats], None]) -> fl
             f"the text has {len(ids):,} characters; give at least {_WARMUP + _STREAMS + 1:,}"
         )
     begins = _WARMUP + np.arange(_STREAMS) * stretch
-    state = [tuple(part[n] for part in engine.initial_state(_STREAMS))
-             for n in range(engine.config.layers)]  # fmt: skip
+    state = [
+        tuple(part[n] for part in engine.initial_state(_STREAMS))
+        for n in range(engine.config.layers)
+    ]
     for number, part in enumerate(state):
         change(number, part[0])
     total = 0.0

@@ -134,12 +134,14 @@ def neuron_blocks(
         textmap.Block(
             f"{each.label}\n{each.told}",
             textmap.activation(
-                text, seen.unit(each)[begin:], holds[each.label][begin:],
+                text,
+                seen.unit(each)[begin:],
+                holds[each.label][begin:],
                 float(seen.unit(each).mean()),
             ),
         )
         for each in found
-    ]  # fmt: skip
+    ]
 
 
 def neurons_body(found: Sequence[Found], seen: Activations, length: int = 1500) -> str:

@@ -78,9 +78,13 @@ def gradients(flows: dict[str, Flow], controls: dict[str, Flow], unit: str = "ch
     layers = max((0 if f.states is None else f.states.shape[1]) for f in flows.values())
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
         figure, grid = plt.subplots(
-            1, 1 + layers, figsize=(4.6 * (1 + layers), 3.9), sharey=True, squeeze=False,
+            1,
+            1 + layers,
+            figsize=(4.6 * (1 + layers), 3.9),
+            sharey=True,
+            squeeze=False,
             layout="constrained",
-        )  # fmt: skip
+        )
         for panel, axes in enumerate(grid[0]):
             layer = panel - 1 if panel else None
             for (name, flow), (colour, dash) in zip(flows.items(), cycle(STYLES), strict=False):
@@ -119,23 +123,35 @@ def memory(found: Mapping[str, Horizon]) -> Figure:
             left.plot(curve.contexts, mean, color=colour, linestyle=dash, linewidth=1.8, label=name)
             untrained = each.untrained_curve
             left.plot(
-                untrained.contexts, untrained.mean, color=colour, linestyle=dash, linewidth=0.8,
+                untrained.contexts,
+                untrained.mean,
+                color=colour,
+                linestyle=dash,
+                linewidth=0.8,
                 alpha=0.45,
-            )  # fmt: skip
+            )
             usable = curve.usable()
             at = mean[curve.contexts.index(usable)]
             left.plot([usable], [at], "o", color=colour, markersize=6)
             left.annotate(
-                f"{usable}", (usable, at), textcoords="offset points", xytext=(0, -14),
-                ha="center", color=colour,
-            )  # fmt: skip
+                f"{usable}",
+                (usable, at),
+                textcoords="offset points",
+                xytext=(0, -14),
+                ha="center",
+                color=colour,
+            )
             right.plot(
                 probe.lags, probe.accuracy, color=colour, linestyle=dash, linewidth=1.8, label=name
             )
             right.plot(
-                probe.lags, each.untrained_probe.accuracy, color=colour, linestyle=dash,
-                linewidth=0.8, alpha=0.45,
-            )  # fmt: skip
+                probe.lags,
+                each.untrained_probe.accuracy,
+                color=colour,
+                linestyle=dash,
+                linewidth=0.8,
+                alpha=0.45,
+            )
         right.plot(probe.lags, probe.chance, color="#777777", linestyle=":", linewidth=1.2)
         right.plot([], [], color="#000000", linewidth=0.8, alpha=0.45, label="thin: untrained")
         right.plot([], [], color="#777777", linestyle=":", label="commonest character")
@@ -174,14 +190,15 @@ def comparison(gaps: Mapping[str, Gap], first: str, shares: Sequence[Share], oth
         left.set_title(f"bits per character more than {first}", size=10)
         left.set_xlabel("95 % paired bootstrap interval; grey: by chance")
         right.barh(
-            [share.kind for share in shares], [share.contribution for share in shares],
+            [share.kind for share in shares],
+            [share.contribution for share in shares],
             xerr=[
                 [share.contribution - share.low for share in shares],
                 [share.high - share.contribution for share in shares],
             ],
             ecolor="#555555",
             color=["#0072b2" if share.contribution > 0 else "#d55e00" for share in shares],
-        )  # fmt: skip
+        )
         right.invert_yaxis()
         right.set_title(f"where {first} gains on {other}", size=10)
         right.set_xlabel("bits per character of the text")

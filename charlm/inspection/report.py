@@ -88,9 +88,13 @@ def gather(
     doing("score")
     known = lm.tokenizer.normalize
     whole = reading.read(
-        lm.engine, lm.tokenizer, text, alternatives=1, threads=threads,
+        lm.engine,
+        lm.tokenizer,
+        text,
+        alternatives=1,
+        threads=threads,
         streams=reading.STREAMS if len(text) >= reading.LONG else 1,
-    )  # fmt: skip
+    )
     doing("ladder")
     rungs = [] if train is None else baselines.ladder(known(train), known(text))
     doing("samples")

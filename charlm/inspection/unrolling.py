@@ -20,9 +20,16 @@ from charlm.tokenizer import Tokenizer
 
 GATES = {"rnn": "", "gru": "rzn", "lstm": "ifgoc"}
 NAMES = {
-    "h": "state", "c": "cell", "i": "input gate", "f": "forget gate", "g": "candidate",
-    "o": "output gate", "r": "reset gate", "z": "update gate", "n": "candidate",
-}  # fmt: skip
+    "h": "state",
+    "c": "cell",
+    "i": "input gate",
+    "f": "forget gate",
+    "g": "candidate",
+    "o": "output gate",
+    "r": "reset gate",
+    "z": "update gate",
+    "n": "candidate",
+}
 MOST_STEPS = 40
 
 

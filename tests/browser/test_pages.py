@@ -34,10 +34,16 @@ def browser() -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for argument in (
-        "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-        "--no-first-run", "--disable-background-networking", "--disable-component-update",
-        "--disable-sync", "--disable-quic",
-    ):  # fmt: skip
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-quic",
+    ):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     opened = webdriver.Chrome(options=options, service=Service(driver))
@@ -54,9 +60,23 @@ def run(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> Path:
     words = 'il treno <b>per</b> Roma & il mare\n"la luna" è (forse) BLU\n'
     corpus.write_text((words * 12 + HOSTILE) * 30, encoding="utf-8")
     done = charlm(
-        "train", corpus, "--out", folder, "--hidden-size", 16, "--steps", 60, "--seq-len", 32,
-        "--optimizer", "adamw", "--precision", "float32", "--device", "cpu",
-    )  # fmt: skip
+        "train",
+        corpus,
+        "--out",
+        folder,
+        "--hidden-size",
+        16,
+        "--steps",
+        60,
+        "--seq-len",
+        32,
+        "--optimizer",
+        "adamw",
+        "--precision",
+        "float32",
+        "--device",
+        "cpu",
+    )
     assert done.exit_code == 0, done.output
     return folder / "hostile"
 

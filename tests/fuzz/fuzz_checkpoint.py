@@ -48,9 +48,13 @@ def main() -> None:
     print(f"new cases go to {found}", file=sys.stderr)
     chosen = [argument for argument in rest if not argument.startswith("-")]
     arguments = [
-        f"-max_total_time={max(1, round(options.minutes * 60))}", "-max_len=8192", "-timeout=20",
-        "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={found}/",
-    ]  # fmt: skip
+        f"-max_total_time={max(1, round(options.minutes * 60))}",
+        "-max_len=8192",
+        "-timeout=20",
+        "-rss_limit_mb=2048",
+        "-print_final_stats=1",
+        f"-artifact_prefix={found}/",
+    ]
     # Files or directories on the command line take the place of the corpus.
     corpus = [] if chosen else [str(found), str(CASES)]
     # By the first word libFuzzer starts itself again, which -merge=1 and others need.

@@ -34,13 +34,19 @@ if TYPE_CHECKING:
 @file_argument
 @with_option
 @click.option(
-    "--lags", type=click.IntRange(2, 2000), default=100, show_default=True,
+    "--lags",
+    type=click.IntRange(2, 2000),
+    default=100,
+    show_default=True,
     help="How many characters to look back.",
-)  # fmt: skip
+)
 @click.option(
-    "--places", type=click.IntRange(4, 4096), default=64, show_default=True,
+    "--places",
+    type=click.IntRange(4, 4096),
+    default=64,
+    show_default=True,
     help="At how many places of the text.",
-)  # fmt: skip
+)
 @seed_option("places")
 @click.option("--json", "as_json", is_flag=True, help="Quartiles at every lag, as one JSON object.")
 @figure_option()
@@ -95,8 +101,13 @@ def command(
         drawing.save(drawing.gradients(flows, controls, units[model]), figure)
         echo(str(figure))
     elif as_json:
-        echo_json({"lags": lags, "runs": {name: _facts(flows[name]) for name in names},
-                   "untrained": {name: _facts(controls[name]) for name in names}})  # fmt: skip
+        echo_json(
+            {
+                "lags": lags,
+                "runs": {name: _facts(flows[name]) for name in names},
+                "untrained": {name: _facts(controls[name]) for name in names},
+            }
+        )
     else:
         for name in names:
             _table(name, flows[name], controls[name], units[name])

@@ -91,9 +91,12 @@ def command(
                 echo(f"{chr(10) if number else ''}=== {name}")
             _show(each, loaded[name].tokenizer)
         if len(found) > 1:
-            echo("\nusable context: " + ", ".join(
-                f"{name} {each.curve.usable()} {each.unit}s" for name, each in found.items()
-            ))  # fmt: skip
+            echo(
+                "\nusable context: "
+                + ", ".join(
+                    f"{name} {each.curve.usable()} {each.unit}s" for name, each in found.items()
+                )
+            )
 
 
 def _show(found: Horizon, tokenizer: Tokenizer) -> None:
@@ -102,18 +105,32 @@ def _show(found: Horizon, tokenizer: Tokenizer) -> None:
     curve, probe, rebuilt = found.curve, found.probe, found.rebuilt
     unit = found.unit
     echo(f"loss after a context of so many {unit}s, in bits per {unit}")
-    _rows("context", curve.contexts,
-          {"model": curve.mean, "untrained": found.untrained_curve.mean}, "{:.3f}")  # fmt: skip
+    _rows(
+        "context",
+        curve.contexts,
+        {"model": curve.mean, "untrained": found.untrained_curve.mean},
+        "{:.3f}",
+    )
     echo(found.verdict())
     echo(f"\nshare of {unit}s that a linear probe reads off the state, so many back")
     _rows(
-        "back", probe.lags,
-        {"model": probe.accuracy, "untrained": found.untrained_probe.accuracy,
-         "shuffled": probe.shuffled, "commonest": probe.chance}, "{:.2f}",
-    )  # fmt: skip
+        "back",
+        probe.lags,
+        {
+            "model": probe.accuracy,
+            "untrained": found.untrained_probe.accuracy,
+            "shuffled": probe.shuffled,
+            "commonest": probe.chance,
+        },
+        "{:.2f}",
+    )
     echo("\nthe same of a decoder with one hidden layer")
-    _rows("back", range(len(rebuilt.accuracy)),
-          {"model": rebuilt.accuracy, "shuffled": rebuilt.shuffled}, "{:.2f}")  # fmt: skip
+    _rows(
+        "back",
+        range(len(rebuilt.accuracy)),
+        {"model": rebuilt.accuracy, "shuffled": rebuilt.shuffled},
+        "{:.2f}",
+    )
     echo("\nwhat was read, and what the decoder made of the state alone")
     for read, made in rebuilt.examples(tokenizer):
         echo(f"  {''.join(map(shown, read))}   {''.join(map(shown, made))}")

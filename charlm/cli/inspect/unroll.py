@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 @run_argument
 @click.argument("text")
 @click.option("--steps", type=click.IntRange(1), help="Only the last so many.")
-@click.option("--top", type=click.IntRange(1, 10), default=3, show_default=True,
-              help="How many expected symbols to show.")  # fmt: skip
+@click.option(
+    "--top",
+    type=click.IntRange(1, 10),
+    default=3,
+    show_default=True,
+    help="How many expected symbols to show.",
+)
 @figure_option((".svg", ".html"))
 @click.option("--json", "as_json", is_flag=True, help="Every value, one JSON object per step.")
 def command(
@@ -105,18 +110,24 @@ def _columns(steps: list[Step], cell: str, colour: bool) -> list[str]:
     lines = [
         row(
             "expected" if not rank else "",
-            [_fit(f"{printable(s.expected[rank][0])} {100 * s.expected[rank][1]:.0f}%", width)
-             for s in steps],
+            [
+                _fit(f"{printable(s.expected[rank][0])} {100 * s.expected[rank][1]:.0f}%", width)
+                for s in steps
+            ],
         )
         for rank in range(len(steps[0].expected))
-    ]  # fmt: skip
+    ]
     for layer in reversed(range(len(steps[0].layers))):
         for name in ["h", *GATES[cell]]:
             cells = []
             for step in steps:
                 values = squeezed(step.layers[layer][name], count).tolist()
-                cells.append(_fit("".join(_coloured(v) if colour else _digits(v) for v in values),
-                                  width if not colour else 0))  # fmt: skip
+                cells.append(
+                    _fit(
+                        "".join(_coloured(v) if colour else _digits(v) for v in values),
+                        width if not colour else 0,
+                    )
+                )
             lines.append(row(f"{name} {layer + 1}", cells))
     lines.append(row("read", [_fit(printable(step.symbol), width) for step in steps]))
     return lines

@@ -170,9 +170,15 @@ class Design:
             level: str, answers: tuple[str, ...], starts: Sequence[int], longest: int = LONGEST
         ) -> Iterator[Example]:
             return examples.draw(
-                rng, pool, [level], [answers], starts,
-                moved_share=1.0, italian=self.italian, longest=longest,
-            )  # fmt: skip
+                rng,
+                pool,
+                [level],
+                [answers],
+                starts,
+                moved_share=1.0,
+                italian=self.italian,
+                longest=longest,
+            )
 
         found = {
             level: [

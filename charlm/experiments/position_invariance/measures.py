@@ -218,8 +218,9 @@ class Results:
 
         def of_seed(seed: int) -> float:
             right = self.right(reader, seed, MAIN)
-            gaps = [right[seen & (bins == b)].mean() - right[held & (bins == b)].mean()
-                    for b in both]  # fmt: skip
+            gaps = [
+                right[seen & (bins == b)].mean() - right[held & (bins == b)].mean() for b in both
+            ]
             return float(np.average(gaps, weights=weights))
 
         return self._over_seeds(reader, of_seed)

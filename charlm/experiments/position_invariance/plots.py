@@ -41,11 +41,17 @@ STYLES: dict[str, tuple[str, Any, str]] = {
 }
 GROUPS = {
     "readers": (
-        "feedforward", "time-delay", "time-delay-last", "rnn", "gru", "lstm", "bilstm",
+        "feedforward",
+        "time-delay",
+        "time-delay-last",
+        "rnn",
+        "gru",
+        "lstm",
+        "bilstm",
     ),
     "writers": ("writer-window", "writer-conv", "writer-rnn", "writer-gru", "writer-lstm"),
     "taggers": ("tagger", "tagger-both"),
-}  # fmt: skip
+}
 
 _LOOK = {
     "font.size": 10,
@@ -105,9 +111,14 @@ def _bands(axes: Axes, results: Results, *, named: bool = True) -> None:
         axes.axvspan(low - 0.5, high + 0.5, color="#000000", alpha=0.09, linewidth=0)
         if named:
             axes.text(
-                (low + high) / 2, 1.055, "held out", ha="center", va="bottom", size=9,
+                (low + high) / 2,
+                1.055,
+                "held out",
+                ha="center",
+                va="bottom",
+                size=9,
                 color="#444444",
-            )  # fmt: skip
+            )
 
 
 def _percent(axes: Axes) -> None:
@@ -125,9 +136,18 @@ def _line(
     for row in rows if len(rows) > 1 else []:
         axes.plot(x, row, linestyle="", marker=".", markersize=2.5, color=colour, alpha=0.3)
     axes.plot(
-        x, rows.mean(0), color=colour, linestyle=dash, linewidth=1.8, marker=mark, markersize=4.5,
-        markevery=every, markerfacecolor="white", markeredgewidth=1.1, zorder=3,
-    )  # fmt: skip
+        x,
+        rows.mean(0),
+        color=colour,
+        linestyle=dash,
+        linewidth=1.8,
+        marker=mark,
+        markersize=4.5,
+        markevery=every,
+        markerfacecolor="white",
+        markeredgewidth=1.1,
+        zorder=3,
+    )
 
 
 def _entry(axes: Axes, name: str, label: str) -> None:
@@ -155,9 +175,17 @@ def _names(
         colour, dash, mark = STYLES[name]
         axes.plot([x, x + 3], [y, height], color=colour, linewidth=0.8, clip_on=False)
         axes.plot(
-            [x + 3, x + 9], [height, height], color=colour, linestyle=dash, linewidth=1.8,
-            marker=mark, markevery=[1], markersize=4.5, markerfacecolor="white", clip_on=False,
-        )  # fmt: skip
+            [x + 3, x + 9],
+            [height, height],
+            color=colour,
+            linestyle=dash,
+            linewidth=1.8,
+            marker=mark,
+            markevery=[1],
+            markersize=4.5,
+            markerfacecolor="white",
+            clip_on=False,
+        )
         axes.text(x + 11, height, _named(results, name), color=colour, va="center", clip_on=False)
 
 
@@ -178,10 +206,14 @@ def offsets(results: Results) -> Figure:
     axes.set_title("Exact answers, by where the answer stands", pad=22)
     seeds = results.config["seeds"]
     axes.text(
-        0, -0.2, f"Line: mean of {seeds} seed{'s' if seeds > 1 else ''}; points: single seeds. In "
+        0,
+        -0.2,
+        f"Line: mean of {seeds} seed{'s' if seeds > 1 else ''}; points: single seeds. In "
         "training no character of an answer ever stood in a grey band.",
-        transform=axes.transAxes, size=8.5, color="#444444",
-    )  # fmt: skip
+        transform=axes.transAxes,
+        size=8.5,
+        color="#444444",
+    )
     return figure
 
 
@@ -191,9 +223,14 @@ def every_reader(results: Results) -> Figure:
     columns = min(3, len(names))
     rows_of = -(-len(names) // columns)
     figure, grid = plt.subplots(
-        rows_of, columns, figsize=(4 * columns, 1.9 * rows_of), sharex=True, sharey=True,
-        squeeze=False, layout="constrained",
-    )  # fmt: skip
+        rows_of,
+        columns,
+        figsize=(4 * columns, 1.9 * rows_of),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
     for axes, name in zip(grid.flat, names, strict=False):
         _bands(axes, results, named=False)
         x, rows = results.by_offset(name)
@@ -217,15 +254,24 @@ def offset_by_length(results: Results) -> Figure:
     others = [name for name in ("feedforward", "rnn", "time-delay-last") if name in results.readers]
     names = [*others[:2], best] if best not in others[:2] else others[:2]
     figure, grid = plt.subplots(
-        1, len(names), figsize=(4.2 * len(names), 3.9), sharey=True, squeeze=False,
+        1,
+        len(names),
+        figsize=(4.2 * len(names), 3.9),
+        sharey=True,
+        squeeze=False,
         layout="constrained",
-    )  # fmt: skip
+    )
     for axes, name in zip(grid.flat, names, strict=True):
         rows, columns, mean = results.by_offset_and_length(name)
         image = axes.imshow(
-            mean.T, origin="lower", vmin=0, vmax=1, cmap="cividis", aspect="auto",
+            mean.T,
+            origin="lower",
+            vmin=0,
+            vmax=1,
+            cmap="cividis",
+            aspect="auto",
             extent=(0, rows[-1] + 10, 0, columns[-1] + 10),
-        )  # fmt: skip
+        )
         for low, high in results.config["bands"]:
             for edge in (low, high + 1):
                 axes.axvline(edge, color="white", linewidth=0.8, linestyle=(0, (2, 2)))
@@ -243,9 +289,13 @@ def distance(results: Results) -> Figure:
     parts = [(MAIN, range(0, 121, 10)), (LONG, range(0, 401, 40))]
     parts = [(test, bins) for test, bins in parts if test in results.tests]
     figure, grid = plt.subplots(
-        1, len(parts), figsize=(1 + 4.6 * len(parts), 3.8), sharey=True, squeeze=False,
+        1,
+        len(parts),
+        figsize=(1 + 4.6 * len(parts), 3.8),
+        sharey=True,
+        squeeze=False,
         layout="constrained",
-    )  # fmt: skip
+    )
     for axes, (test, edges) in zip(grid.flat, parts, strict=True):
         for name in _main(results):
             bins, rows = results.by_distance(name, test, tuple(edges))
@@ -257,8 +307,9 @@ def distance(results: Results) -> Figure:
         _entry(axes, name, _named(results, name))
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     figure.supxlabel("characters between the answer and the end of the sentence", size=10)
-    figure.suptitle("Exact answers, by the distance to the end", size=12, x=0.02, ha="left",
-                    weight="bold")  # fmt: skip
+    figure.suptitle(
+        "Exact answers, by the distance to the end", size=12, x=0.02, ha="left", weight="bold"
+    )
     return figure
 
 
@@ -266,9 +317,13 @@ def learning_curves(results: Results) -> Figure:
     """Accuracy on further sentences like those of training, while training."""
     groups = [group for group in GROUPS if _present(results, group)]
     figure, grid = plt.subplots(
-        1, len(groups), figsize=(4.4 * len(groups), 3.6), sharey=True, squeeze=False,
+        1,
+        len(groups),
+        figsize=(4.4 * len(groups), 3.6),
+        sharey=True,
+        squeeze=False,
         layout="constrained",
-    )  # fmt: skip
+    )
     for axes, group in zip(grid.flat, groups, strict=True):
         for name in _present(results, group):
             cells = [results.cells[name, seed] for seed in results.seeds(name)]

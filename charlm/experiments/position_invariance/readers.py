@@ -279,8 +279,10 @@ class Reader(nn.Module):
             logits = self(ids, lengths)
             if self.kind.tags:
                 tags = (logits > 0).numpy()
-                read = ["".join(c for c, tag in zip(t, row, strict=False) if tag)
-                        for t, row in zip(texts, tags, strict=True)]  # fmt: skip
+                read = [
+                    "".join(c for c, tag in zip(t, row, strict=False) if tag)
+                    for t, row in zip(texts, tags, strict=True)
+                ]
             else:
                 read = self.vocabulary.decode_answers(logits.argmax(-1).numpy())
             for n, answer in zip(rows, read, strict=True):
