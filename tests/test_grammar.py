@@ -33,12 +33,15 @@ MISTAKES = {
     # Not the end of Sana'a.
     "a + article": r"(?<!')\ba (?:il|lo|i|gli) ",
     "il before a vowel": r"\b(?:il|lo|del|al|dal|nel|sul) [aeiouàèéìòù]",
-    "la before a vowel": r"(?<!')\b(?:la|una|della|alla|dalla|nella|sulla) (?!a |al|ad |e )[aeiouàèéìòù]",
-    "il before impure s": r"\b(?:il|un|del|al|dal|nel|sul|i|dei|ai|nei) (?:s[bcdfglmnpqrtv]|z|gn|ps)",
+    "la before a vowel": r"(?<!')\b(?:la|una|della|alla|dalla|nella|sulla) "
+    r"(?!a |al|ad |e )[aeiouàèéìòù]",
+    "il before impure s": r"\b(?:il|un|del|al|dal|nel|sul|i|dei|ai|nei) "
+    r"(?:s[bcdfglmnpqrtv]|z|gn|ps)",
     "lo before plain": r"\b(?:lo|uno|gli|degli) [bcdflmnpqrtv](?![sn])\w+o ",
     "un' masculine": r"\bun' ?(?:amico|albergo|alberghetto|ostello|asino|agnello|ombrello)",
     "gap after apostrophe": r"\b(?:l|dell|all|dall|nell|sull|un|c)' ",
-    "siamo + singular": r"\b(?:siamo|eravamo) (?:\w+ )?(?:andat|arrivat|partit|tornat|rimast)[oa]\b",
+    "siamo + singular": r"\b(?:siamo|eravamo) (?:\w+ )?"
+    r"(?:andat|arrivat|partit|tornat|rimast)[oa]\b",
     "sono + plural, io": r"\b[Ii]o (?:mi )?sono \w+[ie]\b",
     "è + plural": r"\b(?:è|era) (?:andat|arrivat|partit|tornat|rimast|stat)[ie]\b",
     "ho siamo": r"\b(?:ho|abbiamo) (?:andato|arrivato|partito|tornato|rimasto|uscito)\b",
@@ -105,7 +108,8 @@ def test_adjectives_agree() -> None:
         "lungo": "lungo lunga lunghi lunghe",
         "grande": "grande grande grandi grandi",
         "blu": "blu blu blu blu",
-        "chiuso* per lavori": "chiuso per lavori/chiusa per lavori/chiusi per lavori/chiuse per lavori",
+        "chiuso* per lavori": "chiuso per lavori/chiusa per lavori/"
+        "chiusi per lavori/chiuse per lavori",
     }
     for adjective, expected in forms.items():
         got = [agree(adjective, tag) for tag in ("ms", "fs", "mp", "fp")]
