@@ -19,7 +19,7 @@ def add_corpus_option(parser: argparse.ArgumentParser) -> None:
 
 def shakespeare(given: Path | None) -> Path:
     """The file, verified, so that figures from different machines are about the same text."""
-    from charlm.corpus import text_sha256
+    from charlm.text.reading import text_sha256
 
     path = given or Path(__file__).parent.parent / "corpora" / "shakespeare.txt"
     if not path.exists():

@@ -29,8 +29,8 @@ from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, SampleConfig
 from charlm.generate import CharLM
-from charlm.models import LanguageModel, build
-from charlm.tokenizer import CharTokenizer
+from charlm.models.language import LanguageModel, build
+from charlm.text.tokenizer import CharTokenizer
 
 
 def make_model(layers: int, hidden: int) -> tuple[LanguageModel, Checkpoint]:

@@ -26,13 +26,13 @@ import torch
 from common import describe
 from torch import nn
 
-from charlm import data
 from charlm.config import ModelConfig, TrainConfig, default_learning_rate
-from charlm.corpus import Streams
-from charlm.data import Dataset, Source, Texts
-from charlm.precision import choose_precision
-from charlm.tokenizer import CharTokenizer
-from charlm.train import Trainer
+from charlm.text import dataset as data
+from charlm.text.dataset import Dataset, Source, Texts
+from charlm.text.streams import Streams
+from charlm.text.tokenizer import CharTokenizer
+from charlm.training.precision import choose_precision
+from charlm.training.trainer import Trainer
 
 B, T, V = 64, 64, 65
 

@@ -10,7 +10,7 @@ Metadata, each value a JSON string:
     config      the ModelConfig
     tokenizer   the vocabulary
     provenance  corpus name and SHA-256, split, steps, validation bits per character, versions
-    training    only in a file that training can be resumed from (see charlm.train)
+    training    only in a file that training can be resumed from (see charlm.training.state)
     sha256      over the canonical JSON of all of the above and every tensor's name, dtype, shape
                 and bytes; never compare whole files: safetensors orders metadata at random
 
@@ -41,7 +41,7 @@ from safetensors.numpy import save as dump_tensors
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
 from charlm.files import write_atomically
-from charlm.tokenizer import Tokenizer, tokenizer_from_dict, tokenizer_to_json
+from charlm.text.tokenizer import Tokenizer, tokenizer_from_dict, tokenizer_to_json
 
 FORMAT = "charlm/1"
 MAX_HEADER = 2**23
@@ -53,7 +53,8 @@ MAX_ITEMS = 200_000
 MAX_DEPTH = 20
 """Levels of JSON in one another."""
 
-# What optimizers remember of a parameter (see charlm.optim): a scalar, or of the parameter's shape.
+# What an optimizer stores for a parameter: a scalar, or a tensor of the parameter's shape
+# (charlm.training.optim).
 _SLOTS = ("step", "momentum_buffer", "exp_avg", "exp_avg_sq", "square_avg")
 _TYPES = {"F32": ("float32", 4), "I64": ("int64", 8), "U8": ("uint8", 1)}
 

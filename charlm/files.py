@@ -59,3 +59,9 @@ def flush_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_run(path: Path) -> bool:
+    """Whether a directory is a run's. (os.path, since Path.exists raises for a name too long.)"""
+    names = ("best", "last", "previous")
+    return any(os.path.exists(path / f"{name}.safetensors") for name in names)

@@ -21,7 +21,7 @@ from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
 from charlm.sampling import REPETITION_WINDOW, distribution, draw
 from charlm.seeds import derive
 from charlm.surprisal import Score, score
-from charlm.tokenizer import Tokenizer, describe_unknown
+from charlm.text.tokenizer import Tokenizer, describe_unknown
 
 UNKNOWN_POLICIES = ("error", "skip")
 

@@ -14,11 +14,13 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from charlm.errors import BusyError, CharlmError, RequestError
-from charlm.files import flush_directory, write_atomically
+from charlm.errors import BusyError, CharlmError, CheckpointError, RequestError
+from charlm.files import flush_directory, is_run, write_atomically
+from charlm.text import dataset
 
 try:
     import fcntl
@@ -132,6 +134,37 @@ def check_file(path: Path) -> None:
     """CharlmError where something that is no file has a file's name: a pipe may wait for ever."""
     if path.exists() and not path.is_file():
         raise CharlmError(f"{path}: is no file, and nothing that charlm made; move it away")
+
+
+def reread(source: dataset.Source, run: Run, provenance: dict[str, Any]) -> dataset.Texts:
+    """The texts of an earlier run; RequestError where they have changed since or have gone."""
+    check_file(run.stdin)
+    stdin = run.stdin.open("rb") if run.stdin.exists() else None
+    try:
+        texts = dataset.read(source, stdin)
+    finally:
+        if stdin is not None:
+            stdin.close()
+    found = (texts.sha256, len(texts.train), len(texts.val))
+    keys = ("corpus_sha256", "train_characters", "val_characters")
+    try:
+        recorded = tuple(provenance[key] for key in keys)
+        name = provenance["corpus"]
+    except KeyError as error:
+        raise CheckpointError(
+            f"{run.path} does not say what it was trained on ({error})"
+        ) from error
+    if found != recorded:
+        differences = ", ".join(
+            f"{key} {str(new)[:12]} instead of {str(old)[:12]}"
+            for key, new, old in zip(keys, found, recorded, strict=True)
+            if new != old
+        )
+        raise RequestError(
+            f"{', '.join(source.sources)}: the text is not the one that {run.path} was trained on "
+            f"({differences}); bring that one back"
+        )
+    return replace(texts, name=name)
 
 
 def check_name(out: Path, name: str, *, force: bool = False) -> None:
@@ -250,12 +283,6 @@ def find_model(given: str | None, out: Path | None = None) -> Path:
         return Path(given)
     run = find_run(given, out)
     return run.best if run.best.exists() else run.last
-
-
-def is_run(path: Path) -> bool:
-    """Whether a directory is a run's. (os.path, since Path.exists raises for a name too long.)"""
-    names = ("best", "last", "previous")
-    return any(os.path.exists(path / f"{name}.safetensors") for name in names)
 
 
 def _newest(path: Path) -> float:

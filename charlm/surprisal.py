@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from charlm.arrays import Ids
 from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError, RequestError
-from charlm.tokenizer import Tokenizer
+from charlm.text.tokenizer import Tokenizer
 
 LN2 = math.log(2.0)
 

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from charlm import cli, data
+from charlm import cli
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.generate import CharLM
-from charlm.tokenizer import Tokenizer
+from charlm.text import dataset as data
+from charlm.text.tokenizer import Tokenizer
 
 WORDS = [
     *("il", "la", "treno", "mare", "monte", "roma", "luna", "perché"),

@@ -36,35 +36,35 @@ class Control:
 CONTROLS = [
     Control(
         "the state is forgotten at a resume",
-        "train.py",
+        "training/trainer.py",
         "        self.state = state\n        self.progress = progress",
         "        self.progress = progress",
         "test_resume.py::test_every_cell_and_optimizer_resumes_exactly",
     ),
     Control(
         "the optimizer is forgotten at a resume",
-        "train.py",
+        "training/trainer.py",
         "        self.optimizers.load(slots)\n",
         "",
         "test_resume.py::test_every_cell_and_optimizer_resumes_exactly",
     ),
     Control(
         "dropout goes on from torch's own generator",
-        "train.py",
+        "training/trainer.py",
         '        torch.manual_seed(derive(self.config.seed, "dropout", step))\n',
         "",
         "test_resume.py::test_k_and_the_rest_are_the_whole_for_every_k",
     ),
     Control(
         "another number of threads is not said",
-        "train.py",
+        "training/trainer.py",
         '            ("number of threads", training.get("threads"), torch.get_num_threads()),\n',
         "",
         "test_resume.py::test_another_number_of_threads_is_said_in_one_line",
     ),
     Control(
         "a sample moves the state of training",
-        "train.py",
+        "training/trainer.py",
         "        model = CharLM(self.checkpoint(resumable=False))\n",
         "        model = CharLM(self.checkpoint(resumable=False))\n"
         "        self.state = self.model.initial_state(self.streams.batch_size)\n",
@@ -86,7 +86,7 @@ CONTROLS = [
     ),
     Control(
         "no previous checkpoint is kept",
-        "train.py",
+        "training/trainer.py",
         "self.checkpoint(resumable=True), keep_as=run.previous)",
         "self.checkpoint(resumable=True))",
         "test_resume.py::test_a_damaged_last_gives_way_to_previous_and_nothing_is_lost",
@@ -107,7 +107,7 @@ CONTROLS = [
     ),
     Control(
         "an evaluation that was broken off is not made",
-        "train.py",
+        "training/trainer.py",
         "        return due and self.progress.evaluated_at != step",
         "        return due and self._saved != self.progress",
         "test_signals.py::test_a_signal_saves_within_seconds_and_nothing_is_lost",
@@ -129,7 +129,7 @@ CONTROLS = [
     ),
     Control(
         "a loss that is not finite goes through",
-        "train.py",
+        "training/trainer.py",
         "if not (math.isfinite(nats) and math.isfinite(norm)):",
         "if False:",
         "test_train.py::test_divergence_stops_before_the_update",
@@ -185,21 +185,21 @@ CONTROLS = [
     ),
     Control(
         "a byte-order mark is text",
-        "corpus.py",
+        "text/reading.py",
         '.removeprefix("\\ufeff")',
         "",
         "test_bad_text.py::test_it_trains_on_exactly_this_text",
     ),
     Control(
         "what is no file is opened",
-        "corpus.py",
+        "text/reading.py",
         "        if not stat.S_ISREG(os.stat(path).st_mode):",
         "        if False:",
         "test_bad_text.py -k fifo",
     ),
     Control(
         "a file that grows is not noticed",
-        "corpus.py",
+        "text/reading.py",
         "        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):",
         "        if False:",
         "test_bad_text.py -k grow",
@@ -241,7 +241,7 @@ CONTROLS = [
     ),
     Control(
         "an epoch is cut a window short of its ring's end",
-        "corpus.py",
+        "text/streams.py",
         "[:, None] * self.stream_len  # (B, 1)",
         "[:, None] * (self.stream_len - 1)  # (B, 1)",
         "test_streams.py::test_no_target_comes_twice_in_an_epoch",

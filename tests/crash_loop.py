@@ -242,7 +242,9 @@ def import_time() -> float:
     """Seconds until a process of charlm has imported what training needs; measured once."""
     if not _imports:
         began = time.monotonic()
-        subprocess.run([sys.executable, "-c", "import charlm.cli.train, charlm.plan"], check=True)
+        subprocess.run(
+            [sys.executable, "-c", "import charlm.cli.train, charlm.training.plan"], check=True
+        )
         _imports.append(1.3 * (time.monotonic() - began))
     return _imports[0]
 

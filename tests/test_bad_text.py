@@ -26,8 +26,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from charlm.corpus import decode
 from charlm.errors import CharlmError
+from charlm.text.reading import decode
 
 Invoke = Callable[..., Result]
 

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.baselines import NGramModel, Rung, compressed_bits, format_ladder, ladder
 from charlm.errors import RequestError
+from charlm.ladder import Rung, compressed_bits, format_ladder, ladder
+from charlm.ngram import NGramModel
 
 LN2 = math.log(2)
 

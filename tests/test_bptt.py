@@ -13,7 +13,7 @@ from charlm.bptt import Backward, backward
 from charlm.config import ModelConfig
 from charlm.engine import Engine, Weights, log_softmax
 from charlm.errors import RequestError
-from charlm.models import LanguageModel, loss_sum
+from charlm.models.language import LanguageModel, loss_sum
 
 SHAPES: list[dict[str, Any]] = [
     {"cell": "rnn"},

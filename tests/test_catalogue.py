@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from charlm import catalogue
-from charlm.catalogue import CATALOGUE, DOWNLOADS, Download, fetch
 from charlm.errors import CorpusError, RequestError
+from charlm.text import catalogue
+from charlm.text.catalogue import CATALOGUE, DOWNLOADS, Download, fetch
 
 BODY = b"Nel mezzo del cammin\ndi nostra vita\n"
 SHA = hashlib.sha256(BODY).hexdigest()

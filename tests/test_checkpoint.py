@@ -23,7 +23,7 @@ from charlm import checkpoint
 from charlm.checkpoint import Checkpoint, Tensors
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
-from charlm.tokenizer import ByteTokenizer, CharTokenizer
+from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
 TOKENIZER = CharTokenizer("abé", unknown=True, nfc=True)
 DTYPES = {"F32": "<f4", "I64": "<i8", "U8": "|u1"}

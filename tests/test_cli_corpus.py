@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from charlm import catalogue
-from charlm.catalogue import CATALOGUE, Fetched
 from charlm.cli.corpus import command
 from charlm.errors import RequestError
+from charlm.text import catalogue
+from charlm.text.catalogue import CATALOGUE, Fetched
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from click.testing import Result
 import charlm as package
 from charlm.inspection import gradients
 from charlm.inspection.adapting import torch_model
-from charlm.models import build
+from charlm.models.language import build
 
 Invoke = Callable[..., Result]
 

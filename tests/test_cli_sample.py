@@ -18,7 +18,7 @@ from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.display import printable
-from charlm.tokenizer import CharTokenizer
+from charlm.text.tokenizer import CharTokenizer
 
 Invoke = Callable[..., Result]
 COMMAND = [sys.executable, "-m", "charlm"]

@@ -257,7 +257,7 @@ def test_a_model_is_described_in_a_phrase(options: dict[str, Any], phrase: str) 
 def test_the_stored_shapes_are_those_of_the_torch_model(
     cell: str, tie: bool, options: dict[str, int]
 ) -> None:
-    from charlm.models import LanguageModel
+    from charlm.models.language import LanguageModel
 
     sizes = {"hidden_size": 4} | ({} if tie else {"embedding_size": 3})
     config = ModelConfig.resolve(vocab_size=6, cell=cell, tie=tie, **sizes, **options)

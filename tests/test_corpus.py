@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.corpus import decode, fit_window, read_text, split, text_sha256
 from charlm.errors import CorpusError, RequestError, ShortCorpusError
+from charlm.text.dataset import split_text
+from charlm.text.reading import decode, read_text, text_sha256
+from charlm.text.streams import fit_window
 
 laws = settings(max_examples=100, deadline=None)
 
@@ -236,7 +238,7 @@ def test_the_hash_is_that_of_the_text_and_not_of_its_files(tmp_path: Path) -> No
 @laws
 @given(st.integers(0, 100_000))
 def test_nine_tenths_train_as_in_nanogpt(length: int) -> None:
-    train, val = split("a" * length)
+    train, val = split_text("a" * length)
     assert len(train) == int(length * 0.9)
     assert len(train) + len(val) == length
 
@@ -244,20 +246,20 @@ def test_nine_tenths_train_as_in_nanogpt(length: int) -> None:
 @laws
 @given(st.text(), st.floats(0, 1, exclude_max=True))
 def test_both_parts_make_the_whole(text: str, fraction: float) -> None:
-    train, val = split(text, fraction)
+    train, val = split_text(text, fraction)
     assert train + val == text
     assert abs(len(val) - fraction * len(text)) <= 1
 
 
 def test_the_end_validates() -> None:
-    assert split("abcdefghij", 0.3) == ("abcdefg", "hij")
-    assert split("abc", 0.0) == ("abc", "")
+    assert split_text("abcdefghij", 0.3) == ("abcdefg", "hij")
+    assert split_text("abc", 0.0) == ("abc", "")
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, 2.0, float("nan"), float("inf")])
 def test_an_impossible_fraction_is_refused(fraction: float) -> None:
     with pytest.raises(RequestError, match="--val-fraction"):
-        split("abc", fraction)
+        split_text("abc", fraction)
 
 
 # ---------------------------------------------------------------------------------- fit_window

@@ -20,9 +20,9 @@ from click.testing import Result
 from crash_loop import crash_loop, die_at_call, ending, leftovers, load_what_is_there
 
 from charlm import checkpoint
-from charlm.corpus import Batch
 from charlm.runs import Run
-from charlm.train import Trainer
+from charlm.text.streams import Batch
+from charlm.training.trainer import Trainer
 
 Invoke = Callable[..., Result]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL and processes that fork")
@@ -75,7 +75,7 @@ class Processes:
         self._context = multiprocessing.get_context("forkserver")
         # torch's optimizers import the last one when the first of them is made.
         self._context.set_forkserver_preload(
-            ["crash_loop", "charlm.cli.train", "charlm.plan", "torch._dynamo"]
+            ["crash_loop", "charlm.cli.train", "charlm.training.plan", "torch._dynamo"]
         )
 
     def run(self, *arguments: object, die_at: int) -> int | None:

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from charlm import data
-from charlm.data import Source
+from charlm import runs
 from charlm.errors import CheckpointError, CorpusError, RequestError, UnknownCharacterError
 from charlm.runs import Run
-from charlm.tokenizer import ByteTokenizer, CharTokenizer
+from charlm.text import dataset as data
+from charlm.text.dataset import Source
+from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
 
 def write(path: Path, text: str) -> str:
@@ -152,7 +153,7 @@ def provenance(source: Source, stdin: io.BytesIO | None = None) -> dict[str, Any
 
 def test_a_run_reads_its_text_again(book: str, tmp_path: Path) -> None:
     source = Source((book,))
-    again = data.reread(source, Run(tmp_path), provenance(source))
+    again = runs.reread(source, Run(tmp_path), provenance(source))
     assert again == data.read(source)
 
 
@@ -160,7 +161,7 @@ def test_standard_input_is_read_again_from_the_run(tmp_path: Path) -> None:
     source, run = Source(("-",)), Run(tmp_path)
     run.stdin.write_bytes("città vecchia".encode())
     before = provenance(source, io.BytesIO("città vecchia".encode()))
-    assert data.reread(source, run, before).whole == "città vecchia"
+    assert runs.reread(source, run, before).whole == "città vecchia"
 
 
 def test_a_text_that_has_changed_is_refused(book: str, tmp_path: Path) -> None:
@@ -168,7 +169,7 @@ def test_a_text_that_has_changed_is_refused(book: str, tmp_path: Path) -> None:
     before = provenance(source)
     write(Path(book), Path(book).read_text("utf-8").replace("x", "X"))
     with pytest.raises(RequestError, match=r"is not the one that .* was trained on"):
-        data.reread(source, Run(tmp_path), before)
+        runs.reread(source, Run(tmp_path), before)
 
 
 def test_a_text_that_has_gone_is_refused(book: str, tmp_path: Path) -> None:
@@ -176,13 +177,13 @@ def test_a_text_that_has_gone_is_refused(book: str, tmp_path: Path) -> None:
     before = provenance(source)
     Path(book).unlink()
     with pytest.raises(RequestError, match="no such file"):
-        data.reread(source, Run(tmp_path), before)
+        runs.reread(source, Run(tmp_path), before)
 
 
 def test_a_renamed_corpus_keeps_its_name_in_the_run(book: str, tmp_path: Path) -> None:
     before = provenance(Source((book,)))
     moved = str(Path(book).rename(tmp_path / "moved.txt"))
-    assert data.reread(Source((moved,)), Run(tmp_path), before).name == "book"
+    assert runs.reread(Source((moved,)), Run(tmp_path), before).name == "book"
 
 
 # ---------------------------------------------------------------------- not so yet in the code
@@ -204,7 +205,7 @@ def test_a_moved_border_between_training_and_validation_is_refused(tmp_path: Pat
     before = provenance(source)
     write(train, "abcabcabc"), write(val, "abc")
     with pytest.raises(RequestError):
-        data.reread(source, Run(tmp_path), before)
+        runs.reread(source, Run(tmp_path), before)
 
 
 @pytest.mark.parametrize("values", [{}, {"sources": ["a"], "val_sources": [], "surplus": 1}])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from charlm.config import CELLS, RECURRENT_CELLS, ModelConfig
 from charlm.engine import Engine, log_softmax, sigmoid, softmax
-from charlm.models import LanguageModel, build
+from charlm.models.language import LanguageModel, build
 
 V, H = 13, 12
 Array = NDArray[Any]

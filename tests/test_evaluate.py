@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from charlm import evaluate
 from charlm.arrays import Ids
 from charlm.config import CELLS, ModelConfig
 from charlm.engine import Engine
-from charlm.models import LanguageModel, build
+from charlm.models.language import LanguageModel, build
 from charlm.surprisal import surprisals
+from charlm.training import evaluate
 
 V = 9
 

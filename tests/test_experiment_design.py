@@ -20,7 +20,7 @@ from charlm.errors import CharlmError, RequestError
 from charlm.experiments.position_invariance import design, examples
 from charlm.experiments.position_invariance.design import Design
 from charlm.experiments.position_invariance.examples import Example, Pool, Source
-from charlm.grammar.chance import Rng, between
+from charlm.text.grammar.chance import Rng, between
 
 # The held-out offsets, written out; a band's ends belong to it.
 HELD_OUT = {*range(24, 34), *range(52, 62)}

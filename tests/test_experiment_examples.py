@@ -12,10 +12,10 @@ from itertools import islice
 
 import pytest
 
-from charlm import grammar
 from charlm.experiments.position_invariance import examples
 from charlm.experiments.position_invariance.examples import Example, Pool
-from charlm.grammar.chance import Rng
+from charlm.text import grammar
+from charlm.text.grammar.chance import Rng
 
 # What the experiment promises of a sentence, written out: 5 to 120 characters.
 LENGTHS = range(5, 121)

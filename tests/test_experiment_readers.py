@@ -37,7 +37,7 @@ from charlm.experiments.position_invariance.readers import (
     shape,
     turn,
 )
-from charlm.models import Body, WindowBody
+from charlm.models.bodies import Body, WindowBody
 
 Array = NDArray[np.float64]
 

@@ -34,8 +34,8 @@ from charlm.experiments.position_invariance.training import (
     Material,
     train,
 )
-from charlm.optim import hidden_matrices
 from charlm.seeds import derive
+from charlm.training.optim import hidden_matrices
 
 BLOCK = BATCH_SIZE * SORTED
 ANSWERS = ("1950", "1969", "2009", "2024")

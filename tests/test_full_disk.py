@@ -445,7 +445,7 @@ def test_a_run_that_is_read_only_is_left_as_it_is(
 # Takes the permission away when so many updates have been made.
 TAKE_AWAY = """
 import os
-from charlm.train import Trainer
+from charlm.training.trainer import Trainer
 real = Trainer.update
 def update(trainer, batch):
     nats = real(trainer, batch)

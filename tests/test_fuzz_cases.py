@@ -12,7 +12,7 @@ from fuzz import target
 
 from charlm import checkpoint
 from charlm.errors import CheckpointError
-from charlm.tokenizer import ByteTokenizer
+from charlm.text.tokenizer import ByteTokenizer
 
 CASES = sorted((Path(__file__).parent / "fuzz" / "cases").iterdir())
 SEEDS = [case for case in CASES if case.name.startswith("seed-")]

@@ -15,7 +15,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.config import CELLS, ModelConfig, SampleConfig
 from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
 from charlm.generate import CharLM, _until
-from charlm.tokenizer import REPLACEMENT, ByteTokenizer, CharTokenizer
+from charlm.text.tokenizer import REPLACEMENT, ByteTokenizer, CharTokenizer
 
 MakeLM = Callable[..., CharLM]
 LETTERS = CharTokenizer("\n abcdeé")

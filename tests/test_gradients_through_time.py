@@ -17,8 +17,8 @@ from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection import gradients
 from charlm.inspection.adapting import torch_model
-from charlm.models import LanguageModel
-from charlm.tokenizer import CharTokenizer
+from charlm.models.language import LanguageModel
+from charlm.text.tokenizer import CharTokenizer
 
 TOKENIZER = CharTokenizer("abcdefgh")
 IDS = np.random.default_rng(2).integers(8, size=60)

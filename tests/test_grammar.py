@@ -11,12 +11,20 @@ import numpy as np
 import pytest
 
 from charlm.errors import RequestError
-from charlm.grammar import POSITIONS, Sentence, diary, note, sentence, undated
-from charlm.grammar.places import lands
-from charlm.grammar.rules import RULES
-from charlm.grammar.template import parse
-from charlm.grammar.verbs import future, imperfect, remote, tell
-from charlm.grammar.words import Noun, agree, article, articulated, beautiful, euphonic, indefinite
+from charlm.text.grammar import POSITIONS, Sentence, diary, note, sentence, undated
+from charlm.text.grammar.places import lands
+from charlm.text.grammar.rules import RULES
+from charlm.text.grammar.template import parse
+from charlm.text.grammar.verbs import future, imperfect, remote, tell
+from charlm.text.grammar.words import (
+    Noun,
+    agree,
+    article,
+    articulated,
+    beautiful,
+    euphonic,
+    indefinite,
+)
 
 # What a grammar book prints, written out by hand.
 PREPOSITIONS = """

@@ -40,7 +40,7 @@ from charlm import checkpoint
 from charlm.checkpoint import MAX_HEADER, MAX_ITEMS, Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
-from charlm.tokenizer import CharTokenizer
+from charlm.text.tokenizer import CharTokenizer
 
 Invoke = Callable[..., Result]
 Header = dict[str, Any]
@@ -248,7 +248,14 @@ def serve() -> None:
 
     from charlm import checkpoint, cli
 
-    for module in ("cli.eval", "cli.info", "cli.sample", "cli.terminal", "data", "generate"):
+    for module in (
+        "cli.eval",
+        "cli.info",
+        "cli.sample",
+        "cli.terminal",
+        "text.dataset",
+        "generate",
+    ):
         importlib.import_module(f"charlm.{module}")  # before the fork, once for all
 
     def run(ask: dict[str, object]) -> int:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from charlm.config import SampleConfig
 from charlm.sampling import Probabilities, distribution, min_p, top_k, top_p
-from charlm.tokenizer import ByteTokenizer, CharTokenizer
+from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
 laws = settings(max_examples=100, deadline=None)
 

@@ -19,7 +19,7 @@ from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection import memory, rebuilding
 from charlm.inspection.memory import Curve, States
-from charlm.tokenizer import CharTokenizer
+from charlm.text.tokenizer import CharTokenizer
 
 Invoke = Callable[..., Result]
 TOKENIZER = CharTokenizer("abcdefgh")

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charlm.config import CELLS, GATES, RECURRENT_CELLS, ModelConfig
-from charlm.models import LanguageModel, build, loss_sum
+from charlm.models.language import LanguageModel, build, loss_sum
 
 V, H = 11, 12
 

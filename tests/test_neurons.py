@@ -19,7 +19,7 @@ from charlm.inspection import neurons
 from charlm.inspection.neurons import Activations
 from charlm.inspection.pages import neuron_blocks
 from charlm.surprisal import surprisals
-from charlm.tokenizer import ByteTokenizer, CharTokenizer
+from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
 Invoke = Callable[..., Result]
 

@@ -18,7 +18,7 @@ from charlm.engine import softmax
 from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection.novelty import SuffixArray, matches, no_copies, novelty
-from charlm.tokenizer import ByteTokenizer, CharTokenizer
+from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
 Invoke = Callable[..., Result]
 few = st.text("ab", max_size=40)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from charlm import optim
 from charlm.config import CELLS, OPTIMIZERS, ModelConfig, TrainConfig
-from charlm.models import LanguageModel, build, loss_sum
-from charlm.optim import Muon, Optimizers, hidden_matrices, learning_rate, orthogonalized
+from charlm.models.language import LanguageModel, build, loss_sum
+from charlm.training import optim
+from charlm.training.optim import Muon, Optimizers, hidden_matrices, learning_rate, orthogonalized
 
 V, H = 7, 8
 

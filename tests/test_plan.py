@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from charlm import data, plan
 from charlm.config import ModelConfig, TrainConfig, default_dropout, default_learning_rate
 from charlm.errors import RequestError
-from charlm.plan import Costs, Plan
-from charlm.tokenizer import CharTokenizer
+from charlm.text import dataset as data
+from charlm.text.tokenizer import CharTokenizer
+from charlm.training import plan
+from charlm.training.plan import Costs, Plan
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ from charlm.config import ModelConfig
 from charlm.inspection import horizon, plots
 from charlm.inspection.comparing import Gap, Share
 from charlm.inspection.memory import Curve
-from charlm.models import build
+from charlm.models.language import build
 
 Invoke = Callable[..., Result]
 VERDICTS = (

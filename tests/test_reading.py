@@ -22,7 +22,7 @@ from charlm.engine import Engine, softmax
 from charlm.errors import DivergenceError, RequestError
 from charlm.generate import CharLM
 from charlm.inspection import adapting, pages, reading
-from charlm.tokenizer import REPLACEMENT, ByteTokenizer, CharTokenizer
+from charlm.text.tokenizer import REPLACEMENT, ByteTokenizer, CharTokenizer
 
 Invoke = Callable[..., Result]
 TEXT = "perché il mare è blu?\nil mare, la città.\n"

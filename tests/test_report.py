@@ -16,7 +16,7 @@ import charlm as package
 from charlm.config import CELLS
 from charlm.generate import CharLM
 from charlm.inspection import report
-from charlm.tokenizer import CharTokenizer
+from charlm.text.tokenizer import CharTokenizer
 
 Invoke = Callable[..., Result]
 

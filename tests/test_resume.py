@@ -24,11 +24,12 @@ from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from charlm import checkpoint, data
+from charlm import checkpoint
 from charlm.config import CELLS, OPTIMIZERS, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError
 from charlm.runs import Run
-from charlm.train import Trainer
+from charlm.text import dataset as data
+from charlm.training.trainer import Trainer
 
 Invoke = Callable[..., Result]
 
@@ -745,7 +746,7 @@ def test_new_processes_resume_every_cell_and_optimizer_at_every_k(
     """Every part is a process that has imported charlm and done nothing else before."""
     context = multiprocessing.get_context("forkserver")
     # torch._dynamo: what torch imports when it makes its first optimizer, most of a second.
-    context.set_forkserver_preload(["charlm.cli.train", "charlm.plan", "torch._dynamo"])
+    context.set_forkserver_preload(["charlm.cli.train", "charlm.training.plan", "torch._dynamo"])
 
     def command(*arguments: object) -> None:
         # click's commands cannot be sent to another process; a line that calls one can.

@@ -58,8 +58,12 @@ OPTIONS: list[object] = [
 
 DRIVER = """
 import importlib, os, pathlib, sys, time
-from charlm import checkpoint, cli, data, evaluate, plan, runs, summary, surprisal
-from charlm.train import Trainer
+from charlm import checkpoint, cli, runs, surprisal
+from charlm.text import dataset as data
+from charlm.training import evaluate
+from charlm.training import plan
+from charlm.training import summary
+from charlm.training.trainer import Trainer
 cli_train = importlib.import_module("charlm.cli.train")
 
 here, sent = map(pathlib.Path, sys.argv[1:3])

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.corpus import Batch, Streams
 from charlm.errors import ShortCorpusError
+from charlm.text.streams import Batch, Streams
 
 
 @st.composite

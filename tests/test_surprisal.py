@@ -14,7 +14,7 @@ from charlm.engine import softmax
 from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.surprisal import LN2, Score, score, surprisals
-from charlm.tokenizer import ByteTokenizer, CharTokenizer
+from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
 MakeLM = Callable[..., CharLM]
 LETTERS = CharTokenizer("abcdefg")

@@ -29,7 +29,7 @@ from click.testing import Result
 from charlm import checkpoint, generate
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
-from charlm.tokenizer import ByteTokenizer, CharTokenizer, Tokenizer
+from charlm.text.tokenizer import ByteTokenizer, CharTokenizer, Tokenizer
 
 Invoke = Callable[..., Result]
 

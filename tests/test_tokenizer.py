@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import CheckpointError, UnknownCharacterError
-from charlm.tokenizer import (
+from charlm.text.tokenizer import (
     REPLACEMENT,
     ByteTokenizer,
     CharTokenizer,

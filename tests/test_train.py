@@ -17,13 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from charlm import checkpoint, data, evaluate
+from charlm import checkpoint
 from charlm.config import CELLS, ModelConfig, TrainConfig
-from charlm.corpus import Batch
 from charlm.errors import CheckpointError, DivergenceError
-from charlm.models import build
+from charlm.models.language import build
 from charlm.runs import Run
-from charlm.train import Trainer
+from charlm.text import dataset as data
+from charlm.text.streams import Batch
+from charlm.training import evaluate
+from charlm.training.trainer import Trainer
 
 SOURCE = data.Source(("tiny.txt",))
 

@@ -16,7 +16,7 @@ from charlm.engine import softmax
 from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection import unrolling
-from charlm.tokenizer import CharTokenizer
+from charlm.text.tokenizer import CharTokenizer
 
 Invoke = Callable[..., Result]
 TOKENIZER = CharTokenizer("".join(sorted('\n &<>"abcio')))

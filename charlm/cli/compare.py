@@ -138,7 +138,7 @@ def command(
 
 def _known_to_all(loaded: dict[str, CharLM], text: str) -> str:
     """The text without what one of the models cannot read."""
-    from charlm.tokenizer import describe_unknown
+    from charlm.text.tokenizer import describe_unknown
 
     for name, model in loaded.items():
         unseen = model.tokenizer.unseen(text)

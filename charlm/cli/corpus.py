@@ -30,7 +30,7 @@ def list_() -> None:
     \b
     charlm corpus list
     """
-    from charlm.catalogue import CATALOGUE
+    from charlm.text.catalogue import CATALOGUE
 
     rows = [("NAME", "HOW", "SIZE", "LANGUAGE", "WHAT")]
     rows += [
@@ -43,7 +43,7 @@ def list_() -> None:
 
 
 def _check(name: str, kind: str) -> None:
-    from charlm.catalogue import CATALOGUE
+    from charlm.text.catalogue import CATALOGUE
 
     kinds = {entry.name: entry.kind for entry in CATALOGUE}
     if name not in kinds:
@@ -66,7 +66,7 @@ def make(name: str, out: str | None, chars: int | None, seed: int | None, force:
     charlm corpus make viaggi --chars 200000 --seed 7 --out diario.txt
     charlm corpus make python-prose --out - | head
     """
-    from charlm import catalogue
+    from charlm.text import catalogue
 
     _check(name, "make")
     if chars is not None and name != "viaggi":
@@ -114,7 +114,7 @@ def get(name: str, out: str | None, force: bool) -> None:
     charlm corpus get shakespeare
     charlm corpus get dante --out commedia.txt
     """
-    from charlm import catalogue
+    from charlm.text import catalogue
 
     _check(name, "get")
     if out == "-":

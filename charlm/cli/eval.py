@@ -61,10 +61,10 @@ def command(
     result = loaded.evaluate(text)
     rungs = []
     if ladder and texts is not None:
-        from charlm import baselines
+        from charlm.ladder import ladder as baselines
 
         known = loaded.tokenizer.normalize
-        rungs = baselines.ladder(known(texts[0]), known(text))
+        rungs = baselines(known(texts[0]), known(text))
     elif ladder:
         say("no ladder: the run's training text is not at hand")
     if as_json:
@@ -78,7 +78,7 @@ def command(
         f"{result.perplexity:.3f}, {result.characters:,} characters"
     )
     if rungs:
-        from charlm.baselines import format_ladder
+        from charlm.ladder import format_ladder
 
         click.echo()
         click.echo(

@@ -213,7 +213,7 @@ def ask(
     if sentence is None:
         if sys.stdin is None:
             raise RequestError("no SENTENCE, and standard input is closed; give one")
-        from charlm.corpus import decode
+        from charlm.text.reading import decode
 
         lines = decode(sys.stdin.buffer.read(), "standard input").removesuffix("\n").split("\n")
         texts = [line.removesuffix("\r") for line in lines]
@@ -246,7 +246,7 @@ def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
     """Say on stderr why there is no answer, or what the reader has never seen."""
     from charlm.experiments.position_invariance.ask import NO_ANSWER
     from charlm.experiments.position_invariance.readers import KINDS
-    from charlm.tokenizer import describe_unknown
+    from charlm.text.tokenizer import describe_unknown
 
     shown = printable(text if len(text) <= 60 else text[:60] + "...").replace("\n", "\\n")
     if answer == NO_ANSWER:

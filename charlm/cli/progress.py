@@ -17,7 +17,7 @@ from charlm.surprisal import LN2
 
 
 class ProgressReporter:
-    """Tells a person on stderr how training goes; implements ``charlm.train.Reporter``.
+    """Tells a person on stderr how training goes; implements ``charlm.training.trainer.Reporter``.
 
     symbols_per_char: by how much a symbol's loss is multiplied to be a character's (bytes)
     """

@@ -120,7 +120,7 @@ def command(
     given = loaded.tokenizer.normalize(text)
     skipped = loaded.tokenizer.unseen(text)
     if len(skipped) and on_unknown == "skip":
-        from charlm.tokenizer import describe_unknown
+        from charlm.text.tokenizer import describe_unknown
 
         say(f"left out of the prompt: {describe_unknown(given, skipped)}")
         text = loaded.tokenizer.without_unseen(text)
@@ -294,7 +294,7 @@ def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
     """The prompt's text, from wherever it comes."""
     if prompt is not None and prompt_file is not None:
         raise RequestError("--prompt and --prompt-file both give the prompt; give one")
-    from charlm.corpus import decode
+    from charlm.text.reading import decode
 
     if prompt_file is not None:
         try:

@@ -220,7 +220,7 @@ def _records(reading: Reading, loaded: CharLM, by: str | None) -> list[dict[str,
 def _symbol(loaded: CharLM, token: int) -> str:
     """The character; what is none by itself, as a byte of several, by its name."""
     from charlm.inspection.pages import symbol_name
-    from charlm.tokenizer import REPLACEMENT
+    from charlm.text.tokenizer import REPLACEMENT
 
     character = loaded.tokenizer.decode([token])
     return symbol_name(loaded.tokenizer, token) if character == REPLACEMENT else character

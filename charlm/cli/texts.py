@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def text_of(file: str, encoding: str | None) -> str:
     """The text of a file; ``-`` is standard input."""
-    from charlm.corpus import read_text
+    from charlm.text.reading import read_text
 
     stdin = sys.stdin.buffer if sys.stdin is not None else None
     return read_text([file], encoding=encoding, stdin=stdin).text
@@ -21,8 +21,9 @@ def text_of(file: str, encoding: str | None) -> str:
 
 def texts_of(run: Run) -> tuple[str, str] | None:
     """(training text, validation text) of a run, or None where they are not at hand."""
-    from charlm import checkpoint, data
+    from charlm import checkpoint, runs
     from charlm.errors import CharlmError
+    from charlm.text import dataset as data
 
     if not run.last.exists():
         return None
@@ -31,7 +32,7 @@ def texts_of(run: Run) -> tuple[str, str] | None:
         return None
     try:
         source = data.Source.from_dict(saved.training.get("source"))
-        texts = data.reread(source, run, saved.provenance)
+        texts = runs.reread(source, run, saved.provenance)
     except CharlmError as error:
         say(str(error))
         return None

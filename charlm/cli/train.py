@@ -17,14 +17,15 @@ from charlm.cli.options import from_fields, given, typed
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
 from charlm.config import ModelConfig, TrainConfig
-from charlm.corpus import DEFAULT_VAL_FRACTION, NEWLINES
 from charlm.errors import CheckpointError, RequestError
+from charlm.text.dataset import DEFAULT_VAL_FRACTION
+from charlm.text.reading import NEWLINES
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
-    from charlm.data import Dataset, Source, Texts
     from charlm.runs import Run
-    from charlm.train import Trainer
+    from charlm.text.dataset import Dataset, Source, Texts
+    from charlm.training.trainer import Trainer
 
 _SHAPE = (
     "cell",
@@ -164,8 +165,9 @@ def _prepare(
     if not corpus:
         raise RequestError("no corpus given: charlm train corpus.txt, or --resume RUN")
     _check_options(ctx, options)
-    from charlm import data, plan
-    from charlm.train import Trainer
+    from charlm.text import dataset as data
+    from charlm.training import plan
+    from charlm.training.trainer import Trainer
 
     device = _device(options["device"])
     source = data.Source(
@@ -248,12 +250,13 @@ def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint
 
 def _resume(run: Run, device: str) -> Trainer:
     """The trainer as it was when the run last saved."""
-    from charlm import checkpoint, data
-    from charlm.train import Trainer
+    from charlm import checkpoint
+    from charlm.text import dataset as data
+    from charlm.training.trainer import Trainer
 
     saved, damage = _newest_state(run)
     source, config = _stored(saved, run)
-    dataset = data.encode(data.reread(source, run, saved.provenance), saved.tokenizer)
+    dataset = data.encode(runs.reread(source, run, saved.provenance), saved.tokenizer)
     trainer = Trainer(saved.config, config, dataset, source, _device(device))
     trainer.restore(saved)
     if damage:
@@ -283,7 +286,7 @@ def _newest_state(run: Run) -> tuple[Checkpoint, str]:
 
 
 def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
-    from charlm.data import Source
+    from charlm.text.dataset import Source
 
     if saved.training is None:
         raise RequestError(f"{run.path} holds no state of training to resume from")
@@ -322,7 +325,7 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
 
 def _summarize(run: Run, trainer: Trainer) -> None:
     """The result on stdout: the exact figure of the best model, its files, the next command."""
-    from charlm import summary
+    from charlm.training import summary
 
     result = summary.finish(run, trainer.dataset)
     if result is None:
@@ -344,7 +347,7 @@ def _summarize(run: Run, trainer: Trainer) -> None:
 
 
 def _device(name: str) -> Any:
-    from charlm.train import choose_device
+    from charlm.training.devices import choose_device
 
     return choose_device(name)
 

@@ -18,7 +18,7 @@ from charlm.arrays import Ids
 from charlm.config import ModelConfig
 from charlm.engine import Weights
 from charlm.errors import DivergenceError
-from charlm.models import LanguageModel, loss_sum
+from charlm.models.language import LanguageModel, loss_sum
 from charlm.surprisal import LN2
 
 WINDOW = 64

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from charlm.arrays import Ids
 from charlm.errors import RequestError
-from charlm.models import LanguageModel, loss_sum
+from charlm.models.language import LanguageModel, loss_sum
 
 QUARTILES = (25, 50, 75)
 FEWEST = 4

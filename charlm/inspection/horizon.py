@@ -12,7 +12,7 @@ from charlm.generate import CharLM
 from charlm.inspection import memory
 from charlm.inspection.memory import ENOUGH, Curve, Probe, States
 from charlm.inspection.rebuilding import STEPS, Rebuilt, rebuild
-from charlm.models import build
+from charlm.models.language import build
 
 _CONTROL_PLACES = 128  # enough to see that a curve is flat
 _LONGEST = 2048  # context that is still read in seconds

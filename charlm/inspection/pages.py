@@ -10,7 +10,7 @@ from charlm.inspection import textmap
 from charlm.inspection.neurons import Activations, Found, labels
 from charlm.inspection.reading import Reading
 from charlm.inspection.textmap import shown
-from charlm.tokenizer import Tokenizer
+from charlm.text.tokenizer import Tokenizer
 
 STYLE = """
 :root { color-scheme: light dark;

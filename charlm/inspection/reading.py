@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError, RequestError
 from charlm.surprisal import LN2, Score, first_character
-from charlm.tokenizer import Tokenizer
+from charlm.text.tokenizer import Tokenizer
 
 STREAMS = 256
 """Side by side: from here on the engine's products are as fast as they become."""

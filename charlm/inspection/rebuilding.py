@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from charlm.arrays import Ids
 from charlm.inspection.memory import States
-from charlm.tokenizer import Tokenizer
+from charlm.text.tokenizer import Tokenizer
 
 WIDTH, STEPS, BATCH = 256, 300, 256
 

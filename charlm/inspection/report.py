@@ -15,8 +15,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from charlm import baselines
-from charlm.baselines import Rung
 from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection import gradients, horizon, neurons, pages, plots, reading, textmap
@@ -25,7 +23,8 @@ from charlm.inspection.gradients import Flow
 from charlm.inspection.horizon import Horizon
 from charlm.inspection.neurons import Activations, Found
 from charlm.inspection.reading import Reading
-from charlm.models import build
+from charlm.ladder import Rung, ladder
+from charlm.models.language import build
 from charlm.surprisal import Score
 from charlm.svg import distinct
 
@@ -96,7 +95,7 @@ def gather(
         streams=reading.STREAMS if len(text) >= reading.LONG else 1,
     )
     doing("ladder")
-    rungs = [] if train is None else baselines.ladder(known(train), known(text))
+    rungs = [] if train is None else ladder(known(train), known(text))
     doing("samples")
     samples = [
         (temperature, lm.sample(temperature=temperature, length=SAMPLE_LENGTH, seed=seed))

@@ -16,7 +16,7 @@ from charlm.arrays import Floats
 from charlm.engine import Engine, softmax
 from charlm.errors import RequestError
 from charlm.inspection.pages import symbol_name
-from charlm.tokenizer import Tokenizer
+from charlm.text.tokenizer import Tokenizer
 
 GATES = {"rnn": "", "gru": "rzn", "lstm": "ifgoc"}
 NAMES = {

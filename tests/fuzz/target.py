@@ -28,7 +28,7 @@ from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
-from charlm.tokenizer import (
+from charlm.text.tokenizer import (
     ByteTokenizer,
     CharTokenizer,
     Tokenizer,

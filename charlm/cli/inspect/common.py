@@ -46,7 +46,7 @@ def same_unit(units: Iterable[str]) -> None:
 def known(loaded: CharLM, text: str) -> str:
     """What is inspected may hold characters that a model has never seen: they are left out, also
     where the model has an unknown symbol, which would make a text easier than it is."""
-    from charlm.tokenizer import describe_unknown
+    from charlm.text.tokenizer import describe_unknown
 
     unseen = loaded.tokenizer.unseen(text)
     if len(unseen):

@@ -76,7 +76,7 @@ def command(
     from charlm.generate import load
     from charlm.inspection import gradients as through_time
     from charlm.inspection.adapting import torch_model
-    from charlm.models import build
+    from charlm.models.language import build
 
     only_one(figure=figure, json=as_json)
     names = [model, *others]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from charlm.inspection.horizon import Horizon
-    from charlm.tokenizer import Tokenizer
+    from charlm.text.tokenizer import Tokenizer
 
 
 @click.command("memory")

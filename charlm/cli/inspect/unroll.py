@@ -44,7 +44,7 @@ def command(
     """
     from charlm.generate import load
     from charlm.inspection import unrolling
-    from charlm.tokenizer import describe_unknown
+    from charlm.text.tokenizer import describe_unknown
 
     only_one(figure=figure, json=as_json)
     loaded = load(model)

@@ -85,7 +85,7 @@ class Panel:
 
 def read_scored(path: Path) -> list[Example]:
     """Lines "sentence TAB answer"; RequestError, naming the line, for anything else."""
-    from charlm.corpus import read_text
+    from charlm.text.reading import read_text
 
     found = []
     for number, line in enumerate(read_text([str(path)]).text.split("\n"), 1):

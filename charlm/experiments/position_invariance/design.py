@@ -18,8 +18,8 @@ from typing import Any
 from charlm.errors import RequestError
 from charlm.experiments.position_invariance import examples
 from charlm.experiments.position_invariance.examples import LONGEST, Example, Pool
-from charlm.grammar.chance import Rng, between, pick, shuffle
 from charlm.seeds import derive
+from charlm.text.grammar.chance import Rng, between, pick, shuffle
 
 LONG = (LONGEST + 1, 400)
 """Characters of the sentences that are longer than any that was trained."""
@@ -265,7 +265,7 @@ def from_template(path: Path) -> Design:
         I went to {place} in {slot}.
         In {slot} we left {place} for good.
     """
-    from charlm.corpus import read_text
+    from charlm.text.reading import read_text
 
     if path.is_dir():
         raise RequestError(f"{path}: is a directory; give one file of sentences with a {{slot}}")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from charlm import grammar
-from charlm.grammar.chance import Rng, below, between, chance, pick
+from charlm.text import grammar
+from charlm.text.grammar.chance import Rng, below, between, chance, pick
 
 LEVELS = ("none", "numbers", "years")
 """What else stands in a sentence that could be mistaken for the answer."""

@@ -30,15 +30,9 @@ from torch.nn import functional as F
 
 from charlm.arrays import Ids
 from charlm.config import ModelConfig
-from charlm.models import (
-    Body,
-    LanguageModel,
-    initialize,
-    initialize_body,
-    initialize_head,
-    make_body,
-)
-from charlm.tokenizer import CharTokenizer
+from charlm.models.bodies import Body, initialize_body, make_body
+from charlm.models.language import LanguageModel, initialize, initialize_head
+from charlm.text.tokenizer import CharTokenizer
 
 WINDOW = 128
 """Characters that the feedforward reader sees: every sentence of training and eight more."""

@@ -29,7 +29,7 @@ from charlm.experiments.position_invariance.readers import (
     shape,
 )
 from charlm.files import write_atomically
-from charlm.tokenizer import CharTokenizer
+from charlm.text.tokenizer import CharTokenizer
 
 FORMAT = "charlm-reader/1"
 

@@ -27,9 +27,9 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
-from charlm.optim import Optimizers, learning_rate
-from charlm.precision import arithmetic, choose_precision
 from charlm.seeds import derive
+from charlm.training.optim import Optimizers, learning_rate
+from charlm.training.precision import arithmetic, choose_precision
 
 CPU = torch.device("cpu")
 

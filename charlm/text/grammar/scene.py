@@ -11,13 +11,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from charlm.grammar import calendar, lexicon, people
-from charlm.grammar.chance import Rng, below, between, chance, pick
-from charlm.grammar.places import Land, Place, land_in, money_of
-from charlm.grammar.rules import RULES
-from charlm.grammar.template import Template, expand, parse
-from charlm.grammar.verbs import tell
-from charlm.grammar.words import Noun, agree, beautiful, euphonic, sentence_case, words
+from charlm.text.grammar import calendar, lexicon, people
+from charlm.text.grammar.chance import Rng, below, between, chance, pick
+from charlm.text.grammar.places import Land, Place, land_in, money_of
+from charlm.text.grammar.rules import RULES
+from charlm.text.grammar.template import Template, expand, parse
+from charlm.text.grammar.verbs import tell
+from charlm.text.grammar.words import Noun, agree, beautiful, euphonic, sentence_case, words
 
 # Marks the digits of the year that a sentence is asked about, until its place is known.
 MARK = "\x01"

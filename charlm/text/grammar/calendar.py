@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from charlm.grammar.chance import Rng, between, pick
+from charlm.text.grammar.chance import Rng, between, pick
 
 MONTHS = (
     "gennaio",

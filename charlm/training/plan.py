@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from charlm import evaluate
 from charlm.checkpoint import dump
 from charlm.config import ModelConfig, TrainConfig, default_dropout, default_learning_rate
-from charlm.corpus import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, fit_window
-from charlm.data import Dataset, Source
 from charlm.engine import Engine
 from charlm.errors import RequestError
-from charlm.precision import choose_precision
 from charlm.surprisal import surprisals
-from charlm.train import Trainer
+from charlm.text.dataset import Dataset, Source
+from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, fit_window
+from charlm.training import evaluate
+from charlm.training.precision import choose_precision
+from charlm.training.trainer import Trainer
 
 EVALUATIONS = 20
 """How often a run is evaluated where no interval is asked for."""

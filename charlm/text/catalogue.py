@@ -133,7 +133,7 @@ def make_viaggi(num_chars: int = VIAGGI_CHARS, seed: int = DEFAULT_SEED) -> str:
     every platform and Python version, and one seed's shorter text begins its longer one. Raises
     RequestError where num_chars is less than 1.
     """
-    from charlm.grammar import diary
+    from charlm.text.grammar import diary
 
     if num_chars < 1:
         raise RequestError(f"a corpus of {num_chars} characters is empty: ask for at least 1")
@@ -226,7 +226,7 @@ def make_python_prose(seed: int = DEFAULT_SEED, root: Path | None = None) -> str
     """
     import inspect
 
-    from charlm.grammar.chance import shuffle
+    from charlm.text.grammar.chance import shuffle
 
     texts: list[str] = []
     for _, path in _stdlib_files(root):

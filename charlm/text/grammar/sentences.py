@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from charlm.errors import RequestError
-from charlm.grammar import people
-from charlm.grammar.chance import Rng, between, chance, pick
-from charlm.grammar.scene import MARK, OTHER, Scene, finish, new_scene
+from charlm.text.grammar import people
+from charlm.text.grammar.chance import Rng, between, chance, pick
+from charlm.text.grammar.scene import MARK, OTHER, Scene, finish, new_scene
 
 FIRST_YEAR, LAST_YEAR = 1950, 2025
 Position = Literal["start", "middle", "end"]

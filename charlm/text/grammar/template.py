@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
-from charlm.grammar.chance import Rng, pick
+from charlm.text.grammar.chance import Rng, pick
 
 _FLAGS = re.compile(r"\(([a-z!,]+)\) ")
 _SLOT = re.compile(r"(?P<who>[gnpst])(?P<sign>[:~^>_=])(?P<verb>.+)|(?P<det>[a-z]+)\.(?P<noun>.+)")

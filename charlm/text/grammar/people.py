@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from charlm.grammar.chance import Rng, chance, pick
-from charlm.grammar.words import Noun, words
+from charlm.text.grammar.chance import Rng, chance, pick
+from charlm.text.grammar.words import Noun, words
 
 WOMEN = """Ada, Agnese, Alessia, Alice, Amalia, Anna, Antonella, Barbara, Beatrice, Bianca, Bruna,
 Camilla, Carla, Caterina, Cecilia, Chiara, Claudia, Cristina, Daniela, Donata, Elena, Elisa, Emma,

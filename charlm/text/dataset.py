@@ -5,15 +5,16 @@ from __future__ import annotations
 import codecs
 import unicodedata
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from charlm import corpus, runs
 from charlm.arrays import Ids
 from charlm.errors import CheckpointError, CorpusError, RequestError
-from charlm.runs import Run
-from charlm.tokenizer import ByteTokenizer, CharTokenizer, Tokenizer
+from charlm.text.reading import NEWLINES, Text, read_text, text_sha256
+from charlm.text.tokenizer import ByteTokenizer, CharTokenizer, Tokenizer
+
+DEFAULT_VAL_FRACTION = 0.1
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Source:
     sources: tuple[str, ...]
     encoding: str | None = None
     newline: str = "keep"
-    val_fraction: float = corpus.DEFAULT_VAL_FRACTION
+    val_fraction: float = DEFAULT_VAL_FRACTION
     val_sources: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -48,7 +49,7 @@ class Source:
             source.sources
             and all(isinstance(name, str) and name and "\0" not in name for name in names)
             and (source.encoding is None or _is_encoding(source.encoding))
-            and source.newline in corpus.NEWLINES
+            and source.newline in NEWLINES
             and isinstance(source.val_fraction, float | int)
             and 0.0 <= source.val_fraction < 1.0
         ):
@@ -76,16 +77,22 @@ class Texts:
 
     @property
     def sha256(self) -> str:
-        return corpus.text_sha256(self.whole)
+        return text_sha256(self.whole)
+
+
+def split_text(text: str, val_fraction: float = DEFAULT_VAL_FRACTION) -> tuple[str, str]:
+    """(training part, validation part): the last ``val_fraction`` of the characters validates."""
+    if not 0.0 <= val_fraction < 1.0:
+        raise RequestError(f"--val-fraction is {val_fraction}; give at least 0 and less than 1")
+    cut = int(len(text) * (1.0 - val_fraction))  # rounded down, as nanoGPT does
+    return text[:cut], text[cut:]
 
 
 def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
     """Read the corpus and cut it; the vocabulary is taken from ``whole``, which is also hashed."""
 
-    def read_part(sources: tuple[str, ...]) -> corpus.Text:
-        return corpus.read_text(
-            sources, encoding=source.encoding, newline=source.newline, stdin=stdin
-        )
+    def read_part(sources: tuple[str, ...]) -> Text:
+        return read_text(sources, encoding=source.encoding, newline=source.newline, stdin=stdin)
 
     text = read_part(source.sources)
     if source.val_sources:
@@ -93,44 +100,13 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
         notes = text.notes + val.notes
         split = f"validation text from {', '.join(Path(s).name for s in source.val_sources)}"
         return Texts(text.name, text.text, val.text, text.text + val.text, split, notes)
-    train_part, val_part = corpus.split(text.text, source.val_fraction)
+    train_part, val_part = split_text(text.text, source.val_fraction)
     split = (
         f"first {1 - source.val_fraction:.4g} to train, last {source.val_fraction:.4g} to validate"
         if val_part
         else "all of it to train, nothing to validate"
     )
     return Texts(text.name, train_part, val_part, text.text, split, text.notes)
-
-
-def reread(source: Source, run: Run, provenance: dict[str, Any]) -> Texts:
-    """The texts of an earlier run; RequestError where they have changed since or have gone."""
-    runs.check_file(run.stdin)
-    stdin = run.stdin.open("rb") if run.stdin.exists() else None
-    try:
-        texts = read(source, stdin)
-    finally:
-        if stdin is not None:
-            stdin.close()
-    found = (texts.sha256, len(texts.train), len(texts.val))
-    keys = ("corpus_sha256", "train_characters", "val_characters")
-    try:
-        recorded = tuple(provenance[key] for key in keys)
-        name = provenance["corpus"]
-    except KeyError as error:
-        raise CheckpointError(
-            f"{run.path} does not say what it was trained on ({error})"
-        ) from error
-    if found != recorded:
-        differences = ", ".join(
-            f"{key} {str(new)[:12]} instead of {str(old)[:12]}"
-            for key, new, old in zip(keys, found, recorded, strict=True)
-            if new != old
-        )
-        raise RequestError(
-            f"{', '.join(source.sources)}: the text is not the one that {run.path} was trained on "
-            f"({differences}); bring that one back"
-        )
-    return replace(texts, name=name)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from charlm.config import TrainConfig
 from charlm.errors import CheckpointError
-from charlm.precision import has_bfloat16
+from charlm.training.precision import has_bfloat16
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:

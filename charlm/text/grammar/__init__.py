@@ -18,7 +18,7 @@ Every text is a function of the numbers that `rng.random()` returns, and of noth
 
 from __future__ import annotations
 
-from charlm.grammar.diary import diary, entries
-from charlm.grammar.sentences import POSITIONS, Position, Sentence, note, sentence, undated
+from charlm.text.grammar.diary import diary, entries
+from charlm.text.grammar.sentences import POSITIONS, Position, Sentence, note, sentence, undated
 
 __all__ = ["POSITIONS", "Position", "Sentence", "diary", "entries", "note", "sentence", "undated"]

@@ -21,20 +21,22 @@ import torch
 from torch import Tensor
 
 import charlm
-from charlm import checkpoint, evaluate
+from charlm import checkpoint
 from charlm.checkpoint import Checkpoint, Tensors
 from charlm.config import ModelConfig, SampleConfig, TrainConfig
-from charlm.corpus import Batch, Streams
-from charlm.data import Dataset, Source
-from charlm.errors import CheckpointError, DivergenceError, RequestError
-from charlm.evaluate import Interrupted
+from charlm.errors import CheckpointError, DivergenceError
 from charlm.generate import CharLM
-from charlm.models import LanguageModel, TensorState, build, loss_sum
-from charlm.optim import Optimizers, learning_rate
-from charlm.precision import arithmetic
+from charlm.models.bodies import TensorState
+from charlm.models.language import LanguageModel, build, loss_sum
 from charlm.runs import Run
 from charlm.seeds import derive
 from charlm.surprisal import LN2
+from charlm.text.dataset import Dataset, Source
+from charlm.text.streams import Batch, Streams
+from charlm.training import evaluate
+from charlm.training.evaluate import Interrupted
+from charlm.training.optim import Optimizers, learning_rate
+from charlm.training.precision import arithmetic
 
 
 class Reporter(Protocol):
@@ -74,21 +76,6 @@ class Progress:
             if not number or not least <= value < 2**63:
                 raise CheckpointError(f"where training stands is damaged ({name} {value!r:.60})")
         return progress
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` is CUDA if there is one, else the processor; RequestError for what is not here."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        cause = str(error).splitlines()[0].partition(". ")[0][:100]
-        raise RequestError(
-            f"--device {name} cannot be used here ({cause}); give cpu or auto"
-        ) from error
-    return device
 
 
 class Trainer:

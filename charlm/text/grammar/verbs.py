@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from charlm.grammar.words import agree
+from charlm.text.grammar.words import agree
 
 # The four persons of a diary and their columns in every table below.
 PERSONS = ("io", "noi", "lei", "loro")

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from charlm.arrays import Ids
-from charlm.models import LanguageModel, loss_sum
+from charlm.models.language import LanguageModel, loss_sum
 
 STREAMS = 64
 WARMUP = 128

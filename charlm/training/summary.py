@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 
 from charlm import checkpoint
-from charlm.data import Dataset
 from charlm.engine import Engine
 from charlm.runs import Run
 from charlm.surprisal import Score, score
+from charlm.text.dataset import Dataset
 
 
 def finish(run: Run, dataset: Dataset) -> Score | None:

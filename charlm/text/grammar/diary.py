@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from charlm.grammar.calendar import MONTHS, day_name
-from charlm.grammar.chance import Rng, between, chance, pick
-from charlm.grammar.scene import Scene, finish, new_scene
-from charlm.grammar.words import sentence_case
+from charlm.text.grammar.calendar import MONTHS, day_name
+from charlm.text.grammar.chance import Rng, between, chance, pick
+from charlm.text.grammar.scene import Scene, finish, new_scene
+from charlm.text.grammar.words import sentence_case
 
 FIRST_YEAR, LAST_YEAR = 1953, 2024
 

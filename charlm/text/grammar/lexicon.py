@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from charlm.grammar.words import Noun, nouns, words
+from charlm.text.grammar.words import Noun, nouns, words
 
 # culture: sights; food; drinks; goods
 _CULTURES = {

@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from charlm.grammar.chance import Rng, pick
-from charlm.grammar.words import articulated, glued
+from charlm.text.grammar.chance import Rng, pick
+from charlm.text.grammar.words import articulated, glued
 
 _TABLE = """
 Sicilia|la|in|italia|m|ntcp|tbc|lire|0|Palermo/sg, Catania/sg, Siracusa/s, Noto, Agrigento, Trapani/s, Taormina/sm, Cefalù/s, Erice/m, Ragusa, Modica, Sciacca/s, Enna/m

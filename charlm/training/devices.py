@@ -1,0 +1,22 @@
+"""Where training computes."""
+
+from __future__ import annotations
+
+import torch
+
+from charlm.errors import RequestError
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is CUDA if there is one, else the processor; RequestError for what is not here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        cause = str(error).splitlines()[0].partition(". ")[0][:100]
+        raise RequestError(
+            f"--device {name} cannot be used here ({cause}); give cpu or auto"
+        ) from error
+    return device
