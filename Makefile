@@ -12,8 +12,11 @@
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Two processes of one thread each. Tests that share a trained run stay in one of them (loadgroup).
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
 .PHONY: demo install test test-all test-browser fuzz controls bench lint clean
 .DEFAULT_GOAL := install
@@ -27,10 +30,10 @@ demo: install
 install: .venv/.installed
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-all: .venv/.installed-dev
-	$(BIN)/python -m pytest -m "not browser"
+	$(PYTEST) -m "not browser"
 
 test-browser: .venv/.installed-dev
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[browser]'

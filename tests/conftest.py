@@ -22,6 +22,23 @@ from charlm.generate import CharLM
 from charlm.text import dataset as data
 from charlm.text.tokenizer import Tokenizer
 
+TOGETHER = {
+    "test_cli_experiment",
+    "test_experiment_design",
+    "test_experiment_grid",
+    "test_experiment_report",
+    "test_plots",
+    "test_report",
+}
+"""Files whose tests share what takes seconds to make: all of one file run in one process."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in TOGETHER:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 WORDS = [
     *("il", "la", "treno", "mare", "monte", "roma", "luna", "perché"),
     *("città", "è", "vento", "sera", "andare", "vedere", "due", "tre"),
