@@ -329,7 +329,7 @@ def test_resume_takes_no_option_that_would_change_it(
 
 def test_an_existing_experiment_is_not_begun_again(charlm: Invoke, experiment: Path) -> None:
     before = everything_in(experiment)
-    refused(charlm(*POSITION, "--out", experiment), 2, "go on with --resume", "another --out")
+    refused(charlm(*POSITION, "--out", experiment), 2, "continue with --resume", "another --out")
     assert everything_in(experiment) == before
 
 
@@ -387,7 +387,10 @@ def test_the_help_names_the_numbers_that_are_taken(charlm: Invoke) -> None:
 
 def test_resume_where_there_is_nothing(charlm: Invoke, tmp_path: Path) -> None:
     refused(
-        charlm(*POSITION, "--resume", "--out", tmp_path / "no"), 2, "holds no experiment", "--out"
+        charlm(*POSITION, "--resume", "--out", tmp_path / "no"),
+        2,
+        "contains no experiment",
+        "--out",
     )
 
 
@@ -395,7 +398,7 @@ def test_an_out_that_is_a_file_is_one_line(charlm: Invoke, tmp_path: Path) -> No
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         refused(charlm(*POSITION, "--out", out), 1, str(out), "choose another --out")
-        refused(charlm(*POSITION, "--out", out, "--resume"), 2, "holds no experiment")
+        refused(charlm(*POSITION, "--out", out, "--resume"), 2, "contains no experiment")
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -1073,7 +1076,7 @@ def test_a_file_without_sentences_is_refused(
     score = (*POSITION, "score", experiment)
     for name, code, part in (
         ("empty.tsv", 1, "empty"),
-        ("blank.tsv", 2, "holds no sentence"),
+        ("blank.tsv", 2, "contains no sentence"),
         ("bytes.tsv", 1, "byte 0xff at offset 4"),
         ("missing.tsv", 2, "no such file"),
     ):
@@ -1097,7 +1100,7 @@ def test_where_there_is_no_experiment_one_is_told_how_to_make_it(
     for out in (tmp_path, tmp_path / "none"):
         for arguments in (["ask", out, "Era il 2009."], ["score", out, mine]):
             result = charlm(*POSITION, *arguments)
-            refused(result, 2, f"{out} holds no experiment", "charlm experiment position-inv")
+            refused(result, 2, f"{out} contains no experiment", "charlm experiment position-inv")
 
 
 def test_where_no_reader_is_finished_one_is_told_how_to_go_on(
@@ -1130,7 +1133,7 @@ def test_what_is_finished_can_be_asked_before_the_rest(
     refused(
         charlm(*POSITION, "ask", copy, "--reader", "tagger", "Era il 1969."),
         2,
-        "holds feedforward, time-delay",
+        "has feedforward, time-delay",
     )
 
 

@@ -93,7 +93,9 @@ def test_a_gzip_file_is_read_through(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"plain", gzip.compress(b"text" * 99)[:-9], b"\x1f\x8b\x08" + 7 * b"\0" + b"\xff" * 9]
+    "data",
+    [b"plain", gzip.compress(b"text" * 99)[:-9], b"\x1f\x8b\x08" + 7 * b"\0" + b"\xff" * 9],
+    ids=["plain", "cut off", "damaged"],
 )
 def test_a_broken_gzip_file_is_an_error_that_names_it(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(CorpusError, match=r"bad\.gz: not a whole gzip file"):

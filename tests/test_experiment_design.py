@@ -449,16 +449,16 @@ def test_levels_of_a_template(tmp_path: Path, text: str, others: set[str]) -> No
             "slot: a, b\n\nIt is {slot}.\nWe {slot} to {plaice}.\n",
             r"line 4 has \{plaice\}.*plaice:",
         ),
-        ("slot: a, b\n# remark\nWe went.\n", r"line 3 holds \{slot\}.* 0 times"),
-        ("slot: a, b\nIt is {slot}.\n{slot} and {slot}.\n", r"line 3 holds \{slot\}.* 2 times"),
+        ("slot: a, b\n# remark\nWe went.\n", r"line 3 contains \{slot\}.* 0 times"),
+        ("slot: a, b\nIt is {slot}.\n{slot} and {slot}.\n", r"line 3 contains \{slot\}.* 2 times"),
         ("slot: a\nIt is {slot}.\n", "slot has one filler"),
         ("slot: a, a,a\nIt is {slot}.\n", "slot has one filler"),
         (f"slot: a, {'b' * 21}\nIt is {{slot}}.\n", "slot has a filler of over 20 characters"),
         # An empty list gives nothing to draw from.
         ("slot: a, b\nplace: ,\nIt is {slot} in {place}.\n", "place"),
         ("slot: ,\nIt is {slot}.\n", "slot has"),
-        ("slot: 2025-1950\nIt is {slot}.\n", "line 1: 2025-1950 is no range"),
-        ("slot: 1-9999999999\nIt is {slot}.\n", "line 1: 1-9999999999 is no range"),
+        ("slot: 2025-1950\nIt is {slot}.\n", "line 1: 2025-1950 is not a range"),
+        ("slot: 1-9999999999\nIt is {slot}.\n", "line 1: 1-9999999999 is not a range"),
     ],
 )
 def test_a_wrong_template_is_refused_by_name_and_line(tmp_path: Path, text: str, said: str) -> None:

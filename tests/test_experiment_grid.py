@@ -523,7 +523,7 @@ def test_what_is_finished_can_be_collected_before_the_rest(copy: Grid) -> None:
     assert results.seeds("time-delay") == [1]
     assert copy.unfinished() == [("feedforward", 1), ("time-delay", 2), ("feedforward", 2)]
     copy.cell("time-delay", 1).unlink()
-    with pytest.raises(CharlmError, match="no reader is finished yet; go on with --resume"):
+    with pytest.raises(CharlmError, match="no reader is finished yet; continue with --resume"):
         copy.collect()
 
 
@@ -546,7 +546,7 @@ def test_begin_writes_down_what_is_asked(tmp_path: Path) -> None:
 
 def test_begin_refuses_to_begin_again(whole: Grid) -> None:
     before = {path: path.read_bytes() for path in whole.path.rglob("*") if path.is_file()}
-    with pytest.raises(RequestError, match=r"holds an experiment already.*--resume.*--out"):
+    with pytest.raises(RequestError, match=r"already contains an experiment.*--resume.*--out"):
         whole.begin(DESIGN, SETTINGS)
     assert {path: path.read_bytes() for path in before} == before
 
@@ -575,7 +575,7 @@ def test_an_experiment_is_not_there_until_all_of_it_is(
         patch.setattr(grids, "_write_sealed", full)
         with pytest.raises(CharlmError, match="No space left on device"):
             begin(tmp_path / "grid")
-    with pytest.raises(RequestError, match="holds no experiment"):
+    with pytest.raises(RequestError, match="contains no experiment"):
         grids.find(str(tmp_path / "grid"))
     begin(tmp_path / "grid")  # so it can be begun again
     assert grids.find(str(tmp_path / "grid")).settings == SETTINGS
@@ -585,7 +585,7 @@ def test_find_says_what_is_missing_and_how_to_make_it(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(RequestError) as caught:
             grids.find(str(path))
-        assert f"{path} holds no experiment" in str(caught.value)
+        assert f"{path} contains no experiment" in str(caught.value)
         assert f"charlm experiment position-invariance --out {path}" in str(caught.value)
 
 

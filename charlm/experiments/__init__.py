@@ -1,1 +1,1 @@
-"""Questions put to recurrent networks and to others, as commands that anyone can repeat."""
+"""Experiments on recurrent and other networks, as commands that anyone can repeat."""

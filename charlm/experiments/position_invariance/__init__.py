@@ -1,20 +1,20 @@
-"""Does a network find the year in "Sono andato in Nepal nel 2009", wherever it stands?
+"""Does a network find the year in "Sono andato in Nepal nel 2009", at any position?
 
 The question opens chapter 10 of Goodfellow, Bengio and Courville, Deep Learning (2016): a
-feedforward network has weights of its own for every place and must learn the language anew at each;
-a recurrent network shares its weights over time; a time-delay network shares them too, but sees
-only neighbours.
+feedforward network has separate weights for each position and must learn the language again at
+each; a recurrent network shares its weights over time; a time-delay network shares them too, but
+sees only neighbors.
 
-    examples    sentences, an answer in each, moved to any offset and disturbed as people write
-    design      what is trained and what is tested: held-out bands of offsets, held-out answers
-    readers     the contestants: other heads on charlm's own bodies, and charlm itself as a writer
+    examples    sentences with one answer each, moved to any offset, with typos as people make them
+    design      training and test sets: held-out bands of offsets, held-out answers
+    readers     the models: other heads on charlm's bodies, and charlm's language model as a writer
     training    one reader, one seed
-    grid        all readers and seeds, side by side, resumable; results.json
+    grid        all readers and seeds in parallel, resumable; results.json
     measures    accuracies, intervals, paired differences
-    report      the table and the heat strips of a terminal
+    report      the table and the strips for the terminal
     plots       the figures (matplotlib)
-    page        one HTML page with all of it
+    page        one HTML page with everything
     store       trained readers as files
-    ask         trained readers at work: answers, scores, saliency
+    ask         use trained readers: answers, scores, saliency
     saliency    which characters moved an answer, in colour
 """

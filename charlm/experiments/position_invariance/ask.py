@@ -1,4 +1,4 @@
-"""Trained readers at work: an answer, a score on somebody's own sentences, and what moved it."""
+"""Use trained readers: answers, scores on the user's sentences, and saliency."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from charlm.experiments.position_invariance.grid import Grid, first_answer
 from charlm.experiments.position_invariance.readers import KINDS, UNREAD, AnyReader, Writer
 
 NO_ANSWER = "-"
-"""What is said of a sentence that holds nothing that could be the answer."""
+"""The answer for a sentence that contains nothing that could be the answer."""
 
 
 class Panel:
-    """All trained readers of an experiment. A kind of reader answers by the vote of its seeds."""
+    """All trained readers of an experiment. A kind of reader answers by the majority vote of its
+    seeds."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
@@ -37,10 +38,10 @@ class Panel:
         return self.results.readers
 
     def members(self, name: str) -> list[AnyReader]:
-        """The readers of that kind, one for each finished seed; RequestError for an unknown one."""
+        """The readers of that kind, one per finished seed; RequestError for an unknown kind."""
         if name not in self.readers:
             raise RequestError(
-                f"--reader is {name!r}; {self.grid.path} holds {', '.join(self.readers)}"
+                f"--reader is {name!r}; {self.grid.path} has {', '.join(self.readers)}"
             )
         return [
             store.load(self.grid.cell(name, seed, "safetensors"), name, self.vocabulary)
@@ -52,8 +53,8 @@ class Panel:
         return self.results.best()
 
     def answers(self, name: str, sentences: Sequence[str]) -> list[str]:
-        """What most seeds answer (the first of them, where they are even); UNREAD for a sentence
-        that this kind cannot read, NO_ANSWER for one without four digits in a row."""
+        """The majority vote of the seeds (the first answer in a tie); UNREAD for a sentence that
+        this kind cannot read, NO_ANSWER for one without four digits in a row."""
         asked = [self._prepare(text) for text in sentences]
         votes = [reader.answers(asked) for reader in self.members(name)]
         found = []
@@ -74,12 +75,13 @@ class Panel:
         )
 
     def too_long(self, name: str, text: str) -> bool:
-        """Whether that kind cannot read it: it has a fixed window."""
+        """Whether the text exceeds the fixed window of that kind."""
         return not KINDS[name].can_read(self._prepare(text))
 
     @staticmethod
     def _prepare(text: str) -> str:
-        """A line: what ends lines and separates answers in training is a space here."""
+        """One line: line ends and tabs, which separate lines and answers in training, become
+        spaces."""
         return " ".join(text.split())
 
 
@@ -98,13 +100,15 @@ def read_scored(path: Path) -> list[Example]:
             )
         found.append(Example(sentence.strip(), answer.strip(), -1, ""))
     if not found:
-        raise RequestError(f"{path}: holds no sentence; write one a line: sentence, tab, answer")
+        raise RequestError(
+            f"{path}: contains no sentence; write one per line: sentence, tab, answer"
+        )
     return found
 
 
 @dataclass(frozen=True)
 class Scored:
-    """How many of somebody's sentences a reader answered, and which not."""
+    """How many of the user's sentences a reader answered, and its errors."""
 
     accuracy: float
     count: int
@@ -125,10 +129,10 @@ def score(panel: Panel, name: str, sentences: Sequence[Example]) -> Scored:
 
 @torch.no_grad()
 def occlusion(reader: AnyReader, text: str, answer: str) -> NDArray[np.float64]:
-    """How much each character holds the answer up: (T,) nats.
+    """How much each character supports the answer: (T,) nats.
 
-    The character is replaced by the unknown symbol, and what the answer's log-probability loses is
-    its saliency (Zeiler & Fergus, 2014): positive where the character spoke for the answer.
+    Each character in turn is replaced by the unknown symbol; the drop of the answer's
+    log-probability is its saliency (Zeiler & Fergus, 2014): positive if it supports the answer.
     """
     words = reader.vocabulary
     ids = torch.from_numpy(words.encode([text])[0])  # (1, T)
@@ -143,7 +147,7 @@ def occlusion(reader: AnyReader, text: str, answer: str) -> NDArray[np.float64]:
 
 
 def _tagged(reader: AnyReader, ids: torch.Tensor) -> torch.Tensor:
-    """Which characters of ids (1, T) a tagger takes for the answer: (T,) 0 or 1."""
+    """Which characters of ids (1, T) a tagger marks as the answer: (T,) 0 or 1."""
     logits = reader(ids, torch.full((1,), ids.shape[1]))
     return cast(torch.Tensor, (logits[0] > 0).float())
 
@@ -151,7 +155,7 @@ def _tagged(reader: AnyReader, ids: torch.Tensor) -> torch.Tensor:
 def _log_probability(
     reader: AnyReader, ids: torch.Tensor, answer: str, tagged: torch.Tensor | None
 ) -> torch.Tensor:
-    """ids (B, T), all of one length -> nats (B,): of the answer, from a tagger of its tags (T,)."""
+    """ids (B, T), all of one length -> nats (B,) of the answer; for a tagger, of its tags (T,)."""
     words = reader.vocabulary
     B, T = ids.shape
     if isinstance(reader, Writer):

@@ -1,7 +1,7 @@
-"""What is trained on and what is tested on, so that no answer leaks from one to the other.
+"""Training and test sentences, designed so that no answer leaks from one to the other.
 
-Words differ in length, so holding out places among the words holds out nothing. What is held out
-here are bands of character offsets: in training no character of the answer ever stands in one.
+Words differ in length, so holding out word positions holds out nothing. Instead, bands of character
+offsets are held out: in training, no character of the answer is ever inside a band.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from charlm.seeds import derive
 from charlm.text.grammar.chance import Rng, between, pick, shuffle
 
 LONG = (LONGEST + 1, 400)
-"""Characters of the sentences that are longer than any that was trained."""
+"""Characters of the sentences that are longer than any in training."""
 
 POOL = 100_000
-"""Natural sentences from which those of a seed are made."""
+"""Natural sentences that a seed's examples are drawn from."""
 
 LONGEST_ANSWER = 20
-"""Characters of the longest answer about which a template may ask."""
+"""Characters of the longest answer that a template may ask for."""
 
 _TEST_SEED = 2009
 _HELD_OUT_SHARE = 0.2
@@ -39,11 +39,11 @@ _WEIGHTS = {"none": 2, "numbers": 1, "years": 2}  # of the levels, in training
 
 @dataclass(frozen=True)
 class Design:
-    """The question: which answers there are, where they may stand, what they stand in."""
+    """The question: the answers, their offsets, and the sentences around them."""
 
     trained: tuple[str, ...]
     held_out: tuple[str, ...]
-    common: tuple[str, ...]  # half of the training sentences ask for one of these
+    common: tuple[str, ...]  # the answer in half of the training sentences
     lines: tuple[tuple[str, ...], ...] = ()  # of a template: texts and {slots}
     fillers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: str = ""
@@ -64,8 +64,8 @@ class Design:
 
     @property
     def bands(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """First and last offset of each held-out band, both included: 24-33 and 52-61, longer where
-        answers are, so that an answer can stand in them in several places."""
+        """First and last offset of each held-out band, both included: 24-33 and 52-61; longer for
+        longer answers, so that an answer fits at several offsets."""
         length = max(_BAND, self.width + 6)
         second = _FIRST + length + _BETWEEN
         return (_FIRST, _FIRST + length - 1), (second, second + length - 1)
@@ -77,12 +77,12 @@ class Design:
 
     @property
     def seen_starts(self) -> tuple[int, ...]:
-        """Those of training: no character of the answer stands in a band."""
+        """Offsets used in training: no character of the answer is inside a band."""
         return tuple(s for s in self.starts if not self._touches(s))
 
     @property
     def held_out_starts(self) -> tuple[int, ...]:
-        """Those at which every character of the answer stands in a band."""
+        """Offsets at which every character of the answer is inside a band."""
         return tuple(
             s for s in self.starts if any(a <= s and s + self.width - 1 <= b for a, b in self.bands)
         )
@@ -91,7 +91,7 @@ class Design:
         return any(start <= b and start + self.width - 1 >= a for a, b in self.bands)
 
     def pool(self, rng: Rng, size: int = POOL, *, training: bool = False) -> Pool:
-        """Natural sentences; those of training hold no held-out answer, in whatever part."""
+        """Natural sentences; those for training contain no held-out answer anywhere."""
         source = examples.italian if self.italian else self._fill
         return Pool(rng, source, size, self._shows_nothing_held_out if training else None)
 
@@ -124,7 +124,7 @@ class Design:
 
     @cached_property
     def any_answer(self) -> re.Pattern[str]:
-        """What finds an answer as a word by itself; of a year it is four digits."""
+        """Matches an answer as a separate word; a year is four digits."""
         if self.italian:
             return re.compile(r"(?<!\d)\d{4}(?!\d)")
         known = sorted(self.trained + self.held_out, key=len, reverse=True)
@@ -139,8 +139,8 @@ class Design:
         return self._mixture(random.Random(derive(seed, "examples", 1)), count)
 
     def _mixture(self, rng: Rng, count: int) -> list[Example]:
-        """Two fifths of them with nothing else, a fifth with numbers, two fifths with other
-        answers; a template gives what it has. Half or more ask for a common answer."""
+        """Two fifths with nothing else, a fifth with numbers, two fifths with other answers; a
+        template gives what it has. At least half ask for a common answer."""
         pool = self.pool(rng, min(POOL, max(2000, 10 * count)), training=True)
         drawn = examples.draw(
             rng,
@@ -156,11 +156,11 @@ class Design:
         """The test sets, the same for every seed and reader.
 
         none, numbers, years    ``per_offset`` sentences for every offset, seen and held out, by
-                                what else stands in them; an offset that no sentence of a template
-                                with other numbers can reach is left out
-        held-out answers        at seen offsets, nothing else in them
-        long sentences          of 121 to 400 characters, nothing else in them: half with the answer
-                                anywhere, half at seen offsets, so that all the rest follows it
+                                what else is in them; an offset that no sentence of a template
+                                with other numbers can reach is omitted
+        held-out answers        at seen offsets, no other numbers
+        long sentences          of 121 to 400 characters, no other numbers: half with the answer
+                                anywhere, half at seen offsets, so that the rest follows it
         """
         rng = random.Random(_TEST_SEED)
         pool = self.pool(rng)
@@ -230,14 +230,14 @@ class Design:
 
 def years() -> Design:
     """The question of this experiment: years of 1000 to 2099, half of them of 1900 to 2029; a fifth
-    of each part stands nowhere in training."""
+    of each part never occurs in training."""
     rng = random.Random(_TEST_SEED)
     recent = [str(year) for year in range(1900, 2030)]
     older = [str(year) for year in (*range(1000, 1900), *range(2030, 2100))]
     held, held_older = _some_of(rng, recent), _some_of(rng, older)
     common = tuple(year for year in recent if year not in held)
     trained = common + tuple(year for year in older if year not in held_older)
-    # Tested are the recent ones: the others serve to keep a reader from learning years by heart.
+    # Only recent years are tested; the others keep a reader from memorizing years.
     return Design(trained, tuple(sorted(held)), common)
 
 
@@ -256,9 +256,9 @@ _RANGE = re.compile(r"([0-9]{1,12})\s*-\s*([0-9]{1,12})")
 def from_template(path: Path) -> Design:
     """A question about the user's own sentences.
 
-    The file holds sentences with slots in braces, one a line, and for every slot a line of fillers
-    separated by commas; ``1950-2025`` stands for all numbers of that range. Asked is the slot
-    {slot}, or {year}, or the one defined first. Raises RequestError, naming the line.
+    The file contains sentences with slots in braces, one per line, and for each slot a line of
+    fillers separated by commas; ``1950-2025`` means all numbers of that range. The answer is the
+    slot {slot}, or {year}, or the first one defined. Raises RequestError, naming the line.
 
         slot: 1950-2025
         place: Rome, Nepal, the Alps
@@ -289,12 +289,12 @@ def from_template(path: Path) -> Design:
         unknown = [name for name in slots if name not in fillers]
         if unknown:
             raise RequestError(
-                f"{path}: line {number} has {{{unknown[0]}}}, for which there are no fillers; add "
+                f"{path}: line {number} has {{{unknown[0]}}}, which has no fillers; add "
                 f"a line {unknown[0]}: one, another"
             )
         if slots.count(asked) != 1:
             raise RequestError(
-                f"{path}: line {number} holds {{{asked}}}, which is asked about, "
+                f"{path}: line {number} contains {{{asked}}}, the slot to answer, "
                 f"{slots.count(asked)} times; write it once"
             )
     answers = tuple(dict.fromkeys(fillers[asked]))
@@ -312,8 +312,8 @@ def from_template(path: Path) -> Design:
     plain = sum(design._fill(rng).level == "none" for _ in range(2000))
     if plain < _PLAIN_SHARE * 2000:
         raise RequestError(
-            f"{path}: of 2,000 sentences made from it, {plain:,} hold no other number and no "
-            f"answer but {{{asked}}}; add such sentences: they tell whether a reader has learnt"
+            f"{path}: of 2,000 sentences made from it, {plain:,} contain no other number and no "
+            f"answer but {{{asked}}}; add such sentences: they show whether a reader has learned"
         )
     return design
 
@@ -326,8 +326,8 @@ def _fillers(where: str, name: str, text: str) -> list[str]:
             first, last = int(span[1]), int(span[2])
             if not first <= last < first + 100_000:
                 raise RequestError(
-                    f"{where}: {span[0]} is no range of at most 100,000 numbers, the smaller one "
-                    "first"
+                    f"{where}: {span[0]} is not a range of at most 100,000 numbers, the smaller "
+                    "one first"
                 )
             found += [str(n) for n in range(first, last + 1)]
         elif piece.strip():

@@ -1,9 +1,9 @@
-"""Examples: a sentence, what is asked about it, and where in it the answer stands.
+"""Examples: a sentence, its answer, and the offset of the answer.
 
-Natural sentences favour some places: many begin with the year, few have it at character 90. So half
-of the examples are moved: cut or lengthened in front until the answer stands at a place that was
-drawn uniformly. What is put there (another sentence, made-up words, stray characters) teaches a
-reader nothing about the answer but that it may stand anywhere.
+Natural sentences prefer some offsets: many begin with the year, few have it at character 90. So
+half of the examples are moved: shortened or lengthened at the front until the answer is at an
+offset that was drawn uniformly. The inserted text (another sentence, invented words, stray
+characters) tells a reader nothing about the answer.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from charlm.text import grammar
 from charlm.text.grammar.chance import Rng, below, between, chance, pick
 
 LEVELS = ("none", "numbers", "years")
-"""What else stands in a sentence that could be mistaken for the answer."""
+"""What else in a sentence could be mistaken for the answer."""
 
 SHORTEST, LONGEST = 5, 120
-"""Characters of a sentence, but for the test of long ones."""
+"""Characters of a sentence, except in the test of long sentences."""
 
 _LETTERS = "aeioaeiouàèlrsntcdpmvgbfzqhxkjyw"
 _FALSE_KEYS = "abcdefghilmnopqrstuvzàèéìòù"
@@ -53,19 +53,19 @@ def _start(example: Example) -> int:
 
 
 class Pool:
-    """Many natural sentences, to be taken by what else stands in them and by where the answer is.
+    """Many natural sentences, selected by level and by the offset of the answer.
 
-    Whoever takes one puts another answer in it, so that no answer goes with a kind of sentence.
+    ``take`` inserts another answer, so that no answer is tied to a kind of sentence.
     """
 
     def __init__(
         self, rng: Rng, source: Source, size: int, allowed: Callable[[Example], bool] | None = None
     ) -> None:
-        """``size`` sentences are drawn; those that are not ``allowed`` are left out."""
+        """Draw ``size`` sentences and drop those that are not ``allowed``."""
         drawn = sorted(filter(allowed, (source(rng) for _ in range(size))), key=_start)
         self._by_level = {level: [e for e in drawn if e.level == level] for level in LEVELS}
         self._starts = {level: [e.start for e in each] for level, each in self._by_level.items()}
-        # The least that follows an answer which begins at a given place or before.
+        # The shortest rest of a sentence whose answer begins at a given offset or before.
         self._least_after = {
             level: list(accumulate((len(e.text) - e.start for e in each), min))
             for level, each in self._by_level.items()
@@ -73,14 +73,14 @@ class Pool:
 
     @property
     def levels(self) -> list[str]:
-        """The levels of which there are sentences."""
+        """The levels that have sentences."""
         return [level for level in LEVELS if self._by_level[level]]
 
     def reaches(self, level: str, start: int, longest: int) -> bool:
-        """Whether an answer can stand at ``start`` in a sentence of that level.
+        """Whether an answer can be at offset ``start`` in a sentence of that level.
 
-        What says which number is asked about must stay, so only sentences without others are cut;
-        any other must be there whole, with something put in front.
+        The words that tell which number is asked for must remain, so only sentences without other
+        numbers are shortened; all others stay whole, with text inserted in front.
         """
         if level == "none":
             return bool(self._by_level[level])
@@ -88,8 +88,8 @@ class Pool:
         return count > 0 and start + self._least_after[level][count - 1] <= longest
 
     def take(self, rng: Rng, level: str, answer: str, at_most: int | None = None) -> Example | None:
-        """A sentence of a level with that answer, which begins at ``at_most`` or before; None where
-        there is none."""
+        """A sentence of a level with that answer at offset ``at_most`` or before; None if there is
+        none."""
         among = self._by_level[level]
         count = len(among) if at_most is None else bisect_right(self._starts[level], at_most)
         if not count:
@@ -101,7 +101,7 @@ class Pool:
 
 
 def filler(rng: Rng, italian: bool) -> str:
-    """Something that holds no answer, to stand before or after a sentence."""
+    """Text without an answer, to insert before or after a sentence."""
     if italian and chance(rng, 0.6):
         for _ in range(20):
             told = grammar.undated(rng)
@@ -111,13 +111,13 @@ def filler(rng: Rng, italian: bool) -> str:
 
 
 def made_up_word(rng: Rng) -> str:
-    """Letters in a row: nobody can learn them, so a reader learns what surrounds an answer."""
+    """Random letters: they cannot be memorized, so a reader learns what surrounds an answer."""
     word = "".join(pick(rng, _LETTERS) for _ in range(between(rng, 1, 9)))
     return word.capitalize() if chance(rng, 0.2) else word
 
 
 def moved(rng: Rng, example: Example, start: int, *, italian: bool = True) -> Example:
-    """The example with its answer at ``start``: cut in front, or with something put there."""
+    """The example with its answer at ``start``: shortened or lengthened at the front."""
     missing = start - example.start
     if missing <= 0:
         return replace(example, text=example.text[-missing:], start=start)
@@ -133,7 +133,7 @@ def moved(rng: Rng, example: Example, start: int, *, italian: bool = True) -> Ex
 
 
 def followed(rng: Rng, example: Example, length: int, *, italian: bool = True) -> Example:
-    """The example with so much after it that it has ``length`` characters."""
+    """The example with text appended until it has ``length`` characters."""
     text = example.text
     while len(text) < length:
         text += pick(rng, _AFTER) + filler(rng, italian)
@@ -141,8 +141,8 @@ def followed(rng: Rng, example: Example, length: int, *, italian: bool = True) -
 
 
 def disturbed(rng: Rng, example: Example, longest: int, *, italian: bool = True) -> Example:
-    """The example as people write: a slip of the finger, no capital, no full stop, one more
-    remark. The answer and everything that counts for it stay as they are."""
+    """The example as people write: a typo, no capital, no full stop, one more remark. The answer
+    stays unchanged."""
     text, start = example.text, example.start
     end = start + len(example.answer)
     if chance(rng, 0.25) and start > 0 and len(text[0].lower()) == 1:
@@ -173,11 +173,11 @@ def draw(
     italian: bool = True,
     longest: int = LONGEST,
 ) -> Iterator[Example]:
-    """Examples without end: of one of ``levels``, with an answer of one of ``answers`` that begins
-    at one of ``starts`` (uniformly, where it is moved). Where other answers stand beside it, it is
-    of the last of ``answers``, which are like those others: what each says has to tell them apart.
+    """Endless examples: of one of ``levels``, with an answer from one of ``answers`` that begins at
+    one of ``starts`` (uniformly, if it is moved). If other answers stand beside it, it comes from
+    the last of ``answers``, which resemble those others: only the meaning tells them apart.
 
-    None at all where the pool has no sentence that could be moved to one of them.
+    Empty if the pool has no sentence that can be moved to one of ``starts``.
     """
     allowed = frozenset(starts)
     reached = {level: [s for s in starts if pool.reaches(level, s, longest)] for level in levels}

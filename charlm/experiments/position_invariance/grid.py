@@ -1,12 +1,12 @@
-"""The grid of readers and seeds: run side by side, each cell once, however often it is interrupted.
+"""The grid of readers and seeds: cells run in parallel, each one once, even after interruptions.
 
-Every JSON file but results.json carries the SHA-256 of its own content, and all name the same
+Every JSON file except results.json carries the SHA-256 of its own content, and all name the same
 experiment: a file that was changed, or that belongs to another experiment, is refused.
 
-config.json             the question and the settings: what --resume goes on from
+config.json             the question and the settings, which --resume continues with
 tests.json              the test sentences, the same for every cell
-cells/READER-SEED.*     the trained weights, and, written last, what the cell answered
-results.json            all of it together: everything that the figures are drawn from
+cells/READER-SEED.*     the trained weights, and, written last, the cell's answers
+results.json            everything together: the only input of the figures
 results.csv             a line per reader, seed, test and part
 """
 
@@ -45,14 +45,14 @@ STEPS, QUICK_STEPS = 2200, 1900
 QUICK_READERS = ("feedforward", "time-delay", "lstm", "writer-lstm")
 PER_OFFSET, QUICK_PER_OFFSET = 40, 10
 VOCABULARY_FROM = 20_000
-"""Sentences whose characters are the vocabulary; a rarer one is read as unknown."""
+"""Sentences that define the vocabulary; any other character is read as unknown."""
 
 ERRORS_KEPT = 20
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a grid is made of; stored, so that an interrupted one goes on as it began."""
+    """The settings of a grid; stored, so that an interrupted one continues with the same ones."""
 
     readers: tuple[str, ...]
     seeds: int
@@ -60,16 +60,16 @@ class Settings:
     per_offset: int
 
     def cells(self) -> list[tuple[str, int]]:
-        """Seed by seed, so that a process makes each seed's sentences once, and from the last kind
-        of reader to the first: those that take longest come last there, and at the end of it all no
-        process waits for a long one."""
+        """Seed by seed, so that a process generates each seed's sentences once, and from the last
+        kind of reader to the first: the slow ones are listed last, so they start first and no
+        process waits for one at the end."""
         return [
             (reader, seed) for seed in range(1, self.seeds + 1) for reader in reversed(self.readers)
         ]
 
 
 class Grid:
-    """A directory with a grid in it."""
+    """The directory of a grid."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -92,7 +92,7 @@ class Grid:
 
     @property
     def experiment(self) -> str:
-        """What the files of this experiment have in common."""
+        """The identifier that all files of this experiment share."""
         return _digest(self.config)
 
     @property
@@ -122,16 +122,16 @@ class Grid:
         _write_sealed(path, {"experiment": self.experiment, **content})
 
     def begin(self, design: Design, settings: Settings) -> None:
-        """Write down what is asked, before anything is computed."""
+        """Store question, settings and tests before anything is computed."""
         if self.config_file.exists():
             raise RequestError(
-                f"{self.path} holds an experiment already; go on with --resume, or choose another "
-                "--out"
+                f"{self.path} already contains an experiment; continue with --resume, or choose "
+                "another --out"
             )
         if any((self.path / "cells").glob("*.json")):
             raise RequestError(
-                f"{self.path} holds readers of an experiment whose config.json is gone; choose "
-                "another --out"
+                f"{self.path} contains readers of an experiment whose config.json is missing; "
+                "choose another --out"
             )
         sentences = [each.text for each in design.training(0, VOCABULARY_FROM)]
         config = {
@@ -166,7 +166,8 @@ class Grid:
             ) from error
 
     def check_recipe(self) -> None:
-        """RequestError where the readers that are left would be trained otherwise than the rest."""
+        """RequestError if the remaining readers would be trained differently from the finished
+        ones."""
         begun, now = self.config.get("recipe", {}), _recipe()
         other = [
             f"{name.replace('_', ' ')} {begun.get(name, 'unsaid')} instead of {value}"
@@ -175,19 +176,20 @@ class Grid:
         ]
         if other and self.unfinished():
             raise RequestError(
-                f"{self.path}: begun by another version of charlm ({'; '.join(other)}); finish it "
-                "with that one, or choose another --out"
+                f"{self.path}: started by another version of charlm ({'; '.join(other)}); finish "
+                "it with that one, or choose another --out"
             )
 
     def unfinished(self) -> list[tuple[str, int]]:
         return [cell for cell in self.settings.cells() if not self.cell(*cell).exists()]
 
     def run(self, jobs: int, progress: Callable[[int, int], None]) -> None:
-        """Compute what is missing, ``jobs`` processes side by side.
+        """Compute the missing cells in ``jobs`` parallel processes.
 
-        progress: told the updates done and to do in this call, a few times a second
-        A reader that diverges does not keep the others from being finished; then its
-        DivergenceError is raised. KeyboardInterrupt ends the processes; what is finished stays.
+        progress: called with (updates done, updates in total) a few times a second
+
+        If a reader diverges, the others are still finished, then its DivergenceError is raised.
+        KeyboardInterrupt ends the processes; finished cells remain.
         """
         missing = self.unfinished()
         total = len(missing) * self.settings.steps
@@ -215,8 +217,8 @@ class Grid:
             pool.shutdown(wait=False, cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
                 raise CharlmError(
-                    "one of the processes was ended from outside, perhaps for want of memory; what "
-                    f"is finished stays: go on with --resume and fewer --jobs than {jobs}"
+                    "one of the processes was killed, perhaps for lack of memory; finished cells "
+                    f"remain: continue with --resume and fewer --jobs than {jobs}"
                 ) from error
             raise
         pool.shutdown()
@@ -224,20 +226,20 @@ class Grid:
             raise diverged
 
     def collect(self) -> measures.Results:
-        """Put results.json and results.csv together from what is finished, and write them."""
+        """Write results.json and results.csv from the finished cells."""
         results = self.results()
         write_atomically(self.results_file, _json(results.content))
         write_atomically(self.path / "results.csv", _table(results).encode())
         return results
 
     def results(self) -> measures.Results:
-        """What is finished. CharlmError where nothing is."""
+        """The results of the finished cells; CharlmError if there are none."""
         config, tests = self.config, self.tests
         design = self.design
         files = [self.cell(*cell) for cell in self.settings.cells()]
         cells = [self._read(file, GO_ON) for file in files if file.exists()]
         if not cells:
-            raise CharlmError(f"{self.path}: no reader is finished yet; go on with --resume")
+            raise CharlmError(f"{self.path}: no reader is finished yet; continue with --resume")
         commonest = config.get("commonest") or _commonest(design)
         content = {
             "config": {key: value for key, value in config.items() if key != "design"},
@@ -265,20 +267,20 @@ class Grid:
 
 
 def find(given: str) -> Grid:
-    """The grid in a directory; RequestError where there is none."""
+    """The grid in a directory; RequestError if there is none."""
     grid = Grid(Path(given))
     if not grid.config_file.exists():
         raise RequestError(
-            f"{given} holds no experiment; make one: charlm experiment position-invariance --out "
+            f"{given} contains no experiment; run one: charlm experiment position-invariance --out "
             f"{given}"
         )
-    _ = grid.config  # refused here, before anything is begun, where it is damaged
+    _ = grid.config  # a damaged one is refused here, before anything starts
     return grid
 
 
 def first_answer(text: str, design: Design) -> str:
-    """What a regular expression finds: the first four digits that stand alone, or the first filler
-    of the template."""
+    """The answer of a regular expression: the first four digits that stand alone, or the first
+    filler of the template."""
     found = design.any_answer.search(text)
     return found[0] if found else ""
 
@@ -290,7 +292,7 @@ _worker: dict[str, Any] = {}
 
 @contextmanager
 def _shielded() -> Iterator[None]:
-    """A process that is started in here never sees Ctrl-C, not even before it could ignore it."""
+    """A process started in here never receives Ctrl-C, not even before it can ignore it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -302,7 +304,7 @@ def _shielded() -> Iterator[None]:
 
 
 def _start(path: str, done: Any, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
@@ -311,7 +313,7 @@ def _start(path: str, done: Any, threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """A command that is killed cannot end its processes: they would train on for hours."""
+    """A killed command cannot end its processes; without this they would train for hours."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -332,7 +334,7 @@ def _tests() -> dict[str, list[Example]]:
 
 
 def _material(seed: int) -> tuple[Any, list[Example]]:
-    """The sentences of one seed, kept until another seed is asked for."""
+    """The sentences of one seed, kept until another seed is requested."""
     if _worker.get("seed") != seed:
         from charlm.experiments.position_invariance.training import BATCH_SIZE, SORTED, Material
 
@@ -402,7 +404,7 @@ def judge(
     found: Sequence[str], sentences: Sequence[Example], width: int, longest: int | None
 ) -> dict[str, Any]:
     """Which answers, and which of their ``width`` characters, are right; some errors; how many
-    sentences are longer than the reader can read."""
+    sentences exceed what the reader can read."""
     right = np.array([f == each.answer for f, each in zip(found, sentences, strict=True)])
     symbols = np.array(
         [
@@ -427,7 +429,7 @@ def judge(
 
 
 def _commonest(design: Design) -> str:
-    """The answer that is asked for most in training: what the floor always gives."""
+    """The most frequent answer in training, which the floor always gives."""
     return Counter(each.answer for each in design.training(1, 5000)).most_common(1)[0][0]
 
 
@@ -455,8 +457,8 @@ def _table(results: measures.Results) -> str:
     return out.getvalue()
 
 
-BEGIN_AGAIN = "choose another --out and begin again"
-GO_ON = "remove it and go on with --resume"
+BEGIN_AGAIN = "choose another --out and start again"
+GO_ON = "remove it and continue with --resume"
 
 
 def _json(value: Any) -> bytes:
@@ -487,5 +489,5 @@ def _parse(path: Path, remedy: str) -> dict[str, Any]:
 def _unsealed(path: Path, value: dict[str, Any], remedy: str) -> dict[str, Any]:
     content = {key: part for key, part in value.items() if key != "sha256"}
     if value.get("sha256") != _digest(content):
-        raise CheckpointError(f"{path}: damaged (its content is not what was written); {remedy}")
+        raise CheckpointError(f"{path}: damaged (its checksum does not match); {remedy}")
     return content
