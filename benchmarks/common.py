@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine they name, and where they find tinyshakespeare."""
+"""Shared by the benchmarks: a description of the machine, and the path of tinyshakespeare."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def add_corpus_option(parser: argparse.ArgumentParser) -> None:
 
 
 def shakespeare(given: Path | None) -> Path:
-    """The file, verified, so that figures from different machines are about the same text."""
+    """The verified file, so that figures from different machines refer to the same text."""
     from charlm.text.reading import text_sha256
 
     path = given or Path(__file__).parent.parent / "corpora" / "shakespeare.txt"
     if not path.exists():
-        raise SystemExit(f"{path} is not there: run `charlm corpus get shakespeare` first")
+        raise SystemExit(f"{path} does not exist: run `charlm corpus get shakespeare` first")
     if text_sha256(path.read_text(encoding="utf-8")) != SHAKESPEARE_SHA256:
         raise SystemExit(f"{path} is not char-rnn's tinyshakespeare")
     return path

@@ -1,14 +1,14 @@
-"""What looking inside shows and costs on tinyshakespeare, and the pictures of the README.
+"""Results and cost of looking inside on tinyshakespeare, and the pictures of the docs.
 
     python benchmarks/inside.py [--runs DIR] [--pictures docs/pictures]
 
-1. Trains an LSTM and a plain RNN of 256 units, 1,200 updates each, unless DIR holds them already.
+1. Trains an LSTM and a plain RNN of 256 units, 1,200 updates each, unless DIR has them already.
 2. Scoring: characters per second in streams and in one stream (the exact pass, which is the
-   control), and by how much the streams' warm-up changes the score.
-3. Memory: how much context each of the two uses; untrained models beside them.
-4. Neurons: the unit for each label, chosen on one half of the text and judged on the other.
+   control), and how much the streams' warm-up changes the score.
+3. Memory: how much context each of the two uses, compared with untrained models.
+4. Neurons: the unit for each label, chosen on one half of the text and tested on the other.
 5. The seconds that ``charlm report`` takes, and the size of its page.
-6. With --pictures, the README's pictures, each by the command that stands beside it.
+6. With --pictures, the pictures of docs/looking-inside.md, each by the command beside it.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def units(run: Path, held_out: str) -> None:
 
 
 def draw(runs: Path, held_out: Path, page: Path, folder: Path) -> None:
-    """By the commands that the README names, from the directory in which the runs are."""
+    """Draw with the commands of docs/looking-inside.md, from the directory of the runs."""
     folder.mkdir(parents=True, exist_ok=True)
     letter = page.parent / "letter.txt"
     letter.write_text(
@@ -158,8 +158,8 @@ def draw(runs: Path, held_out: Path, page: Path, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_corpus_option(parser)
-    parser.add_argument("--runs", type=Path, help="where the two runs are kept")
-    parser.add_argument("--pictures", type=Path, help="draw the README's pictures here")
+    parser.add_argument("--runs", type=Path, help="directory of the two runs")
+    parser.add_argument("--pictures", type=Path, help="draw the pictures of the docs here")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args()
     corpus = shakespeare(given.corpus)

@@ -1,10 +1,10 @@
-"""examples/minimal.py against the program that it descends from, both NumPy only, same seconds.
+"""Compare examples/minimal.py with the program it descends from: both NumPy only, equal time.
 
     python benchmarks/minimal.py [--seconds 30] [--corpus FILE]
 
-The ancestor is Karpathy's min-char-rnn (2016), written anew here from its description: a plain
+The ancestor is Karpathy's min-char-rnn (2016), reimplemented here from its description: a plain
 RNN of 100 units on one-hot characters, one stream, 25 characters at a time, one character after
-another, Adagrad at 0.1. Each gets the same wall time, in turn, and is then scored on the same
+another, Adagrad at 0.1. Each gets the same wall time and is then scored on the same
 held-out tenth; the control is the untrained model.
 """
 
@@ -26,14 +26,14 @@ from charlm.surprisal import LN2, surprisals
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
 
-import minimal  # noqa: E402  (the examples are no package)
+import minimal  # noqa: E402  (examples/ is not a package)
 
 Weights = dict[str, NDArray[np.float32]]
 UNITS, WINDOW = 100, 25
 
 
 class Ancestor:
-    """One character at a time: column vectors, a Python loop forwards and one backwards."""
+    """One character at a time: column vectors, a Python loop forward and one backward."""
 
     def __init__(self, vocab_size: int) -> None:
         rng = np.random.default_rng(1)

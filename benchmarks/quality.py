@@ -1,15 +1,15 @@
-"""How good a model gets in how long: tinyshakespeare, default recipe, last 10 % held out.
+"""Quality against time: tinyshakespeare, default recipe, last 10 % held out.
 
     python benchmarks/quality.py [--corpus FILE] [--seeds 1 2 3]
 
-For every seed, three runs of ``charlm train`` as a user types it: ``--minutes 1.5`` and
-``--minutes 3`` (the clock starts with the command, so reading, timing and evaluating are inside),
-and ``--steps 2000`` (64 x 64 characters each), which does not depend on the machine's speed. The
-figure is the exact one of ``charlm eval``, in nats per character, of the checkpoint with the best
+For every seed, three runs of ``charlm train`` as a user types it: ``--minutes 1.5`` and ``--minutes
+3`` (the clock starts with the command, so it includes reading, timing and evaluation), and
+``--steps 2000`` (64 x 64 characters each), which does not depend on the machine's speed. The figure
+is the exact loss from ``charlm eval``, in nats per character, of the checkpoint with the lowest
 validation loss.
 
-Controls: the same model untrained, the ladder of ``charlm eval``, and the training loss beside the
-held-out one.
+Controls: the same model untrained, the baselines of ``charlm eval``, and the training loss beside
+the validation loss.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How fast a character comes: the NumPy engine against torch, and the command's first character.
+"""Sampling speed: the NumPy engine compared with torch, and the time to the first character.
 
     python benchmarks/sampling.py [--repeats 5]
 
 1. Time per character at batch 1: ``charlm.generate`` (engine, sampler and tokenizer, all that
-   ``charlm sample`` does) against a plain loop over ``torch.nn.LSTM`` with the same weights, which
-   draws with torch.multinomial. Both in this process, in turn; the ratio is what counts.
-2. From starting ``charlm sample`` to its first character on a pipe, with torch absent from
-   ``sys.modules`` at the end; the control is a Python that only imports torch.
+   ``charlm sample`` does) compared with a plain loop over ``torch.nn.LSTM`` with the same weights,
+   which samples with torch.multinomial. Both alternate in this process; the ratio is the result.
+2. From starting ``charlm sample`` to its first character on a pipe, with torch not in
+   ``sys.modules`` at the end; the control is a Python process that only imports torch.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from charlm.text.tokenizer import CharTokenizer
 
 
 def make_model(layers: int, hidden: int) -> tuple[LanguageModel, Checkpoint]:
-    """A fresh LSTM over 65 symbols: speed does not depend on what the weights know."""
+    """An untrained LSTM over 65 symbols: speed does not depend on the weights."""
     tokenizer = CharTokenizer("".join(map(chr, range(32, 97))))
     config = ModelConfig.resolve(vocab_size=65, num_layers=layers, hidden_size=hidden)
     model = build(config, seed=1).eval()

@@ -1,17 +1,17 @@
-"""How fast charlm trains: characters per second against a plain PyTorch loop, and against the peak.
+"""Training speed: characters per second, compared with a plain PyTorch loop and with the peak.
 
     python benchmarks/training.py [--rounds 5] [--updates 10]
 
-The plain loop is what a tutorial writes: nn.Embedding, nn.LSTM and nn.Linear in float32, Adam,
-the gradient's norm clipped, the state carried and detached. charlm's side is ``Trainer.update``
-with its batches, which is all that ``charlm train`` does between two evaluations. Sizes are the
-same; the loops run in turn in one process, a few updates each, and the ratio is taken round by
-round, so that a busy neighbour slows both.
+The plain loop is that of a tutorial: nn.Embedding, nn.LSTM and nn.Linear in float32, Adam, the
+gradient's norm clipped, the state carried and detached. charlm's side is ``Trainer.update`` with
+its batches, which is all that ``charlm train`` does between two evaluations. Sizes are equal; the
+loops alternate in one process, a few updates each, and the ratio is computed round by round, so
+that other load slows both.
 
 The floating-point rate counts three passes (forward, gradient of inputs, gradient of weights) of
 two operations per weight and character, over recurrent, input and output matrices; the peak is that
-of a 2048 x 2048 matrix product in the same process. The control is charlm in float32: what is left
-of its lead where the processor has no bfloat16.
+of a 2048 x 2048 matrix product in the same process. The control is charlm in float32: what remains
+of its lead on a processor without bfloat16.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ B, T, V = 64, 64, 65
 
 
 def make_dataset() -> Dataset:
-    """Random text over 65 symbols: speed does not depend on what it says."""
+    """Random text over 65 symbols: speed does not depend on its content."""
     letters = np.array([chr(point) for point in range(32, 32 + V)])
     text = "".join(np.random.default_rng(1).choice(letters, 200_000))
     return data.encode(Texts("random", text, "", text, "", ()), CharTokenizer.from_text(text))
@@ -104,7 +104,7 @@ def peak(dtype: torch.dtype) -> float:
 
 
 def muon_share(trainer: Trainer, update: Callable[[], None], updates: int) -> float:
-    """Muon's part of an update: the time inside its ``step``, over the time of the whole."""
+    """Muon's share of an update: the time inside its ``step``, divided by the whole."""
     muon = trainer.optimizers.all[0]
     spent = 0.0
     inner = muon.step
