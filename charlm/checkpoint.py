@@ -27,7 +27,8 @@ import json
 import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -87,6 +88,20 @@ class Checkpoint:
                 raise CheckpointError(f"tensor {name} holds values that are not finite")
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a model file says about itself, without its tensors.
+
+    It was checked like that of ``read``, except for the checksum, which covers the tensors too. So
+    do not use it as a model: only to learn where a text is, which has a checksum of its own.
+    """
+
+    config: ModelConfig
+    tokenizer: Tokenizer
+    provenance: dict[str, Any]
+    training: dict[str, Any] | None
+
+
 def write(path: Path, checkpoint: Checkpoint, *, keep_as: Path | None = None) -> None:
     """Write ``checkpoint`` to ``path``, atomically and durably; CheckpointError where it cannot."""
     try:
@@ -125,11 +140,28 @@ def dump(checkpoint: Checkpoint) -> bytes:
 def read(path: Path) -> Checkpoint:
     """Read and verify a model file; CheckpointError, in one line, for anything that charlm did not
     write or that has changed since."""
+    with _naming(path), _open(path) as file:
+        return _read(file, os.fstat(file.fileno()).st_size)
+
+
+def read_header(path: Path) -> Header:
+    """Read and check the header of a model file, at most ``MAX_HEADER`` bytes of it, and no tensor;
+    CheckpointError as in ``read``."""
+    with _naming(path), _open(path) as file:
+        return _read_header(file, os.fstat(file.fileno()).st_size)[0]
+
+
+def _open(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file():
+        raise CheckpointError(f"{path}: is no file; name a run or a model file")
+    return path.open("rb")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn every error while ``path`` is read into a CheckpointError that begins with its name."""
     try:
-        if path.exists() and not path.is_file():
-            raise CheckpointError(f"{path}: is no file; name a run or a model file")
-        with path.open("rb") as file:
-            return _read(file, os.fstat(file.fileno()).st_size)
+        yield
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file; name a run or a model file") from error
     except OSError as error:
@@ -165,14 +197,24 @@ def state_sha256(checkpoint: Checkpoint) -> str:
     return digest({}, {**checkpoint.weights, **checkpoint.extra})
 
 
-def _read(file: BinaryIO, size: int) -> Checkpoint:
+def _read_header(file: BinaryIO, size: int) -> tuple[Header, dict[str, str]]:
+    """The checked header, and its metadata as they are written."""
     entries, metadata = _header(file, size)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"not a charlm model (format {_brief(metadata.get('format'))})")
     parts = _meanings(metadata)
-    config = ModelConfig.from_dict(parts["config"])
-    tokenizer = tokenizer_from_dict(parts["tokenizer"])
-    _check_belong(config, tokenizer, parts.get("training"), entries)
+    header = Header(
+        config=ModelConfig.from_dict(parts["config"]),
+        tokenizer=tokenizer_from_dict(parts["tokenizer"]),
+        provenance=parts["provenance"],
+        training=parts.get("training"),
+    )
+    _check_belong(header.config, header.tokenizer, header.training, entries)
+    return header, metadata
+
+
+def _read(file: BinaryIO, size: int) -> Checkpoint:
+    header, metadata = _read_header(file, size)
     file.seek(0)
     data = file.read(size)
     try:
@@ -182,11 +224,11 @@ def _read(file: BinaryIO, size: int) -> Checkpoint:
     if digest(metadata, tensors) != metadata.get("sha256"):
         raise CheckpointError("damaged: the checksum does not match; use another copy")
     return Checkpoint(
-        config=config,
-        tokenizer=tokenizer,
+        config=header.config,
+        tokenizer=header.tokenizer,
         weights={name: value for name, value in tensors.items() if ":" not in name},
-        provenance=parts["provenance"],
-        training=parts.get("training"),
+        provenance=header.provenance,
+        training=header.training,
         extra={name: value for name, value in tensors.items() if ":" in name},
     )
 

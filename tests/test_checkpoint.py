@@ -429,6 +429,37 @@ def test_other_formats_are_refused() -> None:
             checkpoint.parse(data)
 
 
+def test_a_header_is_read_without_the_tensors(path: Path) -> None:
+    path.write_bytes(SMALL)
+    whole = checkpoint.read(path)
+    path.write_bytes(SMALL[:-1] + bytes([SMALL[-1] ^ 1]))  # a bit of the last tensor
+    header = checkpoint.read_header(path)
+    assert (header.config, header.provenance) == (whole.config, whole.provenance)
+    assert header.training == whole.training == small().training
+    assert header.tokenizer.to_dict() == whole.tokenizer.to_dict()
+    with pytest.raises(CheckpointError, match="checksum"):
+        checkpoint.read(path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        SMALL[:-1],
+        struct.pack("<Q", checkpoint.MAX_HEADER + 1) + bytes(checkpoint.MAX_HEADER + 1),
+        signed(format="charlm/2"),
+        signed(provenance="[]"),
+        signed(config=altered(hidden_size=3)),
+        signed(training="7"),
+    ],
+)
+def test_a_header_alone_is_read_with_the_same_suspicion(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    for read in (checkpoint.read, checkpoint.read_header):
+        with pytest.raises(CheckpointError) as error:
+            read(path)
+        assert str(error.value).count(str(path)) == 1
+
+
 def test_a_file_that_is_not_there_and_a_directory_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nowhere: no such file; name a run or a model file"):
         checkpoint.read(tmp_path / "nowhere")
