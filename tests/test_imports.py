@@ -16,6 +16,7 @@ LIGHT = (
     "charlm.sampling",
     "charlm.surprisal",
     "charlm.ladder",
+    "charlm.statistics",
     "charlm.text.reading",
     "charlm.text.tokenizer",
     "charlm.checkpoint",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from charlm.errors import RequestError
 from charlm.inspection.reading import Reading
+from charlm.statistics import Blocks, chance_level, mean_interval, resample
 
 BLOCK = 200
 """Characters that are resampled together: neighbours are not independent, so single characters
@@ -42,30 +43,24 @@ def gap(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -> G
     interval can be given.
     """
     saved = differences(one, other)
-    edges = _edges(len(saved), block)
-    blocks = len(edges)
-    sums = np.add.reduceat(saved, edges)
-    sizes = np.diff([*edges, len(saved)])
+    blocks = _blocks(len(saved), block)
+    sums = blocks.sums(saved)
     rng = np.random.default_rng(seed)
-    drawn = rng.integers(blocks, size=(RESAMPLES, blocks))
-    means = sums[drawn].sum(1) / sizes[drawn].sum(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    swapped = rng.choice([-1.0, 1.0], size=(RESAMPLES, blocks)) @ sums / len(saved)
-    chance = float(np.quantile(np.abs(swapped), 0.95))
-    return Gap(float(saved.mean()), float(low), float(high), chance)
+    low, high = mean_interval(sums, resample(len(blocks), RESAMPLES, rng), blocks.sizes)
+    chance = chance_level(sums / len(saved), RESAMPLES, rng)
+    return Gap(float(saved.mean()), low, high, chance)
 
 
-def _edges(count: int, block: int) -> NDArray[np.int64]:
-    """Where the blocks of ``count`` characters begin; what does not fill one joins the last.
+def _blocks(count: int, size: int) -> Blocks:
+    """``count`` characters in blocks of ``size``; RequestError for fewer than ten blocks.
 
-    Of a long text they are longer, so that resampling them takes no more than some megabytes.
+    A long text gets longer blocks, so that resampling them needs no more than some megabytes.
     """
-    if count // block < 10:
+    if count // size < 10:
         raise RequestError(
-            f"the text has {count + 1:,} characters; to compare takes at least {10 * block + 1:,}"
+            f"the text has {count + 1:,} characters; a comparison needs at least {10 * size + 1:,}"
         )
-    block = max(block, count // _MOST_BLOCKS)
-    return np.arange(count // block) * block
+    return Blocks.of_size(count, max(size, count // _MOST_BLOCKS))
 
 
 def differences(one: Reading, other: Reading) -> NDArray[np.float64]:
@@ -118,24 +113,22 @@ def shares(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -
     The intervals are over the blocks of ``gap``, and its RequestError for too short a text.
     """
     saved = differences(one, other)
-    edges = _edges(len(saved), block)
-    sizes = np.diff([*edges, len(saved)])
-    drawn = np.random.default_rng(seed).integers(len(edges), size=(RESAMPLES, len(edges)))
-    total = sizes[drawn].sum(1)
+    blocks = _blocks(len(saved), block)
+    drawn = resample(len(blocks), RESAMPLES, np.random.default_rng(seed))
     kinds = np.array(by_place(one.characters)[1:])
     found = []
     for kind in np.unique(kinds):
         inside = kinds == kind
-        sums = np.add.reduceat(np.where(inside, saved, 0.0), edges)
-        low, high = np.quantile(sums[drawn].sum(1) / total, [0.025, 0.975])
+        sums = blocks.sums(np.where(inside, saved, 0.0))
+        low, high = mean_interval(sums, drawn, blocks.sizes)
         found.append(
             Share(
                 str(kind),
                 int(inside.sum()),
                 float(saved[inside].mean()),
                 float(saved[inside].sum() / len(saved)),
-                float(low),
-                float(high),
+                low,
+                high,
             )
         )
     return sorted(found, key=lambda share: -abs(share.contribution))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from charlm.arrays import Floats, Ids
 from charlm.engine import Engine, log_softmax
 from charlm.errors import RequestError
+from charlm.statistics import Blocks, mean_interval, resample
 from charlm.surprisal import LN2
 
 CONTEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -26,8 +27,10 @@ LAGS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 ENOUGH = 0.01
 """Bits per character: what is saved beyond is called nothing."""
 
+RESAMPLES = 2000
+
 _BATCH, _PIECE = 64, 16
-_STRETCHES = 64  # what is drawn for an interval: neighbouring characters are no two observations
+_BLOCKS = 64  # resampled for an interval: neighbouring places are not independent
 _WARMUP = 128
 
 
@@ -56,12 +59,10 @@ class Curve:
         ``contexts``, saves, with its 95 % bootstrap interval over stretches of neighbouring
         places."""
         saved = self.bits[:, self.contexts.index(window)] - self.bits[:, -1]
-        stretches = np.array_split(saved, min(_STRETCHES, len(saved)))
-        sums = np.array([each.sum() for each in stretches])
-        sizes = np.array([len(each) for each in stretches])
-        drawn = np.random.default_rng(seed).integers(len(sums), size=(2000, len(sums)))
-        low, high = np.quantile(sums[drawn].sum(1) / sizes[drawn].sum(1), [0.025, 0.975])
-        return float(saved.mean()), float(low), float(high)
+        blocks = Blocks.of_number(len(saved), _BLOCKS)
+        drawn = resample(len(blocks), RESAMPLES, np.random.default_rng(seed))
+        low, high = mean_interval(blocks.sums(saved), drawn, blocks.sizes)
+        return float(saved.mean()), low, high
 
 
 def context_curve(

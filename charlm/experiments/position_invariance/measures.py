@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.statistics import crossed_interval, mean_interval, resample, sign_flip_p
+
 Bools = NDArray[np.bool_]
 Reals = NDArray[np.float64]
 
@@ -52,9 +54,9 @@ class Estimate:
         each = np.array(list(values), dtype=np.float64)
         if not len(each):
             return cls(float("nan"), float("nan"), float("nan"), ())
-        drawn = np.random.default_rng(0).integers(len(each), size=(RESAMPLES, len(each)))
-        low, high = np.quantile(each[drawn].mean(1), [0.025, 0.975])
-        return cls(float(each.mean()), float(low), float(high), tuple(each.tolist()))
+        drawn = resample(len(each), RESAMPLES, np.random.default_rng(0))
+        low, high = mean_interval(each, drawn)
+        return cls(float(each.mean()), low, high, tuple(each.tolist()))
 
 
 @dataclass(frozen=True)
@@ -262,16 +264,9 @@ class Results:
 
 
 def paired(gaps: Reals, resamples: int = 2000) -> Difference:
-    """gaps (seeds, N): differences of each sentence under each seed."""
+    """The mean of ``gaps`` (seeds, N), differences of each sentence under each seed, with its
+    interval and p value."""
     rng = np.random.default_rng(0)
-    num_seeds, count = gaps.shape
-    means = np.empty(resamples)
-    for n in range(resamples):
-        drawn = gaps[rng.integers(num_seeds, size=num_seeds)].mean(0)
-        means[n] = drawn[rng.integers(count, size=count)].mean()
-    low, high = np.quantile(means, [0.025, 0.975])
-    each = gaps.mean(0)
-    each = each[each != 0]
-    flipped = np.abs((rng.choice([-1.0, 1.0], size=(resamples, len(each))) * each).sum(1))
-    p = (1 + np.count_nonzero(flipped >= abs(each.sum()) - 1e-12)) / (resamples + 1)
-    return Difference(float(gaps.mean()), float(low), float(high), float(p))
+    low, high = crossed_interval(gaps, resamples, rng)
+    p = sign_flip_p(gaps.mean(0), resamples, rng)
+    return Difference(float(gaps.mean()), low, high, p)
