@@ -12,10 +12,12 @@ import pytest
 from click.testing import Result
 from conftest import write_text
 
+from charlm import drawing
 from charlm.arrays import Ids
 from charlm.config import ModelConfig
 from charlm.inspection import horizon, plots
 from charlm.inspection.comparing import Gap, Share
+from charlm.inspection.gradients import Flow
 from charlm.inspection.memory import Curve
 from charlm.models.language import build
 
@@ -50,7 +52,8 @@ def ydata(axes: object, label: str) -> np.ndarray:
 def test_memory_draws_both_measures(found: horizon.Horizon) -> None:
     figure = plots.memory({"one": found})
     left, right = figure.axes
-    np.testing.assert_array_equal(ydata(left, "one"), found.curve.mean)
+    usable = found.curve.usable()
+    np.testing.assert_array_equal(ydata(left, f"one (uses {usable})"), found.curve.mean)
     np.testing.assert_array_equal(ydata(right, "one"), found.probe.accuracy)
     assert any(
         np.array_equal(found.untrained_curve.mean, line.get_ydata()) for line in left.get_lines()
@@ -59,7 +62,7 @@ def test_memory_draws_both_measures(found: horizon.Horizon) -> None:
     for control in (found.untrained_probe.accuracy, found.probe.chance):
         assert any(np.array_equal(control, line) for line in drawn)
     (dot,) = [line for line in left.get_lines() if line.get_marker() == "o"]
-    assert list(dot.get_xdata()) == [found.curve.usable()]
+    assert list(dot.get_xdata()) == [usable]
 
 
 def test_a_horizon_says_what_its_parts_say(found: horizon.Horizon) -> None:
@@ -111,8 +114,8 @@ def test_the_verdict_says_what_the_curve_says(
 
 
 def test_more_runs_than_styles_are_all_drawn(found: horizon.Horizon) -> None:
-    left, _ = plots.memory({f"run {n}": found for n in range(7)}).axes
-    assert {f"run {n}" for n in range(7)} <= {line.get_label() for line in left.get_lines()}
+    _, right = plots.memory({f"run {n}": found for n in range(7)}).axes
+    assert {f"run {n}" for n in range(7)} <= {line.get_label() for line in right.get_lines()}
 
 
 def test_a_comparison_draws_intervals_and_shares() -> None:
@@ -130,22 +133,62 @@ def test_a_comparison_draws_intervals_and_shares() -> None:
     assert left.get_title(loc="left") == "bits per character more than a"
 
 
+def losses(*bits: float, every: int = 10) -> list[dict[str, float]]:
+    return [{"step": every * n, "val": np.log(2) * each} for n, each in enumerate(bits)]
+
+
 def test_a_learning_curve_is_in_bits() -> None:
-    log = [
-        {"step": 0, "train": None, "val": np.log(2) * 6},
-        {"step": 10, "train": np.log(2) * 3, "val": np.log(2) * 4},
-        {"step": 20, "val": np.log(2) * 3.5},
-    ]
+    log = losses(6, 4, 3.5)
+    log[1]["train"] = np.log(2) * 3
     (axes,) = plots.learning_curve(log, "train", "val").axes
     np.testing.assert_allclose(ydata(axes, "validation"), [6, 4, 3.5])
+    np.testing.assert_allclose(ydata(axes, "training"), [3])
+    (axes,) = plots.learning_curve(log, "train", "val", dropout=True).axes
     np.testing.assert_allclose(ydata(axes, "training (with dropout)"), [3])
 
 
-def test_an_inlined_figure_takes_the_colours_of_its_page(found: horizon.Horizon) -> None:
-    svg = plots.svg_of(plots.memory({"one": found}))
-    ElementTree.fromstring(svg)
-    assert "currentColor" in svg and "#000000" not in svg and "#dddddd" not in svg
-    assert svg == plots.svg_of(plots.memory({"one": found}))  # no date in it
+def test_a_learning_curve_leaves_out_the_first_tenth_and_marks_the_best() -> None:
+    """Else the fall from log2(V) bits would make the rest of the curve look flat."""
+    bits = [6.6, 3.4, 3.0, *np.linspace(2.9, 2.5, 15), 2.6, 2.7]
+    (axes,) = plots.learning_curve(losses(*bits), "train", "val").axes
+    np.testing.assert_allclose(ydata(axes, "validation"), bits[2:])
+    low, high = axes.get_ylim()
+    assert high < 3.1 and low > 2.4
+    (best,) = [line for line in axes.get_lines() if line.get_marker() == "o"]
+    assert (*best.get_xdata(), *best.get_ydata()) == (170, pytest.approx(2.5))
+    assert best.get_label() == "best: 2.500 at step 170"
+    # A best model from before that is shown, and so are the points of a short run.
+    (axes,) = plots.learning_curve(losses(6, 2, *[3] * 28), "train", "val").axes
+    assert ydata(axes, "validation")[0] == pytest.approx(2)
+    (axes,) = plots.learning_curve(losses(6, 5), "train", "val").axes
+    np.testing.assert_allclose(ydata(axes, "validation"), [6, 5])
+
+
+def test_no_legend_covers_a_curve(found: horizon.Horizon) -> None:
+    flow = Flow(np.ones((4, 9)), np.ones((4, 1, 8)))
+    for figure in (
+        plots.memory({"one": found}),
+        plots.gradients({"one": flow}, {"one": flow}),
+        plots.learning_curve(losses(6, 5, 4, 3), "train", "val"),
+    ):
+        figure.draw_without_rendering()
+        for axes in figure.axes:
+            legend = axes.get_legend()
+            assert legend is not None
+            assert legend.get_window_extent().y1 < axes.get_window_extent().y0
+            assert axes.xaxis.label.get_window_extent().y0 > legend.get_window_extent().y1
+
+
+def test_panels_are_figures_of_their_own(found: horizon.Horizon) -> None:
+    both = drawing.panels(plots.memory({"one": found}))
+    titles = ["loss against context", "what the state still holds"]
+    for svg, title in zip(both, titles, strict=True):
+        root = ElementTree.fromstring(svg)
+        width = float(root.attrib["viewBox"].split()[2])
+        assert 250 < width < 370  # a telephone is 360 to 430 pixels wide
+        assert [each for each in titles if each in svg] == [title]
+        assert "prefers-color-scheme: dark" in svg
+    assert both == drawing.panels(plots.memory({"one": found}))  # no date in it
 
 
 @pytest.mark.parametrize(

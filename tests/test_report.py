@@ -61,7 +61,7 @@ def test_every_part_is_there(page: str) -> None:
     assert "Not here" not in page
     for part in ("learning", "ladder", "samples", "surprise", "units", "gradients", "memory"):
         assert f'id="{part}"' in page and f'href="#{part}"' in page
-    assert page.count("<svg") == 3  # learning, gradients, memory
+    assert page.count("<svg") == 5  # learning, and two panels each of gradients and memory
     assert len(page.encode()) < 3_000_000
 
 

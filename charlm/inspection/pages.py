@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
+from charlm import webpage
 from charlm.inspection import textmap
 from charlm.inspection.neurons import Activations, Found, labels
 from charlm.inspection.reading import Reading
@@ -13,36 +14,22 @@ from charlm.inspection.textmap import shown
 from charlm.text.tokenizer import Tokenizer
 
 STYLE = """
-:root { color-scheme: light dark;
-  --ink: #1b1b1b; --paper: #fdfdfb; --faint: #8886; --own: #0072b2; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e6e3; --paper: #16181c; --own: #6cb8ee; } }
-body { font: 1rem/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; color: var(--ink); background: var(--paper); }
-h1, h2, h3 { line-height: 1.2; overflow-wrap: anywhere; } h2 { margin-top: 2.5rem; }
-a { color: var(--own); }
 .heat { font: .95rem/1.7 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere;
   border: 1px solid var(--faint); border-radius: .4rem; padding: .8rem; }
 .heat span:hover { outline: 2px solid var(--ink); }
 #told { position: fixed; display: none; padding: .5rem .7rem; border-radius: .4rem; z-index: 9;
   background: var(--ink); color: var(--paper); font: .85rem/1.4 ui-monospace, monospace;
   white-space: pre; pointer-events: none; max-width: 90vw; }
-.scroll { overflow-x: auto; background: #fff; border-radius: .4rem; }
 .legend span { padding: .1rem .45rem; font: .85rem ui-monospace, monospace; }
-figure { margin: 1rem 0; overflow-x: auto; }
-figure svg { display: block; max-width: 100%; height: auto; min-width: 22rem; }
-figure.wide svg { min-width: 40rem; }
-figure svg text { fill: currentColor; }
-figcaption, .absent, small { opacity: .75; font-size: .9rem; }
 dl { display: flex; flex-wrap: wrap; gap: .3rem 1.6rem; margin: 1rem 0; }
-dt { opacity: .7; font-size: .85rem; } dd { margin: 0; }
+dt { color: var(--quiet); font-size: .85rem; } dd { margin: 0; overflow-wrap: anywhere; }
 nav a { margin-right: .8rem; }
-table { border-collapse: collapse; }
-th, td { text-align: left; padding: .15rem .7rem .15rem 0; vertical-align: baseline; }
 .ladder { width: 100%; } .ladder .bar { width: 70%; }
 .bar i { display: block; height: .55rem; background: var(--faint); border-radius: .2rem; }
-.own th, .own td { color: var(--own); font-weight: 600; } .own .bar i { background: var(--own); }
+.own th, .own td, .own small { color: var(--own); font-weight: 600; }
+.own .bar i { background: var(--own); }
 """
+"""What these pages add to ``webpage.STYLE``."""
 
 # Each character's figures stand in the page once, as JSON; a box follows the pointer or the finger.
 SCRIPT = """
@@ -95,15 +82,8 @@ def heat_map(reading: Reading, tokenizer: Tokenizer) -> str:
 
 
 def page(title: str, body: str) -> str:
-    """A page around ``body``, which is HTML already."""
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title><style>{STYLE}</style></head><body>
-<h1>{escape(title)}</h1>
-{body}
-</body></html>
-"""
+    """A page under a heading; ``body`` is HTML."""
+    return webpage.page(title, f"<h1>{escape(title)}</h1>\n{body}", STYLE)
 
 
 def score_page(reading: Reading, tokenizer: Tokenizer, title: str) -> str:

@@ -1,91 +1,74 @@
-"""Figures of what was found inside, as SVG and PNG. Needs matplotlib: ``charlm[plots]``."""
+"""Figures of what inspection measures. Needs matplotlib.
+
+Every function takes arrays and returns a figure; ``save`` writes it, and ``drawing.panels`` makes
+it part of a page.
+"""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
+from charlm.drawing import GRID, LINE, LOOK, grid, legend_below, write
 from charlm.errors import CharlmError
 from charlm.inspection.comparing import Gap, Share
 from charlm.inspection.gradients import Flow
 from charlm.inspection.horizon import Horizon
+from charlm.surprisal import LN2
+from charlm.svg import INK
 
-LOOK = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "svg.hashsalt": "charlm",
-    "svg.fonttype": "none",
-    "figure.dpi": 110,
-}
-# Dark to light (Okabe & Ito), and a dash for each: a figure reads in grey as well.
+# Dark to light, each with a dash of its own: the figure can also be read in grey.
 STYLES: Sequence[tuple[str, Any]] = (
-    ("#000000", "-"),
+    (INK, "-"),
     ("#0072b2", (0, (6, 2))),
     ("#d55e00", (0, (3, 1.5, 1, 1.5))),
-    ("#009e73", (0, (1, 1.2))),
-    ("#cc79a7", (0, (5, 1))),
+    ("#008a64", (0, (1, 1.2))),
+    ("#c0568f", (0, (5, 1))),
 )
+UNTRAINED = {"linewidth": 0.8, "alpha": 0.6}
+PANEL = (4.8, 4.1)  # inches: on a phone, one panel is as wide as the screen
+FIRST_PART = 0.1
+"""The share of a run that a learning curve leaves out: the loss falls so far in it that nothing
+else would be visible."""
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; its kind is that of the name. CharlmError where it cannot be written."""
-    # No date, so that the same numbers give the same file.
-    metadata = {"Date": None} if path.suffix == ".svg" else None
+    """Write a figure in the format of the file's name and close it. Raises CharlmError if it
+    cannot be written."""
     try:
-        with mpl.rc_context(LOOK):  # type: ignore[arg-type]
-            figure.savefig(path, bbox_inches="tight", metadata=metadata)
+        write(figure, path)
     except (OSError, ValueError) as error:
         raise CharlmError(f"--figure {path}: cannot be written ({error})") from error
     finally:
         plt.close(figure)
 
 
-def svg_of(figure: Figure) -> str:
-    """A figure as SVG that takes the colours of the page around it."""
-    file = io.StringIO()
-    with mpl.rc_context(LOOK):  # type: ignore[arg-type]
-        figure.savefig(
-            file, format="svg", bbox_inches="tight", transparent=True, metadata={"Date": None}
-        )
-    plt.close(figure)
-    text = file.getvalue()
-    # What is black on white paper is the page's ink, and the grid its faint tone.
-    return text.replace("#000000", "currentColor").replace(
-        "#dddddd", "currentColor; stroke-opacity: .15"
-    )
-
-
 def gradients(flows: dict[str, Flow], controls: dict[str, Flow], unit: str = "character") -> Figure:
-    """Norms against the lag, one colour for each model: at the inputs, and at each layer's state.
+    """Norm of the gradient against the lag: a panel for the inputs and one for each layer's state,
+    a colour for each model.
 
-    Line: the median over places; band: from the lower to the upper quartile; thin and pale: the
-    same of an untrained model of that shape.
+    Line: the median over positions. Band: from the lower to the upper quartile. Thin line: an
+    untrained model of the same shape.
     """
     layers = max((0 if f.states is None else f.states.shape[1]) for f in flows.values())
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
-        figure, grid = plt.subplots(
+        figure, row = plt.subplots(
             1,
             1 + layers,
-            figsize=(4.6 * (1 + layers), 3.9),
+            figsize=(PANEL[0] * (1 + layers), PANEL[1]),
             sharey=True,
             squeeze=False,
             layout="constrained",
         )
-        for panel, axes in enumerate(grid[0]):
+        for panel, axes in enumerate(row[0]):
             layer = panel - 1 if panel else None
             for (name, flow), (colour, dash) in zip(flows.items(), cycle(STYLES), strict=False):
                 if layer is not None and (flow.states is None or layer >= flow.states.shape[1]):
@@ -95,96 +78,82 @@ def gradients(flows: dict[str, Flow], controls: dict[str, Flow], unit: str = "ch
                 axes.fill_between(lags, low, high, color=colour, alpha=0.15, linewidth=0)
                 axes.plot(lags, median, color=colour, linestyle=dash, linewidth=1.8, label=name)
                 untrained = controls[name].quartiles(layer)[1]
-                axes.plot(lags, untrained, color=colour, linestyle=dash, linewidth=0.8, alpha=0.45)
+                axes.plot(lags, untrained, color=colour, linestyle=dash, **UNTRAINED)
+            axes.plot([], [], color=INK, label="thin: untrained", **UNTRAINED)
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda norm, _: f"{norm:g}"))
+            axes.tick_params(labelleft=True)  # a page may put the panels one below the other
             axes.set_xlabel(f"{unit}s back")
+            axes.set_ylabel(f"norm of the gradient of one {unit}'s loss")
             axes.set_title("input" if layer is None else f"state of layer {panel}", size=10)
-            axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-            axes.set_axisbelow(True)
-        grid[0][0].set_ylabel(f"norm of the gradient of one {unit}'s loss")
-        grid[0][0].plot([], [], color="#000000", linewidth=0.8, alpha=0.45, label="thin: untrained")
-        grid[0][0].legend(frameon=False, loc="lower left")
+            grid(axes)
+            legend_below(axes)
         return figure
 
 
 def memory(found: Mapping[str, Horizon]) -> Figure:
-    """Left: the loss against how many characters were read before. Right: how well a linear probe
-    reads single characters of the past off the state. Thin and pale: untrained; dotted: always the
-    commonest character."""
+    """Left: the loss against the length of the context, with the shortest context that is enough.
+    Right: how often a linear probe reads a past character from the state.
+
+    Thin line: an untrained model. Dotted line: always guess the most frequent character.
+    """
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.9), layout="constrained")
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(2 * PANEL[0], PANEL[1]), layout="constrained"
+        )
         for (name, each), (colour, dash) in zip(found.items(), cycle(STYLES), strict=False):
             curve, probe = each.curve, each.probe
             mean = curve.mean
             spread = 1.96 * curve.bits.std(0, ddof=1) / np.sqrt(len(curve.bits))
+            usable = curve.usable()
+            line: dict[str, Any] = {"color": colour, "linestyle": dash}
             left.fill_between(
                 curve.contexts, mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0
             )
-            left.plot(curve.contexts, mean, color=colour, linestyle=dash, linewidth=1.8, label=name)
-            untrained = each.untrained_curve
-            left.plot(
-                untrained.contexts,
-                untrained.mean,
-                color=colour,
-                linestyle=dash,
-                linewidth=0.8,
-                alpha=0.45,
-            )
-            usable = curve.usable()
+            left.plot(curve.contexts, mean, linewidth=1.8, label=f"{name} (uses {usable})", **line)
             at = mean[curve.contexts.index(usable)]
             left.plot([usable], [at], "o", color=colour, markersize=6)
-            left.annotate(
-                f"{usable}",
-                (usable, at),
-                textcoords="offset points",
-                xytext=(0, -14),
-                ha="center",
-                color=colour,
-            )
-            right.plot(
-                probe.lags, probe.accuracy, color=colour, linestyle=dash, linewidth=1.8, label=name
-            )
-            right.plot(
-                probe.lags,
-                each.untrained_probe.accuracy,
-                color=colour,
-                linestyle=dash,
-                linewidth=0.8,
-                alpha=0.45,
-            )
-        right.plot(probe.lags, probe.chance, color="#777777", linestyle=":", linewidth=1.2)
-        right.plot([], [], color="#000000", linewidth=0.8, alpha=0.45, label="thin: untrained")
-        right.plot([], [], color="#777777", linestyle=":", label="commonest character")
+            untrained = each.untrained_curve
+            left.plot(untrained.contexts, untrained.mean, **line, **UNTRAINED)
+            right.plot(probe.lags, probe.accuracy, linewidth=1.8, label=name, **line)
+            right.plot(probe.lags, each.untrained_probe.accuracy, **line, **UNTRAINED)
+        right.plot(
+            probe.lags,
+            probe.chance,
+            color=LINE,
+            linestyle=":",
+            linewidth=1.2,
+            label=f"most frequent {each.unit}",
+        )
         left.set_xscale("log", base=2)
         ticks = [c for c in curve.contexts if c & (c - 1) == 0]  # a window may lie between
         left.set_xticks(ticks, [str(c) for c in ticks])
-        left.set_xlabel(f"{each.unit}s read before (dot: no more are needed)")
+        left.set_xlabel(f"{each.unit}s of context (dot: more do not help)")
         left.set_ylabel(f"bits per {each.unit}")
         left.set_title("loss against context", size=10)
-        left.legend(frameon=False)
         right.set_xlabel(f"{each.unit}s back")
-        right.set_ylabel("share that a linear probe reads off the state")
+        right.set_ylabel("accuracy of a linear probe")
         right.set_ylim(0, 1.02)
         right.set_title("what the state still holds", size=10)
-        right.legend(frameon=False)
         for axes in (left, right):
-            axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-            axes.set_axisbelow(True)
+            axes.plot([], [], color=INK, label="thin: untrained", **UNTRAINED)
+            grid(axes)
+            legend_below(axes)
         return figure
 
 
 def comparison(gaps: Mapping[str, Gap], first: str, shares: Sequence[Share], other: str) -> Figure:
-    """Left: by how many bits each model is worse than the first, with its interval, and in grey how
-    large the gap becomes where lots are drawn which model is which. Right: which
-    kinds of characters the gap to the second one comes from."""
+    """Left: by how many bits each model is worse than the first, with its interval; in grey, the
+    gap if the models' labels are swapped at random (permutation test). Right: which kinds of
+    characters the gap to the second model comes from."""
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(9.6, 1.6 + 0.35 * max(len(gaps), len(shares))), layout="constrained"
         )
         for row, gap in enumerate(gaps.values()):
-            left.barh([row], [2 * gap.chance], left=-gap.chance, height=0.5, color="#dddddd")
-            left.plot([gap.low, gap.high], [row, row], color="#000000", linewidth=1.8)
-            left.plot([gap.mean], [row], "o", color="#000000")
+            left.barh([row], [2 * gap.chance], left=-gap.chance, height=0.5, color=GRID)
+            left.plot([gap.low, gap.high], [row, row], color=INK, linewidth=1.8)
+            left.plot([gap.mean], [row], "o", color=INK)
         left.set_yticks(range(len(gaps)), list(gaps))
         left.set_ylim(len(gaps) - 0.5, -0.5)
         left.set_title(f"bits per character more than {first}", size=10)
@@ -196,39 +165,59 @@ def comparison(gaps: Mapping[str, Gap], first: str, shares: Sequence[Share], oth
                 [share.contribution - share.low for share in shares],
                 [share.high - share.contribution for share in shares],
             ],
-            ecolor="#555555",
+            ecolor=LINE,
             color=["#0072b2" if share.contribution > 0 else "#d55e00" for share in shares],
         )
         right.invert_yaxis()
-        right.set_title(f"where {first} gains on {other}", size=10)
+        right.set_title(f"where {first} is better than {other}", size=10)
         right.set_xlabel("bits per character of the text")
         for axes in (left, right):
-            axes.axvline(0, color="#000000", linewidth=0.8)
-            axes.grid(axis="x", color="#dddddd", linewidth=0.6)
-            axes.set_axisbelow(True)
+            axes.axvline(0, color=INK, linewidth=0.8)
+            grid(axes, "x")
         return figure
 
 
-def learning_curve(log: Sequence[Mapping[str, float]], training: str, validation: str) -> Figure:
-    """Training and validation loss of a run's log, in bits per character, against the updates.
+def learning_curve(
+    log: Sequence[Mapping[str, float]], training: str, validation: str, *, dropout: bool = False
+) -> Figure:
+    """Training and validation loss of a run's log against the training steps, in bits per
+    character. The curve begins after the first tenth of the run, and its best model is marked.
 
     training, validation: the log's keys of the two losses in nats; a record may lack the first
+    dropout: whether the training loss was measured with dropout, which the legend then says
     """
+    losses = {
+        key: [(r["step"], r[key] / LN2) for r in log if isinstance(r.get(key), int | float)]
+        for key in (training, validation)
+    }
+    best = min(losses[validation], key=lambda point: point[1])
+    begin = first_step(losses[validation], best[0])
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
-        figure, axes = plt.subplots(figsize=(7.2, 3.4), layout="constrained")
+        figure, axes = plt.subplots(figsize=(5.4, 3.5), layout="constrained")
         for (colour, dash), key, name in (
-            (STYLES[1], training, "training (with dropout)"),
+            (STYLES[1], training, "training (with dropout)" if dropout else "training"),
             (STYLES[0], validation, "validation"),
         ):
-            points = [
-                (r["step"], r[key] / np.log(2)) for r in log if isinstance(r.get(key), int | float)
-            ]
+            points = [point for point in losses[key] if point[0] >= begin]
             if points:
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, color=colour, linestyle=dash, linewidth=1.8, label=name)
-        axes.set_xlabel("updates")
+        axes.plot(
+            *best,
+            "o",
+            color=STYLES[0][0],
+            markersize=6,
+            label=f"best: {best[1]:.3f} at step {best[0]:,}",
+        )
+        axes.set_xlabel("training steps")
         axes.set_ylabel("bits per character")
-        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.legend(frameon=False)
+        grid(axes)
+        legend_below(axes)
         return figure
+
+
+def first_step(points: Sequence[tuple[float, float]], best: float) -> float:
+    """The step at which a learning curve begins: a tenth of the run, or earlier if the best model
+    was found before or fewer than three points would be left."""
+    steps = [step for step, _ in points]
+    return min(FIRST_PART * steps[-1], best, steps[max(0, len(steps) - 3)])

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from charlm import drawing, webpage
 from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection import gradients, horizon, neurons, pages, plots, reading, textmap
@@ -26,7 +27,7 @@ from charlm.inspection.reading import Reading
 from charlm.ladder import Rung, ladder
 from charlm.models.language import build
 from charlm.surprisal import Score
-from charlm.svg import distinct
+from charlm.svg import inline
 
 TEMPERATURES = (0.3, 0.7, 1.0)
 SAMPLE_LENGTH = 500
@@ -159,16 +160,15 @@ def html(report: Report) -> str:
     )
     # Jinja escapes what is put in; what is HTML already says so itself.
     made = {
-        "style": Markup(pages.STYLE),
+        "style": Markup(webpage.STYLE + pages.STYLE),
         "script": Markup(pages.SCRIPT),
         "heat_map": Markup(pages.heat_map(report.reading, report.lm.tokenizer)),
     }
     if report.units is not None:
         made["units"] = Markup(pages.neurons_body(*report.units, UNIT_TEXT))
-    made |= {
-        name: Markup(distinct(plots.svg_of(figure), name))
-        for name, figure in _figures(report).items()
-    }
+    for name, figure in _figures(report).items():
+        drawn = [inline(svg, f"{name}-{n}") for n, svg in enumerate(drawing.panels(figure))]
+        made[name] = Markup(f'<div class="panels">{"".join(drawn)}</div>')
     page = environment.get_template("report.html").render(
         report=report,
         made=made,
@@ -185,7 +185,10 @@ def _figures(report: Report) -> dict[str, Figure]:
     figures = {}
     if len(report.log) > 1:
         figures["curve"] = plots.learning_curve(
-            report.log, "train_nats_per_char", "val_nats_per_char"
+            report.log,
+            "train_nats_per_char",
+            "val_nats_per_char",
+            dropout=bool(report.lm.config.dropout),
         )
     if report.flows is not None:
         model, untrained = report.flows
@@ -207,7 +210,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
             ("corpus", f"{known['corpus']}, {size:,} characters" if size else str(known["corpus"]))
         )
     if "step" in known and "steps" in known:
-        facts.append(("training", f"best after {known['step']:,} of {known['steps']:,} updates"))
+        facts.append(("training", f"best at step {known['step']:,} of {known['steps']:,}"))
     facts.append(("symbols", f"{report.lm.tokenizer.vocab_size} ({report.lm.tokenizer.kind})"))
     facts += [(key, str(known[key])) for key in ("charlm", "torch") if key in known]
     return facts
