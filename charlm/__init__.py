@@ -17,13 +17,14 @@ _HOMES = {
     "ModelConfig": "charlm.config",
     "SampleConfig": "charlm.config",
     "TrainConfig": "charlm.config",
-    "load": "charlm.generate",
+    "load": "charlm.runs",
 }
 
 if TYPE_CHECKING:
     from charlm.config import ModelConfig, SampleConfig, TrainConfig
     from charlm.errors import CharlmError
-    from charlm.generate import CharLM, load
+    from charlm.generate import CharLM
+    from charlm.runs import load
 
 
 def __getattr__(name: str) -> Any:

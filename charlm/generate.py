@@ -1,19 +1,18 @@
-"""Prompt in, characters out, as a stream: engine, sampler and tokenizer at work together."""
+"""Sampling text: a prompt goes in, characters come out one at a time."""
 
 from __future__ import annotations
 
 import math
 import secrets
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from charlm import checkpoint, runs
+from charlm import checkpoint
 from charlm.arrays import Floats, State
 from charlm.config import ModelConfig, SampleConfig
 from charlm.engine import Engine, log_softmax
@@ -29,10 +28,10 @@ Avoid = Callable[[str], Collection[str]]
 
 
 class Drawn(NamedTuple):
-    """A character that was drawn.
+    """A character that was sampled.
 
-    probability: what the model gave it, before temperature and filters; 1 where nobody asked
-    logits: (V,) of the symbol with which it begins
+    probability: the model's own, before temperature and filters; 1 unless it was asked for
+    logits: (V,) of the symbol with which the character begins
     """
 
     text: str
@@ -40,8 +39,21 @@ class Drawn(NamedTuple):
     logits: Floats
 
 
+class Start(NamedTuple):
+    """A prompt that a model has read: any number of samples can begin here.
+
+    ids: of the prompt; of the opening symbol if the prompt is empty
+    logits: (V,) of the next symbol
+    state: the model's, after the prompt
+    """
+
+    ids: list[int]
+    logits: Floats
+    state: State
+
+
 class CharLM:
-    """A trained model, ready to write and to score; needs no torch. ``charlm.load`` makes one."""
+    """A trained model, ready to sample and to score, without torch. ``charlm.load`` opens one."""
 
     def __init__(self, loaded: checkpoint.Checkpoint) -> None:
         self.config: ModelConfig = loaded.config
@@ -51,57 +63,68 @@ class CharLM:
         self.engine = Engine(loaded.config, loaded.weights)
 
     def sample(
-        self, prompt: str = "", *, stop: str = "", on_unknown: str = "error", **options: Any
+        self,
+        prompt: str | Start = "",
+        *,
+        stop: str | Sequence[str] = (),
+        on_unknown: str = "error",
+        **options: Any,
     ) -> str:
-        """Text that follows ``prompt`` (which is not repeated). Options as in ``SampleConfig``."""
+        """The text that follows ``prompt``, without the prompt. Options as in ``SampleConfig``;
+        arguments and errors as in ``stream``."""
         config = SampleConfig(**options)
         return "".join(self.stream(prompt, config, stop=stop, on_unknown=on_unknown))
 
     def stream(
         self,
-        prompt: str = "",
+        prompt: str | Start = "",
         config: SampleConfig | None = None,
         *,
         number: int = 0,
-        stop: str = "",
+        stop: str | Sequence[str] = (),
         on_unknown: str = "error",
         avoid: Avoid | None = None,
     ) -> Iterator[str]:
-        """Yield the text that follows ``prompt`` as it is drawn, at most ``length`` characters.
+        """Yield the text that follows ``prompt``, at most ``config.length`` characters, as it is
+        sampled.
 
-        number: which of several samples with one seed this is
-        stop: the text ends before the first occurrence of this string
-        on_unknown: ``error`` refuses a prompt with an unseen character, ``skip`` leaves it out
-        avoid: told the text so far, prompt included, it says which characters must not come next
+        prompt: a text, or what ``start`` made of one
+        number: which of several samples with the same seed
+        stop: one or several strings; the text ends before the first of them that is complete
+        on_unknown: ``error`` refuses a prompt with an unknown character, ``skip`` leaves it out
+        avoid: a function of the text so far, prompt included, to the characters that may not follow
 
-        The same (model, prompt, config with a seed, number) gives the same text. A prompt that
-        cannot be read raises at once, not when the first character is asked for.
+        The same model, prompt, config with a seed, and number give the same text. Raises
+        UnknownCharacterError at once, and not when the first character is asked for.
         """
-        config = config or SampleConfig()
-        if config.seed is None:
-            config = replace(config, seed=secrets.randbits(32))
-        ids = self.read_prompt(prompt, on_unknown)
-        characters = (each.text for each in self._drawn(ids, config, number, avoid, tell=False))
-        return _until(characters, stop, config.length)
+        config, start = _seeded(config), self._started(prompt, on_unknown)
+        characters = (each.text for each in self._drawn(start, config, number, avoid, tell=False))
+        return _until(characters, (stop,) if isinstance(stop, str) else stop, config.length)
 
     def draws(
         self,
-        prompt: str = "",
+        prompt: str | Start = "",
         config: SampleConfig | None = None,
         *,
         number: int = 0,
         on_unknown: str = "error",
         avoid: Avoid | None = None,
     ) -> Iterator[Drawn]:
-        """The same text as ``stream`` gives, with what the model thought of every character."""
-        config = config or SampleConfig()
-        if config.seed is None:
-            config = replace(config, seed=secrets.randbits(32))
+        """The text that ``stream`` gives, with the model's probability of every character."""
+        config, start = _seeded(config), self._started(prompt, on_unknown)
+        return islice(self._drawn(start, config, number, avoid, tell=True), config.length)
+
+    def start(self, prompt: str = "", on_unknown: str = "error") -> Start:
+        """Read ``prompt`` once, for any number of samples. UnknownCharacterError as in ``stream``;
+        CheckpointError if the model's output is not finite."""
         ids = self.read_prompt(prompt, on_unknown)
-        return islice(self._drawn(ids, config, number, avoid, tell=True), config.length)
+        return Start(ids, *self.read(ids))
+
+    def _started(self, prompt: str | Start, on_unknown: str) -> Start:
+        return prompt if isinstance(prompt, Start) else self.start(prompt, on_unknown)
 
     def read_prompt(self, prompt: str, on_unknown: str = "error") -> list[int]:
-        """The ids of ``prompt``, or of the opening symbol where there is nothing to read."""
+        """The ids of ``prompt``, or of the opening symbol if nothing is left of it."""
         if on_unknown not in UNKNOWN_POLICIES:
             raise RequestError(
                 f"--on-unknown is {on_unknown!r}; choose {' or '.join(UNKNOWN_POLICIES)}"
@@ -119,8 +142,8 @@ class CharLM:
 
     @property
     def opening(self) -> int:
-        """The id that is read, unprinted, where there is no prompt: a newline, so that the text
-        begins as a line does; without newlines in the vocabulary, the commonest character."""
+        """The id that the model reads, unprinted, if the prompt is empty: a newline, so that the
+        text begins like a line. If the vocabulary has no newline, the most common character."""
         if not len(self.tokenizer.unseen("\n")):
             return int(self.tokenizer.encode("\n")[0])
         common = str(self.provenance.get("commonest", ""))
@@ -129,11 +152,10 @@ class CharLM:
         return 0
 
     def read(self, ids: list[int]) -> tuple[Floats, State]:
-        """Logits (V,) after ``ids`` and the state there, from the zero state."""
+        """The logits (V,) after ``ids`` and the state there, from the zero state."""
         state = self.engine.initial_state(1)
-        for start in range(
-            0, len(ids), 1024
-        ):  # a long prompt needs no more memory than a short one
+        # In pieces, so that a long prompt needs no more memory than a short one.
+        for start in range(0, len(ids), 1024):
             features, state = self.engine.body(np.array([ids[start : start + 1024]]), state)
         return self._checked(self.engine.head(features[0, -1])), state
 
@@ -147,20 +169,20 @@ class CharLM:
 
     def _drawn(
         self,
-        ids: list[int],
+        start: Start,
         config: SampleConfig,
         number: int,
         avoid: Avoid | None,
         *,
         tell: bool,
     ) -> Iterator[Drawn]:
-        """Characters without end, drawn one symbol after another."""
+        """Sample characters without end. ``tell``: with their probabilities."""
         assert config.seed is not None
+        ids, logits, state = start
         text = self.tokenizer.decode(ids) if avoid is not None else ""
         rng = np.random.default_rng(derive(config.seed, "sampling", number))
         decoder = self.tokenizer.decoder()
         recent = deque(ids, maxlen=REPETITION_WINDOW)
-        logits, state = self.read(ids)
         last = np.zeros(1, dtype=np.int64)
         nats, first, begins = 0.0, logits, True
         while True:
@@ -169,18 +191,20 @@ class CharLM:
             if avoid is not None:
                 forbidden = (*forbidden, *self._ids_of(avoid(text)))
                 if len(set(forbidden)) >= self.tokenizer.vocab_size:
-                    raise RequestError("every character that could come next is to be avoided")
+                    raise RequestError(
+                        "every character that could come next is to be avoided; avoid fewer"
+                    )
             p = distribution(logits, config, recent=recent, forbidden=forbidden)
             token = draw(p, rng)
             recent.append(token)
             own = -float(log_softmax(logits)[token]) if tell else 0.0
             characters = decoder.feed(token)
-            goes_on = 0x80 <= token < 0xC0 and len(characters) < 2
-            if characters and not begins and not goes_on:
-                # This byte does not go on with the character: it breaks it off and begins another.
+            continues = 0x80 <= token < 0xC0 and len(characters) < 2
+            if characters and not begins and not continues:
+                # This byte breaks the character before it off and begins another one.
                 yield Drawn(characters[0], math.exp(-nats), first)
                 characters, nats, first = characters[1:], 0.0, logits
-            # A character of several bytes is as likely as all of them together.
+            # The probability of a character of several bytes is the product of theirs.
             nats += own
             begins = bool(characters)
             for character in characters:
@@ -196,19 +220,14 @@ class CharLM:
         return [int(self.tokenizer.encode(c)[0]) for c in known]
 
     def evaluate(self, text: str) -> Score:
-        """Bits per character of ``text``, exactly; UnknownCharacterError for unseen ones."""
+        """The exact bits per character of ``text``, in one pass. Raises UnknownCharacterError for
+        an unknown character, RequestError for fewer than two characters."""
         return score(self.engine, self.tokenizer, self.tokenizer.encode(text))
 
 
-def load(path: str | Path | None = None) -> CharLM:
-    """Open a model for use: a run's directory or name, a model file, or None for the newest run."""
-    found = runs.find_model(None if path is None else str(path))
-    return CharLM(checkpoint.read(found))
-
-
 def readable(model: CharLM, text: str, on_unknown: str, say: Callable[[str], None]) -> str:
-    """``text`` without unseen characters, if that is wanted (``skip``), which ``say`` is told; else
-    UnknownCharacterError, naming them."""
+    """``text`` without the characters that the model does not know, which ``say`` reports
+    (``on_unknown`` is ``skip``); otherwise UnknownCharacterError, which names them."""
     unseen = model.tokenizer.unseen(text)
     if not len(unseen):
         return text
@@ -228,26 +247,40 @@ def readable(model: CharLM, text: str, on_unknown: str, say: Callable[[str], Non
     return model.tokenizer.without_unseen(text)
 
 
-def _until(characters: Iterator[str], stop: str, length: int) -> Iterator[str]:
-    """The first ``length`` characters, ending before ``stop``.
+def _seeded(config: SampleConfig | None) -> SampleConfig:
+    """The configuration with a seed; a random one if it has none."""
+    config = config or SampleConfig()
+    return config if config.seed is not None else replace(config, seed=secrets.randbits(32))
 
-    What could be the beginning of ``stop`` is held back until it turns out to be something else.
+
+def _until(characters: Iterator[str], stops: Sequence[str], length: int) -> Iterator[str]:
+    """The first ``length`` characters, ending before the first of ``stops`` that is complete.
+
+    Characters that could begin one of them are held back until it is clear that they do not.
     """
-    if not stop:
+    stops = [stop for stop in stops if stop]
+    if not stops:
         yield from islice(characters, length)
         return
     held = ""
     for _ in range(length):
         held += next(characters)
-        if held.endswith(stop):
-            if len(held) > len(stop):
-                yield held[: -len(stop)]
+        found = max((len(stop) for stop in stops if held.endswith(stop)), default=0)
+        if found:
+            if len(held) > found:
+                yield held[:-found]
             return
-        possible = min(len(stop), len(held))
-        while not held.endswith(stop[:possible]):
-            possible -= 1
+        possible = max(_overlap(held, stop) for stop in stops)
         if len(held) > possible:
             yield held[: len(held) - possible]
             held = held[len(held) - possible :]
     if held:
         yield held
+
+
+def _overlap(held: str, stop: str) -> int:
+    """The length of the longest end of ``held`` with which ``stop`` begins."""
+    possible = min(len(stop), len(held))
+    while not held.endswith(stop[:possible]):
+        possible -= 1
+    return possible

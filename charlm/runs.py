@@ -1,30 +1,39 @@
-"""A run is a directory, ``checkpoints/NAME/``; this module knows what is in it and how to find one.
+"""A run is a directory, ``checkpoints/NAME/``: its files, its lock, its name and how to open it.
 
-best.safetensors       the model with the lowest validation loss; enough to use it anywhere
-last.safetensors       the newest state, with all that resuming needs
-previous.safetensors   the ``last`` before that one
-log.jsonl              one object per evaluation
-stdin.txt              the text, where it came from standard input
+best.safetensors       the model with the lowest validation loss; sufficient to use the model
+last.safetensors       the latest training state, with everything that resuming needs
+previous.safetensors   the ``last`` before that
+log.jsonl              one JSON object per evaluation
+stdin.txt              the corpus, if it came from standard input
+
+``open_model`` turns what a user names, a run or a file, into a verified model with its provenance
+and, if they can be read, the texts that it was trained and validated on.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from charlm import checkpoint
 from charlm.errors import BusyError, CharlmError, CheckpointError, RequestError
 from charlm.files import flush_directory, is_run, write_atomically
+from charlm.generate import CharLM
 from charlm.text import dataset
+from charlm.text.reading import NEWLINES
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock: there two trainings into one run are not noticed
+except ImportError:  # Windows has no flock: two processes that train one run are not noticed there
     fcntl = None  # type: ignore[assignment]
 
 DEFAULT_OUT = "checkpoints"
@@ -43,7 +52,10 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other trainings out; the lock goes with the process, however it ends."""
+        """Hold the run's lock, which the system releases when the process ends, however it ends.
+
+        Raises BusyError if another process holds it.
+        """
         if fcntl is None:
             yield
             return
@@ -62,12 +74,12 @@ class Run:
             os.close(descriptor)
 
     def _sweep(self) -> None:
-        """Remove what a killed process was writing; under the lock, so nobody is writing now."""
+        """Remove unfinished files of a killed process. Call under the lock: nobody else writes."""
         for leftover in filter(_is_leftover, self.path.iterdir()):
             leftover.unlink(missing_ok=True)
 
     def read_log(self) -> list[dict[str, Any]]:
-        """The log's objects in order; a damaged line is left out."""
+        """The log's objects in order, without damaged lines."""
         check_file(self.log)
         if not self.log.exists():
             return []
@@ -82,21 +94,21 @@ class Run:
         return records
 
     def clear(self) -> None:
-        """Remove everything that charlm wrote here, and nothing else; under the lock."""
-        # In this order, so that what is left after a crash is an older model or nothing, never a
-        # state to go on from beside somebody else's log.
+        """Remove every file that charlm wrote here, and no other. Call under the lock."""
+        # In this order, so that a crash leaves an older model or nothing, but never a state that
+        # can be resumed beside another run's log.
         for file in (self.last, self.previous, self.best, self.log, self.stdin):
             file.unlink(missing_ok=True)
 
     @property
     def begun(self) -> bool:
-        """Whether there is anything in the directory that is worth keeping: a text or a log without
-        a model is left over from a run that never saved."""
+        """Whether the directory holds a file worth keeping. A text or a log without a model is a
+        leftover of a run that was never saved."""
         without_model = (self.stdin, self.log)
         return any(p not in without_model and not _is_leftover(p) for p in self.path.iterdir())
 
     def cut_log(self, step: int) -> None:
-        """Forget what was logged after ``step``: a resumed run will say it again."""
+        """Remove the records after ``step``: a resumed run will log them again."""
         check_file(self.log)
         if not self.log.exists():
             return
@@ -106,7 +118,7 @@ class Run:
             write_atomically(self.log, lines.encode())
 
     def keep_stdin(self, data: bytes) -> None:
-        """Keep what came from standard input: a resumed run reads it again."""
+        """Save the text from standard input, so that a resumed run can read it again."""
         try:
             write_atomically(self.stdin, data)
         except OSError as error:
@@ -115,6 +127,7 @@ class Run:
             ) from error
 
     def append_log(self, record: dict[str, Any]) -> None:
+        """Add one object to the log and flush it to the disk."""
         with self._writing_log(), self.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
             file.flush()
@@ -131,44 +144,15 @@ class Run:
 
 
 def check_file(path: Path) -> None:
-    """CharlmError where something that is no file has a file's name: a pipe may wait for ever."""
+    """CharlmError if ``path`` is not a regular file: opening a pipe could wait for ever."""
     if path.exists() and not path.is_file():
-        raise CharlmError(f"{path}: is no file, and nothing that charlm made; move it away")
-
-
-def reread(source: dataset.Source, run: Run, provenance: dict[str, Any]) -> dataset.Texts:
-    """The texts of an earlier run; RequestError where they have changed since or have gone."""
-    check_file(run.stdin)
-    stdin = run.stdin.open("rb") if run.stdin.exists() else None
-    try:
-        texts = dataset.read(source, stdin)
-    finally:
-        if stdin is not None:
-            stdin.close()
-    found = (texts.sha256, len(texts.train), len(texts.val))
-    keys = ("corpus_sha256", "train_characters", "val_characters")
-    try:
-        recorded = tuple(provenance[key] for key in keys)
-        name = provenance["corpus"]
-    except KeyError as error:
-        raise CheckpointError(
-            f"{run.path} does not say what it was trained on ({error})"
-        ) from error
-    if found != recorded:
-        differences = ", ".join(
-            f"{key} {str(new)[:12]} instead of {str(old)[:12]}"
-            for key, new, old in zip(keys, found, recorded, strict=True)
-            if new != old
+        raise CharlmError(
+            f"{path}: not a regular file, and charlm did not make it; move it elsewhere"
         )
-        raise RequestError(
-            f"{', '.join(source.sources)}: the text is not the one that {run.path} was trained on "
-            f"({differences}); bring that one back"
-        )
-    return replace(texts, name=name)
 
 
 def check_name(out: Path, name: str, *, force: bool = False) -> None:
-    """Refuse a name that is none, that leaves ``out``, or that is taken."""
+    """RequestError for a name that is not plain, that leaves ``out``, or that is taken."""
     if (
         not name.isprintable()
         or name != name.strip()
@@ -192,16 +176,16 @@ def check_name(out: Path, name: str, *, force: bool = False) -> None:
         )
     if not is_run(path):
         raise RequestError(
-            f"{path} is no run, and --force replaces nothing else; choose another --name"
+            f"{path} is not a run, and --force replaces only runs; choose another --name"
         )
 
 
 @contextmanager
 def begin(out: Path, name: str | None, default: str, *, force: bool = False) -> Iterator[Run]:
-    """A new run's directory, made and locked; with ``force``, an old run's, emptied.
+    """Make and lock the directory of a new run; with ``force``, empty and lock that of an old one.
 
-    An unnamed run takes the corpus's name (``default``); where that is taken, NAME-2, NAME-3, ...
-    Raises RequestError for a name that is taken, BusyError for one that is being trained.
+    A run without a name is called after its corpus (``default``); if that name is taken, NAME-2,
+    NAME-3, ... Raises RequestError if ``name`` is taken, BusyError if the run is being trained.
     """
     plain = re.sub(r"[^\w.-]+", "-", default).strip("-.") or "run"
     if name is None and force:
@@ -217,7 +201,7 @@ def begin(out: Path, name: str | None, default: str, *, force: bool = False) -> 
         path = _make_numbered(out, plain)
     run = Run(path)
     with run.locked():
-        if run.begun and not force:  # by somebody who was quicker
+        if run.begun and not force:  # another process was faster
             check_name(out, path.name)
         run.clear()
         flush_directory(out)
@@ -231,7 +215,7 @@ def _make_numbered(out: Path, base: str) -> Path:
         try:
             path.mkdir(parents=True)
         except FileExistsError as error:
-            if not path.exists():  # a link that leads nowhere, or a parent that is a file
+            if not path.exists():  # a dangling link, or the parent is a file
                 raise _not_made(path, error) from error
             number += 1
         except OSError as error:
@@ -247,38 +231,40 @@ def _not_made(path: Path, error: OSError) -> CharlmError:
 
 
 def _is_leftover(path: Path) -> bool:
-    """Whether this is what a killed process was writing (see ``charlm.files``)."""
+    """Whether this is an unfinished file of a killed process (see ``charlm.files``)."""
     return path.name.startswith(".") and path.suffix in (".tmp", ".link")
 
 
 def find_run(given: str | None, out: Path | None = None) -> Run:
-    """The run that ``given`` names: a directory, or a name under ``out`` (``checkpoints/``).
+    """The run that ``given`` names: a directory, or a name in ``out`` (default: ``checkpoints/``).
 
-    None is the newest run there."""
+    None is the newest run there. Raises RequestError if there is no such run.
+    """
     out = out or Path(DEFAULT_OUT)
     if given is None:
         runs = [path for path in out.glob("*") if is_run(path)]
         if not runs:
-            raise RequestError(f"no run under {out}/; train one first: charlm train corpus.txt")
+            raise RequestError(f"no run in {out}/; train one first: charlm train corpus.txt")
         return Run(max(runs, key=_newest))
     for path in (Path(given), out / given):
         if is_run(path):
             return Run(path)
     if os.path.isdir(given):
-        raise RequestError(f"{given} holds no best.safetensors or last.safetensors; name a run")
+        raise RequestError(f"{given} has no best.safetensors or last.safetensors; name a run")
     known = ", ".join(sorted(path.name for path in out.glob("*") if is_run(path))[:10])
     raise RequestError(
         f"no run called {given!r}; "
         + (
-            f"runs under {out}/: {known}"
+            f"runs in {out}/: {known}"
             if known
-            else f"there is none under {out}/ yet: charlm train corpus.txt"
+            else f"{out}/ has no run yet; train one: charlm train corpus.txt"
         )
     )
 
 
 def find_model(given: str | None, out: Path | None = None) -> Path:
-    """The model file that ``given`` names: a file itself, or a run's best (failing that, last)."""
+    """The model file that ``given`` names: the file itself, or the best of a run (if it has none,
+    the last). None is the newest run's. Raises RequestError if there is neither."""
     if given is not None and os.path.isfile(given):
         return Path(given)
     run = find_run(given, out)
@@ -287,3 +273,177 @@ def find_model(given: str | None, out: Path | None = None) -> Path:
 
 def _newest(path: Path) -> float:
     return max(file.stat().st_mtime for file in path.glob("*.safetensors"))
+
+
+# ------------------------------------------------------------------------------- opening a model
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model that has been found, read and verified; ``open_model`` makes one.
+
+    path: its file
+    checkpoint: the content of the file
+    run: the run that the file belongs to; None for a model file on its own
+    corpus: where its corpus is now, if that was said
+    """
+
+    path: Path
+    checkpoint: checkpoint.Checkpoint
+    run: Run | None = None
+    corpus: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the run, if this is its best model; otherwise that of the file."""
+        return self.path.parent.name if self.run and self.path == self.run.best else self.path.stem
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What the model says about its corpus and its training."""
+        return self.checkpoint.provenance
+
+    @cached_property
+    def model(self) -> CharLM:
+        """The model itself, ready to sample and to score."""
+        return CharLM(self.checkpoint)
+
+    @cached_property
+    def texts(self) -> dataset.Texts:
+        """The texts that the model was trained and validated on, read when they are first used.
+
+        They are taken from ``corpus`` or from where the run found them, and must have the checksum
+        in the model's provenance. Raises RequestError if they cannot be found or have changed.
+        """
+        source = self._source()
+        if source is not None:
+            owner = self.run or Run(self.path.parent)
+            moved = relocated(source, self.corpus) if self.corpus else source
+            return reread(moved, owner, self.provenance)
+        if not self.corpus:
+            raise RequestError(
+                f"{self.path}: this file alone does not say where its corpus is; give it with "
+                "--corpus PATH"
+            )
+        return self._texts_of_file()
+
+    def _source(self) -> dataset.Source | None:
+        """Where the run read its corpus; None if no file at hand says so."""
+        training = self.checkpoint.training
+        if training is None and self.run is not None and self.run.last.exists():
+            # The header suffices: the text that it leads to has a checksum of its own.
+            training = checkpoint.read_header(self.run.last).training
+        return None if training is None else dataset.Source.from_dict(training.get("source"))
+
+    def _texts_of_file(self) -> dataset.Texts:
+        """The corpus at ``corpus``, for a model that does not say how its run read it: cut where
+        the provenance says, with whichever line ends give the right checksum."""
+        cut = self.provenance.get("train_characters")
+        for newline in NEWLINES:
+            source = dataset.Source(_absolute(self.corpus), newline=newline, val_fraction=0.0)
+            texts = dataset.read(source)
+            if texts.sha256 == self.provenance.get("corpus_sha256") and type(cut) is int:
+                return replace(texts, train=texts.train[:cut], val=texts.train[cut:])
+        raise RequestError(_not_the_corpus(self.corpus, self.path))
+
+
+def open_model(
+    given: str | None,
+    out: Path | None = None,
+    *,
+    corpus: Sequence[str] = (),
+    usage: str | None = None,
+) -> OpenModel:
+    """Find, read and verify the model that ``given`` names, as ``find_model`` finds it.
+
+    corpus: where its corpus is now, if it has moved
+    usage: what to say if ``given`` turns out to be a text; default: how to train on it
+
+    Raises RequestError if there is no such model, CheckpointError if it is not a model or damaged.
+    """
+    path = find_model(given, out)
+    try:
+        loaded = checkpoint.read(path)
+    except CheckpointError as error:
+        if not _is_text(path):
+            raise
+        usage = usage or f"to train a model on it: charlm train {shlex.quote(str(path))}"
+        raise CheckpointError(f"{path} is a text, not a model; {usage}") from error
+    run = Run(path.parent)
+    belongs = path in (run.best, run.last, run.previous)
+    return OpenModel(path, loaded, run if belongs else None, tuple(corpus))
+
+
+def load(path: str | Path | None = None) -> CharLM:
+    """Open a model for use: a run's name or directory, a model file, or None for the newest run."""
+    return open_model(None if path is None else str(path)).model
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a file begins like a text in UTF-8; a model file begins with zero bytes among the
+    first eight."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(4096)
+        text = codecs.getincrementaldecoder("utf-8")().decode(begin)
+    except (OSError, UnicodeDecodeError):
+        return False
+    return bool(text) and "\0" not in text
+
+
+def reread(source: dataset.Source, run: Run, provenance: dict[str, Any]) -> dataset.Texts:
+    """Read the texts of an earlier run again.
+
+    Raises RequestError if they cannot be found or are not those in ``provenance``, CheckpointError
+    if that does not say which they are.
+    """
+    check_file(run.stdin)
+    stdin = run.stdin.open("rb") if run.stdin.exists() else None
+    try:
+        texts = dataset.read(source, stdin)
+    except RequestError as error:
+        raise RequestError(
+            f"{error}; if the corpus of {run.path} has moved, give --corpus PATH"
+        ) from error
+    finally:
+        if stdin is not None:
+            stdin.close()
+    found = (texts.sha256, len(texts.train), len(texts.val))
+    keys = ("corpus_sha256", "train_characters", "val_characters")
+    try:
+        recorded = tuple(provenance[key] for key in keys)
+        name = provenance["corpus"]
+    except KeyError as error:
+        raise CheckpointError(
+            f"{run.path} does not say what it was trained on ({error})"
+        ) from error
+    if found != recorded:
+        differences = ", ".join(
+            f"{key} {str(new)[:12]} instead of {str(old)[:12]}"
+            for key, new, old in zip(keys, found, recorded, strict=True)
+            if new != old
+        )
+        raise RequestError(_not_the_corpus(source.sources, run.path, differences))
+    return replace(texts, name=name)
+
+
+def relocated(source: dataset.Source, paths: Sequence[str]) -> dataset.Source:
+    """``source`` with its corpus at other ``paths``: those of the training text, or, as many as
+    there were in all, those of the training text and then those of the validation text."""
+    moved, validating = _absolute(paths), len(source.val_sources)
+    if validating and len(moved) == len(source.sources) + validating:
+        return replace(source, sources=moved[:-validating], val_sources=moved[-validating:])
+    return replace(source, sources=moved)
+
+
+def _absolute(paths: Sequence[str]) -> tuple[str, ...]:
+    """Paths that mean the same files when the run is resumed from another directory."""
+    return tuple(os.path.abspath(path) for path in paths)
+
+
+def _not_the_corpus(paths: Sequence[str], owner: Path, differences: str = "") -> str:
+    shown = f" ({differences})" if differences else ""
+    return (
+        f"{', '.join(paths)}: the text is not the one that {owner} was trained on{shown}; find the "
+        "unchanged text and give it with --corpus PATH"
+    )

@@ -37,7 +37,11 @@ def test_json_has_the_documented_keys_and_the_exact_figure(
 ) -> None:
     result = charlm("eval", trained, "--json")
     facts = json.loads(result.stdout)
-    assert set(facts) == {"bits_per_char", "nats_per_char", "perplexity", "characters", "ladder"}
+    assert set(facts) == {
+        *("bits_per_char", "nats_per_char", "perplexity", "characters"),
+        *("trained_on", "training_overlap", "ladder"),
+    }
+    assert (facts["trained_on"], facts["training_overlap"]) == (False, 0)
     expected = package.load(trained).evaluate(text[int(len(text) * 0.9) :])
     assert facts["bits_per_char"] == expected.bits_per_char
     assert facts["characters"] == 149

@@ -116,7 +116,7 @@ def test_json_is_one_object_per_text(charlm: Invoke, trained: Path) -> None:
         2,
     )
     records = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [record["sample"] for record in records] == [0, 1, 2]
+    assert [record["sample"] for record in records] == [1, 2, 3]
     assert all((r["seed"], r["prompt"], len(r["text"])) == (2, "è", 9) for r in records)
     assert len({record["text"] for record in records}) == 3
 
@@ -211,7 +211,7 @@ def test_an_unknown_run_is_named_beside_the_known_ones(
     (tmp_path / "checkpoints").symlink_to(trained.parent)
     refused(charlm("sample", "nope"), 2, "'nope'", "tiny")
     (tmp_path / "empty").mkdir()
-    refused(charlm("sample", "empty"), 2, "empty holds no")
+    refused(charlm("sample", "empty"), 2, "empty has no")
 
 
 def test_a_damaged_or_foreign_file_is_exit_1(charlm: Invoke, trained: Path, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,42 +93,80 @@ def test_a_long_prompt_is_read_as_one_text(make_lm: MakeLM, cell: str, length: i
     np.testing.assert_allclose(logits, whole[0, -1], atol=1e-5)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_prompt_that_is_read_once_serves_every_sample(
+    make_lm: MakeLM, cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the state shared, the texts are those of samples that each read the prompt."""
+    model, prompt = make_lm(LETTERS, cell=cell, num_layers=2), "abcé" * 300
+    config = SampleConfig(length=40, seed=1, repetition_penalty=1.2)
+    alone = ["".join(model.stream(prompt, config, number=n)) for n in range(3)]
+    start = model.start(prompt)
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "read", None)  # nothing reads the prompt again
+        shared = [model.stream(start, config, number=n) for n in range(3)]
+        # In turn, so that each goes on from a state that the others have left alone.
+        pieces = zip(*shared, strict=True)
+        assert ["".join(text) for text in zip(*pieces, strict=True)] == alone
+        drawn = model.draws(start, config, number=2)
+        assert "".join(each.text for each in drawn) == alone[2]
+    assert model.sample(start, length=40, seed=1) == model.sample(prompt, length=40, seed=1)
+
+
 # -------------------------------------------------------------------------------------------- stop
 
 
-def naive(text: str, stop: str, length: int) -> str:
+def naive(text: str, stops: Sequence[str], length: int) -> str:
+    """The shortest beginning that ends in a stop string, less the longest that it ends in."""
     text = text[:length]
-    return text[: text.index(stop)] if stop and stop in text else text
+    for end in range(1, len(text) + 1):
+        found = [len(stop) for stop in stops if stop and text[:end].endswith(stop)]
+        if found:
+            return text[: end - max(found)]
+    return text
 
 
-@given(st.text("ab", max_size=30), st.text("ab", max_size=4), st.integers(0, 30))
-def test_stop_is_the_first_occurrence(text: str, stop: str, length: int) -> None:
+STOPS = st.lists(st.text("ab", max_size=4), max_size=3)
+
+
+@given(st.text("ab", max_size=30), STOPS, st.integers(0, 30))
+def test_stop_is_the_first_occurrence_of_any(text: str, stops: list[str], length: int) -> None:
     length = min(length, len(text))
-    assert "".join(_until(iter(text), stop, length)) == naive(text, stop, length)
-
-
-@pytest.mark.parametrize(
-    ("text", "stop", "expected"),
-    [
-        ("aaab", "aab", "a"),
-        ("ababac", "abac", "ab"),
-        ("aab", "aab", ""),
-        ("abcaa", "aab", "abcaa"),  # held back in vain
-        ("abc", "", "abc"),
-        ("abc", "x", "abc"),
-        ("abc", "abcd", "abc"),
-    ],
-)
-def test_stop_strings_by_hand(text: str, stop: str, expected: str) -> None:
-    assert "".join(_until(iter(text), stop, len(text))) == expected
+    assert "".join(_until(iter(text), stops, length)) == naive(text, stops, length)
 
 
 @given(st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=4))
-def test_nothing_is_taken_back(text: str, stop: str) -> None:
+def test_one_stop_string_cuts_before_its_first_place(text: str, stop: str) -> None:
+    assert "".join(_until(iter(text), [stop], len(text))) == text.split(stop)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "stops", "expected"),
+    [
+        ("aaab", ["aab"], "a"),
+        ("ababac", ["abac"], "ab"),
+        ("aab", ["aab"], ""),
+        ("abcaa", ["aab"], "abcaa"),  # held back in vain
+        ("abc", [""], "abc"),
+        ("abc", [], "abc"),
+        ("abc", ["x"], "abc"),
+        ("abc", ["abcd"], "abc"),
+        ("abcde", ["d", "b"], "a"),  # the first in the text, not the first given
+        ("abcde", ["d", ""], "abc"),
+        ("abcde", ["abcd", "bc"], "a"),  # the first to be complete
+        ("abcde", ["c", "abc"], ""),  # of those that are complete at once, the longest
+    ],
+)
+def test_stop_strings_by_hand(text: str, stops: list[str], expected: str) -> None:
+    assert "".join(_until(iter(text), stops, len(text))) == expected
+
+
+@given(st.text("ab", max_size=30), STOPS)
+def test_nothing_is_taken_back(text: str, stops: list[str]) -> None:
     """At no time has a piece been yielded that the final text lacks."""
-    final = naive(text, stop, len(text))
+    final = naive(text, stops, len(text))
     shown = ""
-    for piece in _until(iter(text), stop, len(text)):
+    for piece in _until(iter(text), stops, len(text)):
         assert piece
         shown += piece
         assert final.startswith(shown)
@@ -136,7 +174,7 @@ def test_nothing_is_taken_back(text: str, stop: str) -> None:
 
 def test_a_character_that_cannot_begin_the_stop_string_is_shown_at_once() -> None:
     source = iter("xab")
-    pieces = _until(source, "abc", 3)
+    pieces = _until(source, ["abc", "b"], 3)
     assert next(pieces) == "x"
     assert "".join(source) == "ab"
 
@@ -146,6 +184,9 @@ def test_stop_cuts_the_text_that_the_seed_gives(make_lm: MakeLM) -> None:
     whole = model.sample(length=200, seed=3)
     stop = whole[50:52]
     assert model.sample(length=200, seed=3, stop=stop) == whole[: whole.index(stop)]
+    stops = [whole[90:94], whole[40:44], stop]
+    first = min(whole.index(each) for each in stops)
+    assert model.sample(length=200, seed=3, stop=stops) == whole[:first]
 
 
 def test_the_stop_string_counts_in_the_text_and_not_in_the_prompt() -> None:

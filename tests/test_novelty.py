@@ -133,9 +133,9 @@ def test_novelty_is_said_on_stderr_and_the_text_is_the_same(
     assert told.exit_code == 0, told.output
     assert told.stdout == plain.stdout
     said = re.fullmatch(
-        r'longest run from the training text: (\d+) characters \("(.*)"\); of its runs of 20 '
-        r"characters (\d+) % stand there\n"
-        r"of as much held-out text, which nobody copied: (\d+) characters; \d+ %\n",
+        r'\n?longest passage from the training text: (\d+) characters \("(.*)"\); (\d+) % of its '
+        r"passages of 20 characters are copies\n"
+        r"in as much held-out text, for comparison: (\d+) characters; \d+ %\n",
         told.stderr,
     )
     assert said is not None, told.stderr
@@ -193,4 +193,4 @@ def test_without_the_training_text_it_is_said(
     (tmp_path / "best.safetensors").write_bytes((trained / "best.safetensors").read_bytes())
     done = charlm("sample", tmp_path / "best.safetensors", "--novelty")
     assert done.exit_code == 2
-    assert "training text is not at hand" in done.stderr
+    assert "this file alone does not say where its corpus is; give it with --corpus" in done.stderr

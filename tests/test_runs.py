@@ -104,7 +104,7 @@ def test_force_replaces_nothing_that_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "book" / "thesis.tex").write_text("years of work")
     (tmp_path / "file").write_text("text")
     for name in ("book", "file"):
-        with pytest.raises(RequestError, match="is no run, and --force replaces nothing else"):
+        with pytest.raises(RequestError, match="is not a run, and --force replaces only runs"):
             begin(tmp_path, name, force=True)
     assert (tmp_path / "book" / "thesis.tex").read_text() == "years of work"
     assert (tmp_path / "file").read_text() == "text"
@@ -294,17 +294,17 @@ def test_a_model_is_a_file_or_the_best_or_failing_that_the_last_of_a_run(tmp_pat
 
 def test_what_is_not_there_is_named_beside_what_is(tmp_path: Path) -> None:
     for find in (runs.find_run, runs.find_model):
-        with pytest.raises(RequestError, match=r"no run called 'x'; there is none under .* yet"):
+        with pytest.raises(RequestError, match=r"no run called 'x'; .* has no run yet; train one"):
             find("x", tmp_path)
-    with pytest.raises(RequestError, match=r"no run under .*; train one first"):
+    with pytest.raises(RequestError, match=r"no run in .*; train one first"):
         runs.find_run(None, tmp_path)
     make(tmp_path, "b"), make(tmp_path, "a")
-    with pytest.raises(RequestError, match=r"no run called 'x'; runs under .*: a, b$"):
+    with pytest.raises(RequestError, match=r"no run called 'x'; runs in .*: a, b$"):
         runs.find_run("x", tmp_path)
 
 
 def test_a_directory_without_a_model_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"holds no best\.safetensors or last\.safetensors"):
+    with pytest.raises(RequestError, match=r"has no best\.safetensors or last\.safetensors"):
         runs.find_run(str(tmp_path), tmp_path)
 
 

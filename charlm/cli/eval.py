@@ -1,12 +1,21 @@
-"""``charlm eval``: bits per character of a text, beside the ladder that gives them a meaning."""
+"""``charlm eval``: bits per character of a text, beside baselines."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from charlm.cli.terminal import echo_json, say
-from charlm.cli.texts import text_of, texts_of
+from charlm.cli.texts import corpus_option, opened, text_of, texts_of
 from charlm.errors import RequestError
+
+if TYPE_CHECKING:
+    from charlm.overlap import Overlap
+    from charlm.runs import OpenModel
+
+_NOTABLE = 0.1
+"""The share of a text in the training text from which on it is mentioned."""
 
 
 @click.command()
@@ -22,6 +31,7 @@ from charlm.errors import RequestError
 )
 @click.option("--ladder/--no-ladder", default=True, show_default=True, help="Show the baselines.")
 @click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+@corpus_option()
 def command(
     model: str | None,
     file: str | None,
@@ -29,46 +39,46 @@ def command(
     on_unknown: str,
     ladder: bool,
     encoding: str | None,
+    corpus: tuple[str, ...],
 ) -> None:
-    """Score FILE (- for standard input) under a model; without FILE, the run's validation text;
-    without RUN, the newest run.
+    """Score FILE (- for standard input) with a model. Without FILE: the run's validation text;
+    without RUN: the newest run.
 
-    One exact pass; the first character is context and is not counted. The ladder beside the figure:
-    a model that knows only the vocabulary, character frequencies, an n-gram model and three
-    compressors, each given the run's training text.
+    The text is read in one exact pass; the first character is context and is not counted. The
+    baselines beside the result: a model that knows only the vocabulary, character frequencies, an
+    n-gram model and three compressors, each given the run's training text. If the model was trained
+    on the text, or on a part of it, this is said.
 
     \b
     charlm eval book
     charlm eval book other.txt --on-unknown skip
     charlm eval book - --json < other.txt
+    charlm eval book --corpus moved/book.txt
     """
-    from charlm import runs
-    from charlm.generate import load, readable
+    from charlm.generate import readable
+    from charlm.overlap import overlap
+    from charlm.text.reading import text_sha256
 
-    loaded = load(model)
-    path = runs.find_model(model)
-    texts = texts_of(runs.Run(path.parent)) if ladder or file is None else None
-    if file is not None:
-        text = text_of(file, encoding)
-    elif texts is None or not texts[1]:
-        name = model or path.parent
-        raise RequestError(
-            f"{name} has no validation text at hand; name the text: charlm eval {name} FILE"
-        )
-    else:
-        text = texts[1]
+    found = opened(model, "eval", file, corpus)
+    loaded = found.model
+    text = _validation_text(found, model) if file is None else text_of(file, encoding)
+    is_corpus = text_sha256(text) == found.provenance.get("corpus_sha256")
     text = readable(loaded, text, on_unknown, say)
     result = loaded.evaluate(text)
+    known = loaded.tokenizer.normalize
+    # Without the ladder a corpus that is not there is no reason to complain.
+    texts = texts_of(found, quiet=not ladder)
+    train = known(texts.train) if texts is not None else None
+    seen = overlap(known(text), train, is_corpus=is_corpus)
     rungs = []
-    if ladder and texts is not None:
+    if ladder and train is not None:
         from charlm.ladder import ladder as baselines
 
-        known = loaded.tokenizer.normalize
-        rungs = baselines(known(texts[0]), known(text))
+        rungs = baselines(train, known(text))
     elif ladder:
-        say("no ladder: the run's training text is not at hand")
+        say("no ladder: the run's training text cannot be read")
     if as_json:
-        facts = result.to_dict()
+        facts = result.to_dict() | seen.to_dict()
         if rungs:
             facts["ladder"] = {rung.name: rung.bits_per_char for rung in rungs}
         echo_json(facts)
@@ -83,4 +93,34 @@ def command(
         click.echo()
         click.echo(
             format_ladder(rungs, model_bits=result.bits_per_char, model_name=loaded.config.cell)
+        )
+    _say_overlap(seen)
+
+
+def _validation_text(found: OpenModel, model: str | None) -> str:
+    """The run's validation text; RequestError, naming the alternative, if there is none."""
+    name = model or str(found.path.parent)
+    remedy = f"name a text: charlm eval {name} FILE"
+    try:
+        text = found.texts.val
+    except RequestError as error:
+        raise RequestError(f"no validation text: {error}, or {remedy}") from error
+    if not text:
+        raise RequestError(f"{name} has no validation text; {remedy}")
+    return text
+
+
+def _say_overlap(seen: Overlap) -> None:
+    """A warning, if the result is not one on new text."""
+    if seen.trained_on:
+        say(
+            "the model was trained on this text: the result does not say how well it predicts new "
+            "text, and the n-gram and the compressors had this text too"
+        )
+    elif seen.share is not None and seen.share >= _NOTABLE:
+        from charlm.overlap import PIECE
+
+        say(
+            f"{100 * seen.share:.0f} % of this text's passages of {PIECE} characters also occur in "
+            "the training text: the result is better than on new text"
         )

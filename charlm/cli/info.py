@@ -1,4 +1,4 @@
-"""``charlm info``: what a model file is, how large, and where it comes from."""
+"""``charlm info``: the shape, the size and the provenance of a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 @click.argument("model", metavar="[RUN|FILE]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def command(model: str | None, as_json: bool) -> None:
-    """Print a model's shape, its size and its provenance.
+    """Print a model's shape, size, checksums and provenance.
 
     \b
     charlm info
@@ -19,8 +19,8 @@ def command(model: str | None, as_json: bool) -> None:
     from charlm.cli.terminal import echo, echo_json
     from charlm.display import one_line
 
-    path = runs.find_model(model)
-    loaded = checkpoint.read(path)
+    found = runs.open_model(model)
+    path, loaded = found.path, found.checkpoint
     size = path.stat().st_size
     if as_json:
         facts = {

@@ -1,4 +1,4 @@
-"""``charlm report``: everything that can be seen of a run, on one page."""
+"""``charlm report``: one page with everything that charlm can show of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from charlm.cli.terminal import say, write_result
-from charlm.cli.texts import text_of, texts_of
+from charlm.cli.texts import corpus_option, opened, text_of, texts_of
 from charlm.errors import CharlmError, RequestError
 
 
@@ -22,22 +22,26 @@ from charlm.errors import CharlmError, RequestError
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the samples."
 )
 @click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+@corpus_option()
 def command(
-    model: str | None, file: str | None, out: Path | None, seed: int, encoding: str | None
+    model: str | None,
+    file: str | None,
+    out: Path | None,
+    seed: int,
+    encoding: str | None,
+    corpus: tuple[str, ...],
 ) -> None:
-    """Write one HTML page on a run: learning curves, ladder, samples, the surprisal map, units,
-    gradients and memory. Without RUN, the newest; without FILE, on its validation text.
+    """Write one HTML page about a run: learning curves, baselines, samples, the surprisal map,
+    units, gradients and memory. Without RUN: the newest run; without FILE: its validation text.
 
-    The page needs no network and no other file: it can be sent, kept and opened anywhere.
+    The page needs neither a network nor other files, so it can be sent, kept and opened anywhere.
 
     \b
     charlm report
     charlm report book --out book.html
     charlm report book other.txt
     """
-    from charlm import runs
     from charlm.cli.inspect.common import known
-    from charlm.generate import load
 
     try:
         from charlm.inspection import horizon, report
@@ -46,30 +50,28 @@ def command(
             f'the report needs more than charlm alone: pip install "charlm[report]" ({error})'
         ) from error
 
-    path = runs.find_model(model)
-    run = runs.Run(path.parent)
-    loaded = load(model)
-    name = path.parent.name if path == run.best else path.stem
-    texts = texts_of(run)
+    found = opened(model, "report", file, corpus)
+    texts = texts_of(found)
     if file is not None:
         text = text_of(file, encoding)
-    elif texts is None or not texts[1]:
+    elif texts is None or not texts.val:
+        name = model or found.path.parent
         raise RequestError(
-            f"{model or path.parent} has no validation text at hand; name a text: charlm report "
-            f"{model or path.parent} FILE"
+            f"{name} has no validation text that can be read; name a text: charlm report {name} "
+            "FILE"
         )
     else:
-        text = texts[1]
+        text = texts.val
     made = report.gather(
-        name,
-        loaded,
-        known(loaded, text),
+        found.name,
+        found.model,
+        known(found.model, text),
         source=file or "validation text, which it was not trained on",
-        train=texts[0] if texts else None,
-        log=run.read_log(),
-        window=horizon.training_window(loaded),
+        train=texts.train if texts else None,
+        log=found.run.read_log() if found.run else None,
+        window=horizon.training_window(found.model),
         seed=seed,
         threads=os.cpu_count() or 1,
         doing=lambda part: say(f"{part} ..."),
     )
-    write_result("--out", out or Path(f"{name}.html"), report.html(made))
+    write_result("--out", out or Path(f"{found.name}.html"), report.html(made))

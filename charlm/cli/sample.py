@@ -1,8 +1,9 @@
-"""``charlm sample``: text from a trained model, as it is drawn."""
+"""``charlm sample``: text from a trained model, printed while it is sampled."""
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import sys
 from pathlib import Path
@@ -13,8 +14,9 @@ import click
 from charlm.cli.figures import TEXT, figure_option
 from charlm.cli.options import from_fields
 from charlm.cli.terminal import echo, say, write_result
+from charlm.cli.texts import corpus_option
 from charlm.config import SampleConfig
-from charlm.errors import RequestError
+from charlm.errors import CharlmError, RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +46,13 @@ _DRAWING = (
 @click.option(
     "--num-samples", type=click.IntRange(1), default=1, show_default=True, help="How many texts."
 )
-@click.option("--stop", default="", metavar="STR", help="End before this string.")
+@click.option(
+    "--stop",
+    multiple=True,
+    metavar="STR",
+    help="End the text before this string, in which \\n, \\t and \\\\ are a line end, a tab and a "
+    "backslash. Repeat it for several strings: the first that occurs ends the text.",
+)
 @click.option(
     "--on-unknown",
     type=click.Choice(["error", "skip"]),
@@ -74,13 +82,14 @@ _DRAWING = (
     help="Never copy more than N characters in a row from the training text.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file instead.")
+@corpus_option()
 def command(
     model: str | None,
     prompt: str | None,
     prompt_file: Path | None,
     greedy: bool,
     num_samples: int,
-    stop: str,
+    stop: tuple[str, ...],
     on_unknown: str,
     as_json: bool,
     out: Path | None,
@@ -89,14 +98,18 @@ def command(
     figure: Path | None,
     novelty: bool,
     max_copy: int | None,
+    corpus: tuple[str, ...],
     **drawing: Any,
 ) -> None:
-    """Write text with a model: a run's name or directory, a model file, or the newest run.
+    """Sample text from a model: a run's name or directory, a model file, or the newest run.
+
+    One line end at the end of a prompt from a file or from standard input is left out.
 
     \b
     charlm sample
     charlm sample book --temperature 0.5 --length 2000
     charlm sample book --prompt "Nel mezzo" --seed 7
+    charlm sample book --stop '\\n\\n' --stop Fine
     charlm sample book --novelty --max-copy 30
     charlm sample book --show-probs
     charlm sample book --show-probs --figure sample.svg
@@ -107,6 +120,8 @@ def command(
     if not show_probs and (alternatives or figure):
         name = "--alternatives" if alternatives else "--figure"
         raise RequestError(f"{name} belongs to --show-probs; give both")
+    if corpus and not (novelty or max_copy):
+        raise RequestError("--corpus belongs to --novelty and --max-copy; give one of them")
     if greedy:
         drawing["temperature"] = 0.0
     if drawing["seed"] is None:
@@ -114,9 +129,10 @@ def command(
     config = SampleConfig(**drawing)
     text = _prompt(prompt, prompt_file)
 
-    from charlm.generate import load
+    from charlm import runs
 
-    loaded = load(model)
+    opened = runs.open_model(model, corpus=corpus)
+    loaded = opened.model
     given = loaded.tokenizer.normalize(text)
     skipped = loaded.tokenizer.unseen(text)
     if len(skipped) and on_unknown == "skip":
@@ -124,11 +140,13 @@ def command(
 
         say(f"left out of the prompt: {describe_unknown(given, skipped)}")
         text = loaded.tokenizer.without_unseen(text)
+    start = loaded.start(text, on_unknown)  # read once, however many samples follow
     avoid = None
     if novelty or max_copy:
         from charlm.inspection import novelty as copied
 
-        trained_on, held_out = map(loaded.tokenizer.normalize, _training_texts(model))
+        texts = opened.texts
+        trained_on, held_out = map(loaded.tokenizer.normalize, (texts.train, texts.val))
         index = copied.SuffixArray(trained_on)
         if max_copy:
             if loaded.tokenizer.kind != "char":
@@ -136,84 +154,105 @@ def command(
             avoid = copied.no_copies(index, max_copy)
     if show_probs:
         draws = [
-            loaded.draws(text, config, number=number, on_unknown=on_unknown, avoid=avoid)
-            for number in range(num_samples)
+            loaded.draws(start, config, number=number, avoid=avoid) for number in range(num_samples)
         ]
         if figure is not None:
             _draw_probabilities(text, draws, loaded.tokenizer.vocab_size, figure)
             return
-        for each in draws:
+        say(f"by chance each {loaded.tokenizer.unit} has {100 / loaded.tokenizer.vocab_size:.1f} %")
+        for number, each in enumerate(draws):
+            if num_samples > 1:
+                click.echo(_heading(number))
             _show_probabilities(loaded, text, each, alternatives)
         return
-    kept: list[list[str]] = [[] for _ in range(num_samples)]
-    streams = [
-        _keeping(
-            loaded.stream(
-                text, config, number=number, stop=stop, on_unknown=on_unknown, avoid=avoid
-            ),
-            kept[number] if novelty else None,
-        )
+    stops = [_unescaped(each) for each in stop]
+    samples = [
+        Sample(loaded.stream(start, config, number=number, stop=stops, avoid=avoid), keep=novelty)
         for number in range(num_samples)
     ]
     try:
-        _put(streams, text, config, num_samples, as_json, out)
+        _put(samples, text, config, as_json, out, talk=novelty)
     finally:
-        for pieces in kept if novelty else []:
-            _say_novelty("".join(pieces), index, held_out)
+        for number, sample in enumerate(samples if novelty else [], start=1):
+            _say_novelty(
+                f"sample {number}: " if num_samples > 1 else "", sample.text, index, held_out
+            )
+
+
+class Sample:
+    """The pieces of a sample, while they are sampled; ``last`` is the last of them so far."""
+
+    def __init__(self, pieces: Iterator[str], *, keep: bool) -> None:
+        self._pieces = pieces
+        self._kept: list[str] | None = [] if keep else None
+        self.last = ""
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self._pieces:
+            self.last = piece
+            if self._kept is not None:
+                self._kept.append(piece)
+            yield piece
+
+    @property
+    def text(self) -> str:
+        """What has been sampled so far, if it was to be kept."""
+        return "".join(self._kept or ())
 
 
 def _put(
-    streams: list[Iterator[str]],
-    text: str,
+    samples: list[Sample],
+    prompt: str,
     config: SampleConfig,
-    num_samples: int,
     as_json: bool,
     out: Path | None,
+    talk: bool,
 ) -> None:
-    """The texts, to where they are wanted, as they are drawn."""
+    """Print the samples, each character at once, or write them into a file.
+
+    talk: whether a message on stderr follows
+    """
     if out is not None:
-        _write(out, [text + "".join(stream) for stream in streams], as_json, text, config)
+        _write(out, ["".join(each) for each in samples], as_json, prompt, config)
         return
     if as_json:
-        for number, stream in enumerate(streams):
-            click.echo(_record(number, text, "".join(stream), config))
+        for number, sample in enumerate(samples):
+            click.echo(_record(number, prompt, "".join(sample), config))
         return
-    terminal = sys.stdout.isatty()
-    for number, stream in enumerate(streams):
-        if num_samples > 1:
-            click.echo(f"{chr(10) if number else ''}--- {number + 1} ---")
-        _show(text, terminal)
-        for piece in stream:
-            _show(piece, terminal)
-        if terminal or num_samples > 1:
-            click.echo()
+    terminal, several = sys.stdout.isatty(), len(samples) > 1
+    for number, sample in enumerate(samples):
+        if several:
+            click.echo(_heading(number))
+        _show(prompt, terminal)
+        speaks = talk
+        try:
+            for piece in sample:
+                _show(piece, terminal)
+        except (KeyboardInterrupt, CharlmError):
+            speaks = True
+            raise
+        finally:
+            if terminal or several:
+                click.echo()
+            elif speaks and not (sample.last or prompt).endswith("\n"):
+                # A pipe gets the text alone. If it leads to the same screen as stderr, the message
+                # must not begin in the text's last line.
+                say("")
 
 
-def _keeping(stream: Iterator[str], pieces: list[str] | None) -> Iterator[str]:
-    for piece in stream:
-        if pieces is not None:
-            pieces.append(piece)
-        yield piece
+def _heading(number: int) -> str:
+    """The line above a sample of several; they are numbered from 1."""
+    return f"{chr(10) if number else ''}--- {number + 1} ---"
 
 
-def _training_texts(model: str | None) -> tuple[str, str]:
-    """The texts that a run was trained on and validated with; RequestError where they are not at
-    hand."""
-    from charlm import runs
-    from charlm.cli.texts import texts_of
-
-    path = runs.find_model(model)
-    texts = texts_of(runs.Run(path.parent))
-    if texts is None:
-        raise RequestError(
-            f"{path}: its training text is not at hand; --novelty and --max-copy need the run that "
-            "was trained here"
-        )
-    return texts
+def _unescaped(text: str) -> str:
+    """``\\n``, ``\\t`` and ``\\\\`` as a line end, a tab and a backslash; the rest unchanged."""
+    return re.sub(r"\\([nt\\])", lambda match: {"n": "\n", "t": "\t"}.get(match[1], "\\"), text)
 
 
-def _say_novelty(sample: str, text: SuffixArray, held_out: str) -> None:
-    """And the same of a held-out text of that length: what people write without copying."""
+def _say_novelty(name: str, sample: str, text: SuffixArray, held_out: str) -> None:
+    """What the sample copies, and for comparison the same of as much held-out text, which nobody
+    copied."""
     from charlm.display import one_line
     from charlm.inspection.novelty import GRAM, novelty
 
@@ -223,22 +262,26 @@ def _say_novelty(sample: str, text: SuffixArray, held_out: str) -> None:
     share = (
         ""
         if found.share is None
-        else (f"; of its runs of {GRAM} characters {100 * found.share:.0f} % stand there")
+        else f"; {100 * found.share:.0f} % of its passages of {GRAM} characters are copies"
     )
-    say(f'longest run from the training text: {len(found.longest)} characters ("{shown}"){share}')
+    say(
+        f"{name}longest passage from the training text: {len(found.longest)} characters "
+        f'("{shown}"){share}'
+    )
     if len(held_out) >= len(sample) > 0:
         usual = novelty(held_out[: len(sample)], text)
         share = "" if usual.share is None else f"; {100 * usual.share:.0f} %"
         say(
-            f"of as much held-out text, which nobody copied: {len(usual.longest)} characters{share}"
+            f"{name}in as much held-out text, for comparison: {len(usual.longest)} characters"
+            f"{share}"
         )
 
 
 def _show_probabilities(
     loaded: CharLM, prompt: str, draws: Iterator[Drawn], alternatives: int
 ) -> None:
-    """Each character by its probability: coloured, or a line for each where there is no colour or
-    alternatives are asked for."""
+    """Print each character with its probability: as a colour, or, without colours or with
+    ``--alternatives``, as a line."""
     import os
 
     import numpy as np
@@ -249,7 +292,6 @@ def _show_probabilities(
     from charlm.inspection.textmap import shown
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not alternatives
-    say(f"by chance each {loaded.tokenizer.unit} has {100 / loaded.tokenizer.vocab_size:.1f} %")
     if colour:
         _show(prompt, True)
     for drawn in draws:
@@ -274,7 +316,7 @@ def _show_probabilities(
 def _draw_probabilities(
     prompt: str, draws: list[Iterator[Drawn]], symbols: int, figure: Path
 ) -> None:
-    """The same as a picture: the redder, the less likely; the prompt was not drawn."""
+    """Draw the same (redder: less likely); the prompt, which was not sampled, stays white."""
     from charlm.inspection import textmap
 
     chance = 100 / symbols
@@ -291,29 +333,31 @@ def _draw_probabilities(
 
 
 def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
-    """The prompt's text, from wherever it comes."""
+    """The text of the prompt. That of a file or of standard input loses one line end at its end:
+    ``echo`` and editors add it, and with it the model would begin a new line."""
     if prompt is not None and prompt_file is not None:
         raise RequestError("--prompt and --prompt-file both give the prompt; give one")
+    if prompt != "-" and prompt_file is None:
+        return prompt or ""
     from charlm.text.reading import decode
 
     if prompt_file is not None:
         try:
-            return decode(prompt_file.read_bytes(), str(prompt_file), remedy="save it as UTF-8")
+            data = prompt_file.read_bytes()
         except OSError as error:
             raise RequestError(
                 f"--prompt-file {prompt_file}: cannot be read ({error.strerror})"
             ) from error
-    if prompt == "-":
+        text = decode(data, str(prompt_file), remedy="save it as UTF-8")
+    else:
         if sys.stdin is None:
             raise RequestError("--prompt - reads standard input, which is closed")
-        # The newline that echo and editors add would make the model begin a new line.
-        data = sys.stdin.buffer.read()
-        return decode(data, "standard input", remedy="send UTF-8").removesuffix("\n")
-    return prompt or ""
+        text = decode(sys.stdin.buffer.read(), "standard input", remedy="send UTF-8")
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
 def _show(text: str, terminal: bool) -> None:
-    """Write at once. A terminal gets no control character; a pipe gets the text as it is."""
+    """Print at once. A terminal gets no control characters, a pipe gets the text unchanged."""
     from charlm.display import printable
 
     sys.stdout.write(printable(text) if terminal else text)
@@ -321,20 +365,17 @@ def _show(text: str, terminal: bool) -> None:
 
 
 def _record(number: int, prompt: str, text: str, config: SampleConfig) -> str:
-    record = {"sample": number, "seed": config.seed, "prompt": prompt, "text": text}
+    record = {"sample": number + 1, "seed": config.seed, "prompt": prompt, "text": text}
     return json.dumps(record)
 
 
 def _write(out: Path, texts: list[str], as_json: bool, prompt: str, config: SampleConfig) -> None:
-    """The same as on stdout, in a file that is there whole or not at all."""
+    """Write into a file, whole or not at all, what stdout would get."""
     if as_json:
-        lines = [
-            _record(number, prompt, text.removeprefix(prompt), config) + "\n"
-            for number, text in enumerate(texts)
-        ]
+        lines = [_record(number, prompt, text, config) + "\n" for number, text in enumerate(texts)]
         content = "".join(lines)
     elif len(texts) == 1:
-        content = texts[0]
+        content = prompt + texts[0]
     else:
-        content = "\n".join(f"--- {n + 1} ---\n{text}\n" for n, text in enumerate(texts))
+        content = "".join(f"{_heading(n)}\n{prompt}{text}\n" for n, text in enumerate(texts))
     write_result("--out", out, content)

@@ -1,4 +1,4 @@
-"""``charlm score``: how surprising a text is, character by character."""
+"""``charlm score``: the surprisal of every character of a text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 
 from charlm.cli.figures import TEXT, figure_option, only_one
 from charlm.cli.terminal import echo, say, write_result
-from charlm.cli.texts import text_of
+from charlm.cli.texts import opened, text_of
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
@@ -68,17 +68,17 @@ def command(
     on_unknown: str,
     encoding: str | None,
 ) -> None:
-    """Show how surprising every character of FILE (- or none: standard input) is to a model.
+    """Show the surprisal of every character of FILE (default and -: standard input).
 
-    A terminal shows the text on a ground that is the redder, the more bits a character took;
-    elsewhere, and with NO_COLOR, a table says it in figures. A text of 20,000 characters and more
-    is read in many streams at once, each after 128 characters of context; --exact reads it in one.
+    A terminal shows the text in colour (redder background: higher surprisal); a pipe, or a terminal
+    with NO_COLOR, gets a table. A text of 20,000 characters or more is read in many parallel
+    streams, each after 128 characters of context; --exact reads it in one.
 
     \b
     charlm score book letter.txt
-    charlm score book letter.txt --html letter.html      with what was expected, under the pointer
+    charlm score book letter.txt --html letter.html   point at a character to see the alternatives
     charlm score book letter.txt --figure letter.svg
-    charlm score book poems.txt --by line | head      the most ordinary lines first
+    charlm score book poems.txt --by line | head      the least surprising lines first
     charlm score book letter.txt --json --alternatives 3
     charlm score book letter.txt --dynamic
     """
@@ -89,9 +89,9 @@ def command(
     only_one(html=html, figure=figure, json=as_json)
     if by and (html or figure):
         raise RequestError("--by ranks in text or --json; leave out --html and --figure")
-    from charlm.generate import load, readable
+    from charlm.generate import readable
 
-    loaded = load(model)
+    loaded = opened(model, "score", None if file == "-" else file).model
     text = readable(loaded, text_of(file, encoding), on_unknown, say)
     if dynamic:
         _show_gain(loaded, text, rate)

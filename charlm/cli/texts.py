@@ -1,14 +1,32 @@
-"""The texts that commands read: a file that was named, and those of a run."""
+"""The texts that commands read: a named file, and those that a run was trained on."""
 
 from __future__ import annotations
 
+import shlex
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from charlm.cli.terminal import say
 
 if TYPE_CHECKING:
-    from charlm.runs import Run
+    from collections.abc import Callable
+
+    from charlm.runs import OpenModel
+    from charlm.text.dataset import Texts
+
+
+def corpus_option(*, name: str = "corpus") -> Callable[[Any], Any]:
+    """``--corpus``, as the parameter ``name``."""
+    return click.option(
+        "--corpus",
+        name,
+        multiple=True,
+        metavar="PATH",
+        help="Where the run's corpus is now, if it has moved; its checksum must agree. Repeat it "
+        "for several files.",
+    )
 
 
 def text_of(file: str, encoding: str | None) -> str:
@@ -19,21 +37,31 @@ def text_of(file: str, encoding: str | None) -> str:
     return read_text([file], encoding=encoding, stdin=stdin).text
 
 
-def texts_of(run: Run) -> tuple[str, str] | None:
-    """(training text, validation text) of a run, or None where they are not at hand."""
-    from charlm import checkpoint, runs
-    from charlm.errors import CharlmError
-    from charlm.text import dataset as data
+def opened(
+    model: str | None, command: str, file: str | None = None, corpus: tuple[str, ...] = ()
+) -> OpenModel:
+    """The model that a command works on. If it turns out to be a text, the error shows how
+    ``command`` is to be typed with that text, or with ``file``."""
+    from charlm import runs
 
-    if not run.last.exists():
-        return None
-    saved = checkpoint.read(run.last)
-    if saved.training is None:
-        return None
+    text = shlex.quote(file or model or "FILE")
+    usage = f"name a run before it: charlm {command} RUN {text}"
+    return runs.open_model(model, corpus=corpus, usage=usage)
+
+
+def texts_of(opened: OpenModel, *, quiet: bool = False) -> Texts | None:
+    """The texts that the model was trained and validated on; None, after saying why, if they cannot
+    be read. If ``--corpus`` was given, that is an error.
+
+    quiet: do not say why
+    """
+    from charlm.errors import CharlmError
+
     try:
-        source = data.Source.from_dict(saved.training.get("source"))
-        texts = runs.reread(source, run, saved.provenance)
+        return opened.texts
     except CharlmError as error:
-        say(str(error))
+        if opened.corpus:
+            raise
+        if not quiet:
+            say(str(error))
         return None
-    return texts.train, texts.val

@@ -16,6 +16,7 @@ from charlm import runs
 from charlm.cli.options import from_fields, given, typed
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
+from charlm.cli.texts import corpus_option
 from charlm.config import ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, RequestError
 from charlm.text.dataset import DEFAULT_VAL_FRACTION
@@ -64,7 +65,7 @@ _OF_ONE_CELL = {
     "kernel_size": ("conv",),
 }
 # What may be said beside --resume: where the run is, where it computes, how far it goes now.
-_WITH_RESUME = {"resume", "out", "stop_at", "device"}
+_WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
 
 
 @click.command()
@@ -116,6 +117,7 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device"}
     show_default=True,
     help="Where runs are kept.",
 )
+@corpus_option(name="moved_to")
 @click.option("--resume", metavar="RUN", help="Go on with a run, exactly; takes all from it.")
 @click.option("--init-from", metavar="MODEL", help="Start from the weights of this model.")
 @click.pass_context
@@ -151,7 +153,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                     raise RequestError(f"--resume takes everything from the run; leave out {named}")
                 run = runs.find_run(options["resume"], options["out"])
                 with run.locked():  # before it is read, so that nobody moves it on in between
-                    trainer = _resume(run, options["device"])
+                    trainer = _resume(run, options["device"], options["moved_to"])
                     _train(run, trainer, options["stop_at"], interrupted)
         except KeyboardInterrupt:
             say("interrupted before anything was begun")
@@ -215,6 +217,11 @@ def _piped(source: Source) -> bytes:
 
 def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
     """What can be refused in a moment is refused before torch is imported."""
+    if options["moved_to"]:
+        raise RequestError(
+            "--corpus says where the corpus of a run is now, for --resume; to train on a text, "
+            f"type charlm train {shlex.quote(options['moved_to'][0])}"
+        )
     ModelConfig.resolve(**{name: options[name] for name in _SHAPE})
     TrainConfig(**{name: options[name] for name in _TRAINING}).check_length()
     for name, cells in _OF_ONE_CELL.items():
@@ -235,9 +242,7 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
 
 def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint, dict[str, Any]]:
     """The model to start from and its shape, which options may not contradict."""
-    from charlm import checkpoint
-
-    start = checkpoint.read(runs.find_model(options["init_from"], options["out"]))
+    start = runs.open_model(options["init_from"], options["out"]).checkpoint
     shape = start.config.to_dict()
     for name in given(ctx) & {*_SHAPE, "level", "min_count", "nfc"} - {"dropout"}:
         if options[name] != shape.get(name):
@@ -248,7 +253,7 @@ def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint
     return start, shape | {"dropout": options["dropout"]}
 
 
-def _resume(run: Run, device: str) -> Trainer:
+def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
     """The trainer as it was when the run last saved."""
     from charlm import checkpoint
     from charlm.text import dataset as data
@@ -256,6 +261,8 @@ def _resume(run: Run, device: str) -> Trainer:
 
     saved, damage = _newest_state(run)
     source, config = _stored(saved, run)
+    if moved_to:
+        source = runs.relocated(source, moved_to)  # from now on the run reads it there
     dataset = data.encode(runs.reread(source, run, saved.provenance), saved.tokenizer)
     trainer = Trainer(saved.config, config, dataset, source, _device(device))
     trainer.restore(saved)

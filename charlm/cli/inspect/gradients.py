@@ -73,10 +73,10 @@ def command(
     charlm inspect gradients book book.txt
     charlm inspect gradients lstm book.txt --with rnn --with gru --figure gradients.svg
     """
-    from charlm.generate import load
     from charlm.inspection import gradients as through_time
     from charlm.inspection.adapting import torch_model
     from charlm.models.language import build
+    from charlm.runs import load
 
     only_one(figure=figure, json=as_json)
     names = [model, *others]

@@ -58,8 +58,8 @@ def command(
     charlm inspect memory book book.txt
     charlm inspect memory lstm book.txt --with rnn --figure memory.svg
     """
-    from charlm.generate import load
     from charlm.inspection import horizon
+    from charlm.runs import load
 
     only_one(figure=figure, json=as_json)
     names = [model, *others]

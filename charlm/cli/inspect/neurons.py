@@ -57,8 +57,8 @@ def command(
     """
     from dataclasses import asdict
 
-    from charlm.generate import load
     from charlm.inspection import neurons as units
+    from charlm.runs import load
 
     only_one(html=html, figure=figure, json=as_json)
     text = text_of(file, encoding)

@@ -42,8 +42,8 @@ def command(
     charlm inspect unroll book "ciao"
     charlm inspect unroll book "Nel mezzo del cammin" --steps 8 --figure unrolled.svg
     """
-    from charlm.generate import load
     from charlm.inspection import unrolling
+    from charlm.runs import load
     from charlm.text.tokenizer import describe_unknown
 
     only_one(figure=figure, json=as_json)
