@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from conftest import write_text
 
 import charlm as package
 from charlm import checkpoint
@@ -165,6 +166,181 @@ def test_a_file_is_read_where_there_is_no_standard_input(trained: Path, corpus: 
         check=False,
     )
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["eval", "score", "report", "sample", "info", "compare"])
+def test_a_text_in_the_place_of_a_model_is_named(
+    charlm: Invoke, trained: Path, corpus: Path, tmp_path: Path, command: str
+) -> None:
+    arguments = {"compare": [corpus, trained, corpus]}.get(command, [corpus])
+    remedy = {
+        "sample": f"charlm train {corpus}",
+        "info": f"charlm train {corpus}",
+        "compare": f"charlm compare RUN RUN {corpus}",
+    }.get(command, f"charlm {command} RUN {corpus}")
+    refused(charlm(command, *arguments), 1, f"{corpus} is a text, not a model", remedy)
+    other = tmp_path / "model"
+    other.write_bytes(b"\x80\x04K\x01." + bytes(100))  # no text, and no model either
+    if command != "compare":
+        refused(charlm(command, other), 1, "not a safetensors file")
+
+
+def test_the_text_that_was_given_stands_in_the_remedy(charlm: Invoke, corpus: Path) -> None:
+    refused(charlm("eval", corpus, "my letter.txt"), 1, "charlm eval RUN 'my letter.txt'")
+
+
+# ---------------------------------------------------------------- texts that it was trained on
+
+
+def facts_of(charlm: Invoke, *arguments: object) -> dict[str, object]:
+    result = charlm("eval", *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    facts: dict[str, object] = json.loads(result.stdout)
+    return facts
+
+
+def test_a_text_that_was_trained_on_is_said(
+    charlm: Invoke, trained: Path, corpus: Path, text: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "text.txt"
+    new = write_text(600, seed=9)
+    cases = {  # what is evaluated: all of it trained on, share of its pieces, part of what is said
+        text: (True, pytest.approx(1301 / 1451), "was trained on this text"),
+        text[:1350]: (True, 1, "was trained on this text"),
+        text[200:900]: (True, 1, "was trained on this text"),
+        new: (False, 0, ""),
+        text[600:1000] + new: (False, pytest.approx(351 / 951), "37 % of this text's passages"),
+        text[:49]: (False, None, ""),  # a piece has 50 characters
+    }
+    for evaluated, (trained_on, share, said) in cases.items():
+        file.write_text(evaluated, encoding="utf-8")
+        facts = facts_of(charlm, trained, file)
+        assert (facts["trained_on"], facts["training_overlap"]) == (trained_on, share)
+        shown = charlm("eval", trained, file, "--no-ladder")
+        assert said in shown.stderr if said else shown.stderr == ""
+        assert len(shown.stdout.splitlines()) == 1
+
+
+def test_a_model_file_alone_knows_its_corpus_by_the_checksum(
+    charlm: Invoke, trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    alone = tmp_path / "shared.safetensors"
+    shutil.copy(trained / "best.safetensors", alone)
+    facts = facts_of(charlm, alone, corpus)
+    assert (facts["trained_on"], facts["training_overlap"]) == (True, None)
+    part = tmp_path / "part.txt"
+    part.write_text(corpus.read_text("utf-8")[:900], encoding="utf-8")
+    assert facts_of(charlm, alone, part)["trained_on"] is False  # nobody can know
+    shown = charlm("eval", alone, corpus, "--no-ladder")
+    assert shown.stderr.count("\n") == 1 and "was trained on this text" in shown.stderr
+
+
+# -------------------------------------------------------------------------- a corpus that moved
+
+
+@pytest.fixture
+def moved(charlm: Invoke, tmp_path: Path, text: str) -> tuple[Path, Path]:
+    """A run, and where its corpus is now."""
+    corpus, run = train(charlm, tmp_path, text)
+    (tmp_path / "elsewhere").mkdir()
+    return run, corpus.rename(tmp_path / "elsewhere" / "novel.txt")
+
+
+def train(charlm: Invoke, folder: Path, text: str, *options: object) -> tuple[Path, Path]:
+    corpus = folder / "book.txt"
+    corpus.write_text(text, encoding="utf-8", newline="")
+    small = ("--hidden-size", 4, "--steps", 6, "--stop-at", 3, "--optimizer", "sgd")
+    made = charlm("train", corpus, "--out", folder / "out", *small, "--device", "cpu", *options)
+    assert made.exit_code == 0, made.output
+    return corpus, folder / "out" / "book"
+
+
+def test_without_the_corpus_it_is_said_what_to_give(
+    charlm: Invoke, moved: tuple[Path, Path]
+) -> None:
+    run, corpus = moved
+    for command in (["eval", run], ["sample", run, "--novelty"], ["train", "--resume", run]):
+        result = charlm(*command)
+        assert result.exit_code == 2 and result.stdout == ""
+        last = result.stderr.splitlines()[-1]
+        assert "book.txt: no such file" in last and "give --corpus PATH" in last
+    shown = charlm("eval", run, corpus)
+    assert "give --corpus PATH" in shown.stderr and "no ladder" in shown.stderr
+    # Without the ladder the corpus is not needed: nothing to complain about.
+    assert charlm("eval", run, corpus, "--no-ladder").stderr.count("\n") == 1
+
+
+def test_a_corpus_that_has_moved_is_read_where_it_is_now(
+    charlm: Invoke, moved: tuple[Path, Path], text: str
+) -> None:
+    run, corpus = moved
+    evaluated = facts_of(charlm, run, "--corpus", corpus)
+    assert evaluated["characters"] == 149 and "ladder" in evaluated
+    options = ("sample", run, "--length", 60, "--seed", 1, "--temperature", 0.1)
+    assert "longest passage" in charlm(*options, "--novelty", "--corpus", corpus).stderr
+    copied = charlm(*options, "--max-copy", 2, "--corpus", corpus)
+    assert copied.exit_code == 0 and copied.stdout != charlm(*options).stdout
+
+
+def test_another_text_is_not_taken_for_the_corpus(
+    charlm: Invoke, moved: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run, corpus = moved
+    corpus.write_text(corpus.read_text("utf-8") + "più", encoding="utf-8")
+    for command in (
+        ["eval", run, "--corpus", corpus],
+        ["eval", run, corpus, "--corpus", corpus],
+        ["sample", run, "--novelty", "--corpus", corpus],
+        ["train", "--resume", run, "--corpus", corpus],
+    ):
+        refused(charlm(*command), 2, f"{corpus}: the text is not the one that {run}", "--corpus")
+    refused(charlm("eval", run, "--corpus", tmp_path / "nowhere"), 2, "nowhere: no such file")
+
+
+def test_a_resumed_run_remembers_where_its_corpus_is_now(
+    charlm: Invoke, moved: tuple[Path, Path], tmp_path: Path, text: str
+) -> None:
+    run, corpus = moved
+    resumed = charlm("train", "--resume", run, "--corpus", corpus)
+    assert resumed.exit_code == 0, resumed.output
+    (tmp_path / "stay").mkdir()
+    _, stayed = train(charlm, tmp_path / "stay", text)
+    assert charlm("train", "--resume", stayed).exit_code == 0
+    moved_one, other = (checkpoint.read(each / "last.safetensors") for each in (run, stayed))
+    assert checkpoint.state_sha256(moved_one) == checkpoint.state_sha256(other)
+    assert charlm("eval", run).exit_code == 0  # without --corpus
+    refused(charlm("train", "--corpus", corpus), 2, "no corpus given")
+    refused(charlm("train", corpus, "--corpus", corpus), 2, f"type charlm train {corpus}")
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_a_model_file_alone_takes_a_corpus_too(
+    charlm: Invoke, tmp_path: Path, text: str, ends: str
+) -> None:
+    text = text.replace("\n", ends)
+    corpus, run = train(charlm, tmp_path, text, "--newline", "unix", "--val-fraction", 0.3)
+    expected = facts_of(charlm, run)
+    alone = tmp_path / "alone.safetensors"
+    shutil.copy(run / "best.safetensors", alone)
+    refused(charlm("eval", alone), 2, "does not say where its corpus is; give it with --corpus")
+    assert facts_of(charlm, alone, "--corpus", corpus) == expected
+    corpus.write_text(text[:-1], encoding="utf-8", newline="")
+    refused(charlm("eval", alone, "--corpus", corpus), 2, f"{corpus}: the text is not the one")
+
+
+def test_training_and_validation_files_move_together_or_apart(
+    charlm: Invoke, tmp_path: Path, text: str
+) -> None:
+    val = tmp_path / "val.txt"
+    val.write_text(text[:300], encoding="utf-8")
+    corpus, run = train(charlm, tmp_path, text, "--val-file", val)
+    expected = facts_of(charlm, run)
+    assert (expected["characters"], expected["trained_on"]) == (299, True)
+    corpus = corpus.rename(tmp_path / "corpus.txt")
+    assert facts_of(charlm, run, "--corpus", corpus) == expected
+    val = val.rename(tmp_path / "validation.txt")
+    refused(charlm("eval", run, "--corpus", corpus), 2, "val.txt: no such file")
+    assert facts_of(charlm, run, "--corpus", corpus, "--corpus", val) == expected
 
 
 # -------------------------------------------------------------------------------------------- info

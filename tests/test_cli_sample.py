@@ -16,8 +16,10 @@ from click.testing import Result
 import charlm as package
 from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
-from charlm.config import ModelConfig
+from charlm.cli.sample import _unescaped
+from charlm.config import ModelConfig, SampleConfig
 from charlm.display import printable
+from charlm.generate import CharLM
 from charlm.text.tokenizer import CharTokenizer
 
 Invoke = Callable[..., Result]
@@ -101,6 +103,73 @@ def test_the_prompt_may_come_from_a_file_or_stdin(
     assert by_stdin.stdout == expected
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Roma", "Roma"),
+        ("Roma\n", "Roma"),
+        ("Roma\r\n", "Roma"),
+        ("Roma\n\n", "Roma\n"),
+        ("Roma\r\n\r\n", "Roma\r\n"),
+        ("Roma \t", "Roma \t"),
+        ("Roma\r", "Roma\r"),
+        ("\n", ""),
+    ],
+)
+def test_a_prompt_from_outside_loses_one_line_end(
+    charlm: Invoke, tmp_path: Path, written: str, read: str
+) -> None:
+    model = model_file(tmp_path, "Roma \t\r\n")
+    file = tmp_path / "prompt.txt"
+    file.write_bytes(written.encode())
+    options = ("sample", model, "--json", "--length", 0)
+    for result in (
+        charlm(*options, "--prompt-file", file),
+        charlm(*options, "--prompt", "-", input=written.encode()),
+        charlm(*options, "--prompt", read),  # one that was typed is taken as it is
+    ):
+        assert json.loads(result.stdout)["prompt"] == read
+
+
+def test_a_typed_prompt_keeps_its_line_end(charlm: Invoke, trained: Path) -> None:
+    options = ("sample", trained, "--json", "--length", 0)
+    assert json.loads(charlm(*options, "--prompt", "Roma\n").stdout)["prompt"] == "Roma\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stops"),
+    [
+        (["--stop", "a", "--stop", "e"], ["a", "e"]),
+        (["--stop", "e", "--stop", "a"], ["a", "e"]),
+        (["--stop", r"\n"], ["\n"]),
+        (["--stop", "\n"], ["\n"]),
+        (["--stop", ""], []),
+    ],
+)
+def test_every_stop_string_counts(
+    charlm: Invoke, trained: Path, arguments: list[str], stops: list[str]
+) -> None:
+    options = ("sample", trained, "--length", 300, "--seed", 5)
+    whole = charlm(*options).stdout
+    expected = whole[: min((whole.index(stop) for stop in stops), default=None)]
+    assert charlm(*options, *arguments).stdout == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (r"a\n\tb", "a\n\tb"),
+        (r"\\n", r"\n"),
+        (r"\\\n", "\\\n"),
+        (r"\d\x", r"\d\x"),  # nothing is said about these
+        ("\\", "\\"),
+        ("è", "è"),
+    ],
+)
+def test_escapes_of_a_stop_string(typed: str, meant: str) -> None:
+    assert _unescaped(typed) == meant
+
+
 def test_json_is_one_object_per_text(charlm: Invoke, trained: Path) -> None:
     result = charlm(
         "sample",
@@ -131,6 +200,37 @@ def test_several_samples_are_numbered(charlm: Invoke, trained: Path) -> None:
     result = charlm("sample", trained, "--num-samples", 2, "--length", 5, "--greedy")
     text = charlm("sample", trained, "--length", 5, "--greedy").stdout
     assert result.stdout == f"--- 1 ---\n{text}\n\n--- 2 ---\n{text}\n"
+
+
+def test_several_samples_are_those_that_each_seed_and_number_give(
+    charlm: Invoke, trained: Path
+) -> None:
+    """A prompt that is read once gives the texts of prompts that are read each time."""
+    model, prompt = package.load(trained), "Il treno va. " * 100
+    options = ("--num-samples", 3, "--prompt", prompt, "--length", 30, "--seed", 2, "--json")
+    records = map(json.loads, charlm("sample", trained, *options).stdout.splitlines())
+    config = SampleConfig(length=30, seed=2)
+    assert [record["text"] for record in records] == [
+        "".join(model.stream(prompt, config, number=number)) for number in range(3)
+    ]
+
+
+def test_a_long_prompt_is_read_once(
+    charlm: Invoke, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    real = CharLM.read
+
+    def counted(self: CharLM, ids: list[int]) -> object:
+        read.append(len(ids))
+        return real(self, ids)
+
+    monkeypatch.setattr(CharLM, "read", counted)
+    for more in ([], ["--json"], ["--show-probs"]):
+        read.clear()
+        options = ("--num-samples", 4, "--prompt", "mare", "--length", 3)
+        assert charlm("sample", trained, *options, *more).exit_code == 0
+        assert read == [4]
 
 
 @pytest.mark.parametrize("extra", [[], ["--json"], ["--num-samples", "2"]])

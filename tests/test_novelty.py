@@ -147,6 +147,21 @@ def test_novelty_is_said_on_stderr_and_the_text_is_the_same(
     assert said[2].replace("\\n", "\n") in told.stdout
 
 
+def test_the_message_does_not_begin_in_the_last_line_of_a_piped_sample(
+    charlm: Invoke, trained: Path
+) -> None:
+    """stdout and stderr may lead to the same screen, as with ``charlm sample --novelty | tee``."""
+    options = ("sample", trained, "--seed", 4, "--novelty", "--length")
+    whole = charlm(*options, 80)
+    end = whole.stdout.index("\n") + 1  # a length with which the text ends in a line end
+    assert charlm(*options, end).stderr.startswith("longest passage")
+    assert charlm(*options, end - 1).stderr.startswith("\nlongest passage")
+    several = charlm(*options, end - 1, "--num-samples", 2)
+    assert several.stdout.endswith("\n")
+    assert several.stderr.startswith("sample 1: longest passage")
+    assert several.stderr.count("\nsample 2: ") == 2
+
+
 def test_max_copy_holds(charlm: Invoke, trained: Path, text: str) -> None:
     options = ("sample", trained, "--length", 200, "--seed", 4, "--temperature", 0.3)
     done = charlm(*options, "--max-copy", 4)
@@ -170,12 +185,24 @@ def test_probabilities_as_lines(charlm: Invoke, trained: Path) -> None:
             assert round(float(figure)) == pytest.approx(shares[listed[::2].index(symbol)], abs=1)
 
 
+def test_the_probabilities_of_several_samples_are_numbered(charlm: Invoke, trained: Path) -> None:
+    options = ("sample", trained, "--length", 6, "--seed", 4, "--show-probs")
+    one, two = charlm(*options), charlm(*options, "--num-samples", 2)
+    first, second = two.stdout.split("\n\n")
+    assert first.splitlines() == ["--- 1 ---", *one.stdout.splitlines()]
+    assert second.splitlines()[0] == "--- 2 ---"
+    assert len(second.splitlines()) == 7
+    assert second.splitlines()[1:] != first.splitlines()[1:]
+    assert two.stderr == one.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "part"),
     [
         (["--show-probs", "--json"], "leave out --stop, --json"),
         (["--alternatives", 2], "belongs to --show-probs"),
         (["--max-copy", 0], "--max-copy"),
+        (["--corpus", "book.txt"], "--corpus belongs to --novelty and --max-copy"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm import runs
-from charlm.errors import BusyError, CharlmError, RequestError
+from charlm import checkpoint, runs
+from charlm.errors import BusyError, CharlmError, CheckpointError, RequestError
 from charlm.runs import Run
 
 pytest.importorskip("fcntl")
@@ -329,3 +329,99 @@ def test_a_damaged_line_of_the_log_is_left_out(tmp_path: Path, line: bytes) -> N
     run.log.write_bytes(b'{"step": 0}\n' + line)
     run.cut_log(5)
     assert run.read_log() == [{"step": 0}]
+
+
+# -------------------------------------------------------------------------------- opening a model
+
+
+def test_an_open_model_knows_its_run_and_its_texts(trained: Path, text: str) -> None:
+    found = runs.open_model(str(trained))
+    assert found.run is not None and found.run.path == trained
+    assert found.path == found.run.best and found.name == "tiny"
+    assert (found.texts.train, found.texts.val) == (text[:1350], text[1350:])
+    assert found.provenance is found.checkpoint.provenance
+    assert found.model.sample(length=9, seed=1) == runs.load(trained).sample(length=9, seed=1)
+    last = runs.open_model(str(trained / "last.safetensors"))
+    assert last.run is not None and last.name == "last"
+    assert last.texts == found.texts
+
+
+def test_a_file_on_its_own_belongs_to_no_run(trained: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "shared.safetensors"
+    alone.write_bytes((trained / "best.safetensors").read_bytes())
+    found = runs.open_model(str(alone))
+    assert (found.run, found.name) == (None, "shared")
+    with pytest.raises(RequestError, match="give it with --corpus PATH"):
+        _ = found.texts
+    # Its training state would say where the corpus is.
+    alone.write_bytes((trained / "last.safetensors").read_bytes())
+    assert runs.open_model(str(alone)).texts.name == "tiny"
+
+
+def test_what_is_opened_is_verified_and_what_is_only_asked_for_a_place_is_not(
+    trained: Path, tmp_path: Path
+) -> None:
+    """A damaged optimizer state does not matter to a model that is used."""
+    for file in ("best", "last"):
+        data = bytearray((trained / f"{file}.safetensors").read_bytes())
+        data[-1] ^= 1
+        (tmp_path / f"{file}.safetensors").write_bytes(data)
+    with pytest.raises(CheckpointError, match="checksum"):
+        runs.open_model(str(tmp_path))
+    best = (trained / "best.safetensors").read_bytes()
+    (tmp_path / "best.safetensors").write_bytes(best)
+    assert runs.open_model(str(tmp_path)).texts.name == "tiny"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["eval"],
+        ["eval", "CORPUS"],
+        ["sample", "--length", 5],
+        ["sample", "--length", 5, "--novelty"],
+        ["score", "CORPUS"],
+        ["info"],
+    ],
+)
+def test_every_command_resolves_and_reads_a_model_once(
+    charlm: Any,
+    trained: Path,
+    corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+) -> None:
+    resolved: list[str | None] = []
+    opened: list[Path] = []
+    find, read = runs.find_model, checkpoint.read
+
+    def counted_find(given: str | None, out: Path | None = None) -> Path:
+        resolved.append(given)
+        return find(given, out)
+
+    def counted_read(path: Path) -> checkpoint.Checkpoint:
+        opened.append(path)
+        return read(path)
+
+    monkeypatch.setattr(runs, "find_model", counted_find)
+    monkeypatch.setattr(checkpoint, "read", counted_read)
+    name, *rest = command
+    done = charlm(name, trained, *(corpus if each == "CORPUS" else each for each in rest))
+    assert done.exit_code == 0, done.output
+    assert resolved == [str(trained)]
+    assert opened == [trained / "best.safetensors"]
+
+
+def test_only_a_text_is_called_one(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for data in ("è" * 3000, "x", "日本\r\n" * 1000):
+        file.write_text(data, encoding="utf-8")
+        with pytest.raises(CheckpointError, match=f"{file} is a text, not a model; to train"):
+            runs.open_model(str(file))
+        with pytest.raises(CheckpointError, match="is a text, not a model; do this"):
+            runs.open_model(str(file), usage="do this")
+    for binary in (b"", b"ab\0", b"\xff\xfe\xfd", bytes(100)):
+        file.write_bytes(binary)
+        with pytest.raises(CheckpointError) as error:
+            runs.open_model(str(file))
+        assert "is a text" not in str(error.value)

@@ -61,13 +61,14 @@ def command(
 
     found = opened(model, "eval", file, corpus)
     loaded = found.model
-    text = _validation_text(found, model) if file is None else text_of(file, encoding)
+    own = _validation_text(found, model) if file is None else ""
+    # Without the ladder a corpus that cannot be read is no reason to complain.
+    texts = texts_of(found, quiet=not ladder)
+    text = own if file is None else text_of(file, encoding)
     is_corpus = text_sha256(text) == found.provenance.get("corpus_sha256")
     text = readable(loaded, text, on_unknown, say)
     result = loaded.evaluate(text)
     known = loaded.tokenizer.normalize
-    # Without the ladder a corpus that is not there is no reason to complain.
-    texts = texts_of(found, quiet=not ladder)
     train = known(texts.train) if texts is not None else None
     seen = overlap(known(text), train, is_corpus=is_corpus)
     rungs = []
