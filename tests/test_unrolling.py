@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
+from charlm.cli.inspect.unroll import _coloured, _columns, _opened
 from charlm.engine import softmax
 from charlm.errors import RequestError
 from charlm.generate import CharLM
@@ -62,25 +63,68 @@ def test_the_picture_holds_every_step_strip_and_arrow(
     lm = make_lm(TOKENIZER, cell=cell, num_layers=2)
     steps = unrolling.unroll(lm.engine, TOKENIZER, 'a<&"')
     root = ET.fromstring(unrolling.svg(steps, cell, 1 / 9))
-    cells = [r for r in root.iter(f"{SVG}rect") if r.get("height") == "5"]
+    every = [r for r in root.iter(f"{SVG}rect") if r.get("height") == "5"]
+    key = 8 if cell == "rnn" else 16  # eight values on each scale
+    key_cells, cells = every[:key], every[key:]
     assert len(cells) == 4 * 2 * strips * 8  # steps, layers, strips, units
     assert len(list(root.iter(f"{SVG}title"))) == 4 * 2 * strips
     words = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
     assert words.count("+") == 4  # the second layer adds its input to its output
     assert words.count("U") == 3 * 2 and words.count("W") == 4 and words.count("V") == 4
-    assert "by chance 11.1 %" in words
+    assert "untrained: 11.1 %" in words
     for symbol in ("a", "<", "&", '"'):
         assert symbol in words
     # The first cell of the first strip is the first unit of the upper layer.
-    assert cells[0].get("fill") == unrolling.colour(float(steps[0].layers[1]["h"][0]))
+    colour, opacity = unrolling.fill("h", float(steps[0].layers[1]["h"][0]))
+    assert (cells[0].get("fill"), cells[0].get("fill-opacity")) == (colour, f"{opacity:.2f}")
+    # The key shows both scales from end to end, and names what is drawn on which.
+    opacities = [each.get("fill-opacity") for each in key_cells]
+    assert (opacities[0], opacities[7]) == ("1.00", "1.00")
+    assert key_cells[0].get("fill") != key_cells[7].get("fill")
+    gates = {"gru": "r, z", "lstm": "i, f, o"}.get(cell)
+    if gates:
+        assert (opacities[8], opacities[15]) == ("0.00", "1.00")
+        assert len({each.get("fill") for each in key_cells[8:]}) == 1
+        assert any(word.endswith(gates) for word in words)
 
 
 def test_colours_and_means_by_hand() -> None:
-    shown = [unrolling.colour(value) for value in (-2, -1, 0, 0.5, 1, 7)]
-    assert shown == ["#2166ac", "#2166ac", "#ffffff", "#d88c95", "#b2182b", "#b2182b"]
+    blue, red, green = "#2166ac", "#b2182b", "#1b7837"
+    shown = [unrolling.fill("c", value) for value in (-2, -1, 0, 0.5, 1, 7)]
+    assert shown == [(blue, 1), (blue, 1), (red, 0), (red, 0.5), (red, 1), (red, 1)]
     few = unrolling.squeezed(np.arange(10.0), 5)
     np.testing.assert_array_equal(few, [0.5, 2.5, 4.5, 6.5, 8.5])
     np.testing.assert_array_equal(unrolling.squeezed(np.arange(3.0), 5), [0, 1, 2])
+    gates = [
+        unrolling.fill(name, value) for name, value in zip("rzif", (0, 0.25, 0.5, 1), strict=True)
+    ]
+    assert gates == [(green, 0), (green, 0.25), (green, 0.5), (green, 1)]
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_gates_and_nothing_else_go_from_0_to_1(cell: str, make_lm: Callable[..., CharLM]) -> None:
+    """A closed gate is empty and an open one full; half open is not white, as the middle of a scale
+    from -1 to 1 would be."""
+    lm = make_lm(TOKENIZER, cell=cell)
+    for step in unrolling.unroll(lm.engine, TOKENIZER, "ciao <b>"):
+        for name, values in step.layers[0].items():
+            if name in unrolling.OPEN:
+                assert values.min() >= 0
+                for value in values:
+                    assert unrolling.fill(name, value)[1] == pytest.approx(value)
+    names = {"h", *unrolling.GATES[cell]}
+    assert {name for name in names if name in unrolling.OPEN} == names - set("hgnc")
+    assert "0 (empty: closed) to 1 (green: open)" in unrolling.legend(cell, 8)
+    assert "gate" not in unrolling.legend("rnn", 8)
+
+
+def test_a_terminal_draws_gates_on_their_own_scale() -> None:
+    white, green, red = "\x1b[48;5;231m", "\x1b[48;5;28m", "\x1b[48;5;160m"
+    assert [_opened(v)[:-6] for v in (-0.1, 0, 1)] == [white, white, green]
+    assert (_coloured(0)[:-6], _coloured(1)[:-6]) == (white, red)
+    step = unrolling.Step("a", True, ({"h": np.zeros(8), **{n: np.ones(8) for n in "rzn"}},), ())
+    rows = dict(zip(["h", "r", "z", "n"], _columns([step], "gru", True), strict=False))
+    assert [row.count(green) for row in rows.values()] == [0, 8, 8, 0]
 
 
 def test_what_cannot_be_unrolled_is_refused(make_lm: Callable[..., CharLM]) -> None:
@@ -88,7 +132,7 @@ def test_what_cannot_be_unrolled_is_refused(make_lm: Callable[..., CharLM]) -> N
     with pytest.raises(RequestError, match="41 steps do not fit"):
         unrolling.unroll(lm.engine, TOKENIZER, "a" * 41)
     assert len(unrolling.unroll(lm.engine, TOKENIZER, "a" * 41, steps=40)) == 40
-    with pytest.raises(RequestError, match="nothing to read"):
+    with pytest.raises(RequestError, match="the text is empty"):
         unrolling.unroll(lm.engine, TOKENIZER, "")
     conv = make_lm(TOKENIZER, cell="conv")
     with pytest.raises(RequestError, match="conv is not recurrent"):
@@ -144,7 +188,7 @@ def test_a_figure_in_which_the_text_stays_text(charlm: Invoke, tmp_path: Path, e
         (["il", "--figure", "x.png"], 2, "ends in .svg or .html"),
         (["il", "--figure", "nowhere/x.svg"], 1, "cannot be written"),
         (["il €"], 2, "'€' U+20AC"),
-        ([""], 2, "nothing to read"),
+        ([""], 2, "the text is empty"),
     ],
 )
 def test_bad_requests(
@@ -157,4 +201,4 @@ def test_bad_requests(
 
 def test_what_a_cell_shows_is_said() -> None:
     assert unrolling.cell_of(16, 32) == "each cell is a unit"
-    assert "the mean of 64 units" in unrolling.cell_of(256, 4)
+    assert "the mean of 64 neighbouring units" in unrolling.cell_of(256, 4)

@@ -99,7 +99,7 @@ def _columns(steps: list[Step], cell: str, colour: bool) -> list[str]:
     """The graph in characters: a row for what is expected, for each strip and for what was read.
     Without colour a cell is a digit, its value in tenths, with a sign where it is negative."""
     from charlm.display import printable
-    from charlm.inspection.unrolling import GATES, squeezed
+    from charlm.inspection.unrolling import GATES, OPEN, squeezed
 
     count = _CELLS[colour]
     width = 2 * count if colour else 3 * count
@@ -122,9 +122,10 @@ def _columns(steps: list[Step], cell: str, colour: bool) -> list[str]:
             cells = []
             for step in steps:
                 values = squeezed(step.layers[layer][name], count).tolist()
+                tone = _opened if name in OPEN else _coloured
                 cells.append(
                     _fit(
-                        "".join(_coloured(v) if colour else _digits(v) for v in values),
+                        "".join(tone(v) if colour else _digits(v) for v in values),
                         width if not colour else 0,
                     )
                 )
@@ -135,6 +136,13 @@ def _columns(steps: list[Step], cell: str, colour: bool) -> list[str]:
 
 def _fit(text: str, width: int) -> str:
     return text[:width].ljust(width) if width else text
+
+
+def _opened(value: float) -> str:
+    """Two spaces with a background from white (a closed gate, 0) to green (an open one, 1)."""
+    scale = (231, 194, 157, 114, 71, 28)
+    place = round(max(0.0, min(1.0, value)) * (len(scale) - 1))
+    return f"\x1b[48;5;{scale[place]}m  \x1b[0m"
 
 
 def _digits(value: float) -> str:
