@@ -7,9 +7,11 @@ import os
 # Before torch is imported: with tensors this small a second thread only costs time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,6 +39,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem in TOGETHER:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def covering(*choices: Iterable[Any], also: Sequence[tuple[Any, ...]] = ()) -> list[Any]:
+    """Every combination of the choices as parameters. All are slow, but for as few as name every
+    choice once, and those of ``also``."""
+    lists = [list(each) for each in choices]
+    every_day = [
+        *(tuple(each[k % len(each)] for each in lists) for k in range(max(map(len, lists)))),
+        *also,
+    ]
+    combinations = list(itertools.product(*lists))
+    assert all(each in combinations for each in also)
+    return [
+        pytest.param(*each, marks=[] if each in every_day else [pytest.mark.slow])
+        for each in combinations
+    ]
+
+
+def slow_but(every_day: Iterable[Any], choices: Iterable[Any]) -> list[Any]:
+    """The choices as parameters; those that are not for every day are slow."""
+    kept, every = list(every_day), list(choices)
+    assert all(each in every for each in kept)
+    return [pytest.param(each, marks=[] if each in kept else [pytest.mark.slow]) for each in every]
 
 
 WORDS = [

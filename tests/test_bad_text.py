@@ -25,6 +25,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from conftest import covering, slow_but
 
 from charlm.errors import CharlmError
 from charlm.text.reading import decode
@@ -206,9 +207,18 @@ def test_it_trains_on_exactly_this_text(charlm: Invoke, tmp_path: Path, row: Goo
     assert json.loads(scored.stdout)["characters"] == len(composed) - 1
 
 
-@pytest.mark.parametrize("row", GOOD.values(), ids=GOOD.keys())
-def test_standard_input_gives_the_same_text(charlm: Invoke, tmp_path: Path, row: Good) -> None:
+# Those that differ in what is kept of standard input, and how it is read again.
+BY_PIPE = (
+    *("BOM", "two BOMs", "UTF-16 little-endian with BOM", "UTF-16 without BOM, named"),
+    *("CRLF to LF", "lone CR", "NUL", "combining marks composed", "emoji and ZWJ as bytes"),
+    *("escapes and controls", "no newline at the end", "three characters"),
+)
+
+
+@pytest.mark.parametrize("name", slow_but(BY_PIPE, GOOD))
+def test_standard_input_gives_the_same_text(charlm: Invoke, tmp_path: Path, name: str) -> None:
     """And a run that is stopped reads it again, from where it was kept."""
+    row = GOOD[name]
     packed = row.name.endswith(".gz")  # a pipe has no name to tell it by: zcat text.gz | charlm
     content = gzip.decompress(row.content) if packed else row.content
     begin = ["train", "-", "--out", tmp_path, *TINY, *row.options, "--stop-at", 1]
@@ -556,8 +566,9 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
-@pytest.mark.parametrize("command", ["train", "train a directory", "eval", "val-file"])
+@pytest.mark.parametrize(
+    ("what", "command"), covering(CHANGES, ["train", "train a directory", "eval", "val-file"])
+)
 def test_a_file_that_changes_while_it_is_read_is_refused(
     charlm: Invoke,
     trained: Path,

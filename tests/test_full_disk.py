@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
+from conftest import covering, slow_but
 from crash_loop import ending, leftovers, load_what_is_there
 
 from charlm import checkpoint
@@ -208,8 +209,10 @@ def test_no_room_for_the_log_loses_no_line_and_doubles_none(
     assert ending(run) == ending(Run(tmp_path / "whole"))
 
 
-@pytest.mark.parametrize("source", ["file", "stdin"])
-@pytest.mark.parametrize("room", ["none", "for nothing that is saved", "for last", "for no file"])
+@pytest.mark.parametrize(
+    ("room", "source"),
+    covering(["none", "for nothing that is saved", "for last", "for no file"], ["file", "stdin"]),
+)
 def test_a_disk_that_is_full_from_the_start_does_not_keep_the_name(
     charlm: Invoke, corpus: Path, disk: SmallDisk, whole: Run, room: str, source: str
 ) -> None:
@@ -250,8 +253,9 @@ def writer(name: str, run: Path, file: Path) -> list[object]:
     return [run if part == "RUN" else part for part in WRITERS[name]] + [file]
 
 
-@pytest.mark.parametrize("old", [None, "an old text, and not to be lost\n"])
-@pytest.mark.parametrize("command", WRITERS)
+@pytest.mark.parametrize(
+    ("command", "old"), covering(WRITERS, [None, "an old text, and not to be lost\n"])
+)
 def test_a_text_finds_no_room_and_leaves_none_or_the_old_one(
     charlm: Invoke, disk: SmallDisk, trained: Path, command: str, old: str | None
 ) -> None:
@@ -271,7 +275,7 @@ def test_a_text_finds_no_room_and_leaves_none_or_the_old_one(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("stream", slow_but(["stdout"], ["stdout", "stderr"]))
 def test_a_full_disk_behind_the_output_costs_the_output_alone(
     corpus: Path, tmp_path: Path, whole: Run, stream: str
 ) -> None:
@@ -326,7 +330,9 @@ def no_file_above(size: int) -> Callable[[], None]:
     return limit
 
 
-@pytest.mark.parametrize(("stop", "file"), [(5, "last"), (7, "best")])
+@pytest.mark.parametrize(
+    ("stop", "file"), [(5, "last"), pytest.param(7, "best", marks=pytest.mark.slow)]
+)
 def test_a_file_that_may_not_grow_ends_a_run_that_goes_on_later(
     charlm: Invoke, corpus: Path, tmp_path: Path, whole: Run, stop: int, file: str
 ) -> None:
@@ -456,7 +462,9 @@ Trainer.update = update
 """
 
 
-@pytest.mark.parametrize(("step", "file"), [(6, "last"), (8, "best")])
+@pytest.mark.parametrize(
+    ("step", "file"), [pytest.param(6, "last", marks=pytest.mark.slow), (8, "best")]
+)
 def test_a_run_that_becomes_read_only_keeps_what_it_had(
     charlm: Invoke,
     corpus: Path,

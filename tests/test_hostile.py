@@ -35,6 +35,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import Result
+from conftest import covering
 
 from charlm import checkpoint
 from charlm.checkpoint import MAX_HEADER, MAX_ITEMS, Checkpoint
@@ -845,15 +846,15 @@ def test_a_file_that_claims_a_gigabyte_is_refused_unread(
     assert_refused(reader, "info", path)
 
 
-@pytest.mark.parametrize("command", [("info", "--json"), ("sample",), ("eval",)])
 @pytest.mark.parametrize(
-    "name",
+    ("command", "name"),
     [
-        pytest.param("a header full of names", marks=pytest.mark.slow),
-        pytest.param("a format of 16 MB", marks=pytest.mark.slow),
-        "as many surplus slots as there may be values",
-        "10^9 units",
-        "weights that are nan",
+        *covering(
+            [("info", "--json"), ("sample",), ("eval",)],
+            ["as many surplus slots as there may be values", "10^9 units", "weights that are nan"],
+        ),
+        pytest.param(("sample",), "a header full of names", marks=pytest.mark.slow),
+        pytest.param(("eval",), "a format of 16 MB", marks=pytest.mark.slow),
     ],
 )
 def test_so_it_is_by_every_command_that_uses_a_model(
@@ -1002,8 +1003,7 @@ SPECIAL: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("kind", SPECIAL)
-@pytest.mark.parametrize("command", ["info", "sample", "eval"])
+@pytest.mark.parametrize(("kind", "command"), covering(SPECIAL, ["info", "sample", "eval"]))
 def test_a_run_whose_model_is_no_file_is_refused_at_once(
     reader: Reader, run_directory: Path, kind: str, command: str
 ) -> None:
@@ -1052,8 +1052,7 @@ HARMFUL_NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", HARMFUL_NAMES)
-@pytest.mark.parametrize("command", ["info", "sample", "eval"])
+@pytest.mark.parametrize(("name", "command"), covering(HARMFUL_NAMES, ["info", "sample", "eval"]))
 def test_a_name_cannot_make_the_error_longer_than_a_line(
     reader: Reader, tmp_path: Path, name: str, command: str
 ) -> None:
@@ -1370,8 +1369,13 @@ def assert_harmless(output: str) -> None:
 
 @needs_limits
 @pytest.mark.usefixtures("bounded")
-@pytest.mark.parametrize("value", [HARMFUL, [HARMFUL], {HARMFUL: HARMFUL}, "x" * 10**6])
-@pytest.mark.parametrize("key", ["device", "threads", "instructions", "torch"])
+@pytest.mark.parametrize(
+    ("value", "key"),
+    covering(
+        [HARMFUL, [HARMFUL], {HARMFUL: HARMFUL}, "x" * 10**6],
+        ["device", "threads", "instructions", "torch"],
+    ),
+)
 def test_what_a_state_says_about_its_machine_cannot_steer_a_terminal(
     charlm: Invoke, stopped: Path, tmp_path: Path, key: str, value: Any
 ) -> None:
@@ -1402,9 +1406,12 @@ def test_neither_can_the_state_that_is_not_taken(
 @needs_limits
 @pytest.mark.usefixtures("bounded")
 @pytest.mark.parametrize(
-    "name", [f"/nowhere/{HARMFUL}", "/dev/zero", "a\0b", "\ud800", "x" * 10**6, "-"]
+    ("name", "key"),
+    covering(
+        [f"/nowhere/{HARMFUL}", "/dev/zero", "a\0b", "\ud800", "x" * 10**6, "-"],
+        ["source/sources", "source/val_sources"],
+    ),
 )
-@pytest.mark.parametrize("key", ["source/sources", "source/val_sources"])
 def test_eval_goes_on_without_a_text_that_cannot_be_had(
     charlm: Invoke, stopped: Path, corpus: Path, tmp_path: Path, key: str, name: str
 ) -> None:
@@ -1427,8 +1434,9 @@ BESIDE = ("stdin.txt", "log.jsonl", "previous.safetensors", ".last.safetensors.x
 
 @needs_limits
 @pytest.mark.usefixtures("bounded")
-@pytest.mark.parametrize("kind", ["fifo", "device", "directory", "loop"])
-@pytest.mark.parametrize("file", BESIDE)
+@pytest.mark.parametrize(
+    ("kind", "file"), covering(["fifo", "device", "directory", "loop"], BESIDE)
+)
 def test_what_lies_beside_the_model_in_a_run_is_not_waited_for(
     charlm: Invoke, stopped: Path, corpus: Path, tmp_path: Path, file: str, kind: str
 ) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import Result
+from conftest import covering
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -38,7 +39,16 @@ N = 14
 
 EPOCH = 6
 PRECISIONS = ("float32", "bfloat16")
+LISTS: list[list[str]] = [list(CELLS), list(OPTIMIZERS), list(PRECISIONS)]
 EVERY_COMBINATION = list(product(CELLS, OPTIMIZERS, PRECISIONS))
+EVERY_PAIR = [
+    pytest.param(
+        *each,
+        # For every day each cell with each optimizer, and with each precision.
+        marks=[pytest.mark.slow] * (sum(map(list.index, LISTS, each)) % 2),
+    )
+    for each in EVERY_COMBINATION
+]
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +219,7 @@ def test_the_whole_run_is_worth_comparing_with(little: data.Dataset, whole: Whol
     ("cell", "optimizer", "precision"),
     [
         ("lstm", "muon", "float32"),
-        ("gru", "adamw", "bfloat16"),
+        pytest.param("gru", "adamw", "bfloat16", marks=pytest.mark.slow),
         ("conv", "rmsprop", "bfloat16"),
     ],
 )
@@ -222,7 +232,7 @@ def test_k_and_the_rest_are_the_whole_for_every_k(
         assert train(tmp_path / str(k), little, config, [k], cell=cell) == expected, f"k = {k}"
 
 
-@pytest.mark.parametrize(("cell", "optimizer", "precision"), EVERY_COMBINATION)
+@pytest.mark.parametrize(("cell", "optimizer", "precision"), EVERY_PAIR)
 def test_every_cell_and_optimizer_resumes_exactly(
     little: data.Dataset, whole: Whole, tmp_path: Path, cell: str, optimizer: str, precision: str
 ) -> None:
@@ -265,13 +275,12 @@ STOPS = {
 }
 
 
-@pytest.mark.parametrize("stops", STOPS.values(), ids=STOPS.keys())
-@pytest.mark.parametrize(("evals", "saves"), [(4, 5), (100, 6)])
+@pytest.mark.parametrize(("stops", "evals"), covering(STOPS, [4, 100]))
 def test_a_chain_of_stops_is_the_whole(
-    little: data.Dataset, whole: Whole, tmp_path: Path, stops: list[int], evals: int, saves: int
+    little: data.Dataset, whole: Whole, tmp_path: Path, stops: str, evals: int
 ) -> None:
-    config = plan(optimizer="muon", eval_every=evals, save_every=saves)
-    assert train(tmp_path / "run", little, config, stops) == whole(config)
+    config = plan(optimizer="muon", eval_every=evals, save_every={4: 5, 100: 6}[evals])
+    assert train(tmp_path / "run", little, config, STOPS[stops]) == whole(config)
 
 
 @settings(
@@ -527,9 +536,11 @@ def test_looking_saving_and_sampling_change_nothing(
     assert End.of(Run(tmp_path / "book")).state == finished(*FLOAT).state
 
 
-@pytest.mark.parametrize("k", [4, 5, EPOCH, 7])
 @pytest.mark.parametrize(
-    "kind", [["--tokenizer", "byte"], ["--val-fraction", 0], ["--min-count", 3]]
+    ("k", "kind"),
+    covering(
+        [4, 5, EPOCH, 7], [["--tokenizer", "byte"], ["--val-fraction", 0], ["--min-count", 3]]
+    ),
 )
 def test_the_command_resumes_every_kind_of_run(
     charlm: Invoke,

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from conftest import write_text
+from conftest import slow_but, write_text
 from crash_loop import ending, import_time, leftovers, load_what_is_there
 
 from charlm import checkpoint
@@ -128,7 +128,7 @@ PLACES: dict[str, tuple[str, int, int]] = {
     "last save": (IN_SAVE.format(step=12) + 'at(os, "link")', 12, 4),
     "writing the figure": (FIGURE, 12, 4),
 }
-EVERY_DAY = list(PLACES)[:5]
+EVERY_DAY = ["an update", "an evaluation", "a save", "exact scoring"]
 # Where the first signal waits for something to end; from the exact scoring it leaves at once.
 POLITE = [place for place in PLACES if place not in ("exact scoring", "writing the figure")]
 
@@ -244,10 +244,6 @@ def cases(places: list[str], every_day: list[str]) -> list[Any]:
     ]
 
 
-def slow_but(every_day: list[str], places: list[str]) -> list[Any]:
-    return [pytest.param(p, marks=[] if p in every_day else [pytest.mark.slow]) for p in places]
-
-
 @pytest.mark.parametrize(("place", "number", "code"), cases(list(PLACES), EVERY_DAY))
 def test_a_signal_saves_within_seconds_and_nothing_is_lost(
     charlm: Invoke,
@@ -278,7 +274,7 @@ def test_a_signal_saves_within_seconds_and_nothing_is_lost(
     assert ending(run) == whole
 
 
-@pytest.mark.parametrize("place", slow_but(["an evaluation"], EVERY_DAY[1:]))
+@pytest.mark.parametrize("place", slow_but(["an evaluation"], EVERY_DAY))
 def test_a_resumed_run_can_be_stopped_as_well(
     charlm: Invoke, corpus: Path, tmp_path: Path, whole: dict[str, Any], place: str
 ) -> None:
@@ -294,7 +290,9 @@ def test_a_resumed_run_can_be_stopped_as_well(
 # -------------------------------------------------------------------------------------- too early
 
 
-@pytest.mark.parametrize(("place", "number", "code"), cases(list(EARLY), list(EARLY)[:3]))
+@pytest.mark.parametrize(
+    ("place", "number", "code"), cases(list(EARLY), ["code in a string", "directory made"])
+)
 def test_a_signal_before_training_leaves_at_once_and_the_name_free(
     charlm: Invoke, corpus: Path, tmp_path: Path, place: str, number: signal.Signals, code: int
 ) -> None:

@@ -8,6 +8,7 @@ to its streams when it starts and when it ends is part of what is tested.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 from click.testing import Result
+from conftest import covering
 
 from charlm import checkpoint, generate
 from charlm.checkpoint import Checkpoint
@@ -365,26 +367,28 @@ def run(*arguments: object, **changes: str) -> subprocess.CompletedProcess[bytes
     )
 
 
+SPOKEN: dict[str, list[object]] = {
+    "sample": ["sample", "RUN", "--length", 500],
+    "sample-json": ["sample", "RUN", "--length", 500, "--json"],
+    "eval": ["eval", "RUN", "--no-ladder"],
+    "eval-json": ["eval", "RUN", "--json"],
+    "eval-unseen": ["eval", "RUN", "UNSEEN"],
+    "info": ["info", "RUN"],
+    "info-json": ["info", "RUN", "--json"],
+    "list": ["corpus", "list"],
+}
+# Characters that are no ASCII are in samples, and in what eval says of unseen ones.
+STRANGE = [("sample", "ASCII"), ("sample", "cp1252"), ("eval-unseen", "cp1252")]
+
+
 @pytest.mark.parametrize(
-    "encoding", ["LC_ALL=C", "ASCII", "cp1252", pytest.param("ascii", marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["sample", "RUN", "--length", 500],
-        ["sample", "RUN", "--length", 500, "--json"],
-        ["eval", "RUN", "--no-ladder"],
-        ["eval", "RUN", "--json"],
-        ["eval", "RUN", "UNSEEN"],
-        ["info", "RUN"],
-        ["info", "RUN", "--json"],
-        ["corpus", "list"],
-    ],
-    ids=lambda arguments: "-".join(a.strip("-") for a in arguments if isinstance(a, str)),
+    ("name", "encoding"),
+    covering(SPOKEN, ENCODINGS, also=STRANGE),
 )
 def test_no_encoding_gives_a_traceback(
-    trained: Path, tmp_path: Path, encoding: str, arguments: list[object]
+    trained: Path, tmp_path: Path, name: str, encoding: str
 ) -> None:
+    arguments = SPOKEN[name]
     unseen = tmp_path / "unseen"
     unseen.write_text("il mare ☃\U0001f600\n", encoding="utf-8")
     places = {"RUN": trained, "UNSEEN": unseen}
@@ -456,22 +460,18 @@ def with_closed(
     )
 
 
-EVERYDAY = [("all", "sample"), ("stdin", "sample"), ("all", "error"), ("stdin", "info")]
+# For every day each command without one of its two outputs, in turn, and some without more.
+EVERYDAY = [(("stdout", "stderr")[n % 2], name) for n, name in enumerate(ALWAYS)]
+EVERYDAY += [("all", "sample"), ("stdin", "sample"), ("all", "error"), ("stdin", "info")]
+EVERYDAY += [("stdout", "error"), ("stderr", "sample")]
 
 
 @posix
 @pytest.mark.parametrize(
     ("streams", "name"),
     [
-        pytest.param(
-            streams,
-            name,
-            marks=[]
-            if streams in ("stdout", "stderr") or (streams, name) in EVERYDAY
-            else pytest.mark.slow,
-        )
-        for streams in CLOSED
-        for name in ALWAYS
+        pytest.param(*each, marks=[] if each in EVERYDAY else [pytest.mark.slow])
+        for each in itertools.product(CLOSED, ALWAYS)
     ],
 )
 def test_a_closed_stream_is_no_fault(
@@ -521,8 +521,7 @@ LEAVING = {
 
 
 @posix
-@pytest.mark.parametrize("reader", ["head -c1", "true"])
-@pytest.mark.parametrize("name", LEAVING)
+@pytest.mark.parametrize(("name", "reader"), covering(LEAVING, ["head -c1", "true"]))
 def test_a_reader_who_leaves_is_no_reason_to_complain(
     trained: Path, name: str, reader: str
 ) -> None:
@@ -571,8 +570,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model_file(tmp_path_factory.mktemp("odd") / "odd.safetensors", CharTokenizer(characters))
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("out", [False, True])
+@pytest.mark.parametrize(("prompt", "out"), covering(PROMPTS, [False, True]))
 def test_json_samples_parse_whatever_is_in_them(
     charlm: Invoke, odd: Path, tmp_path: Path, prompt: str, out: bool
 ) -> None:

@@ -41,9 +41,9 @@ def main() -> None:
     found = options.found or Path(tempfile.mkdtemp(prefix="charlm-fuzz-"))
     found.mkdir(parents=True, exist_ok=True)
 
-    sys.path.insert(0, str(HERE))
+    sys.path.insert(0, str(HERE.parent))
     with atheris.instrument_imports(include=["charlm"]):
-        from target import run_one
+        from fuzz.target import run_one
 
     print(f"new cases go to {found}", file=sys.stderr)
     chosen = [argument for argument in rest if not argument.startswith("-")]
