@@ -4,6 +4,7 @@
 # make install   the environment alone: .venv/bin/charlm
 # make bench     every published figure     make lint      ruff and mypy
 # make fuzz      ten minutes of hostile model files (Linux and macOS)
+# make docs      writes docs/cli.md from what --help says
 # make controls  breaks each promise on purpose and sees its test fail
 #
 # PYTHON=python3.12 takes another interpreter; TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -18,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Two processes of one thread each. Tests that share a trained run stay in one of them (loadgroup).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
-.PHONY: demo install test test-all test-browser fuzz controls bench lint clean
+.PHONY: demo install test test-all test-browser fuzz controls docs bench lint clean
 .DEFAULT_GOAL := install
 
 demo: install
@@ -46,6 +47,9 @@ fuzz: .venv/.installed-dev
 controls: .venv/.installed-dev
 	$(BIN)/python tests/controls.py
 
+docs: .venv/.installed-dev
+	$(BIN)/python docs/make_cli.py
+
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/minimal.py
@@ -56,7 +60,7 @@ bench: .venv/.installed-dev
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy charlm
+	$(BIN)/mypy charlm docs/make_cli.py
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

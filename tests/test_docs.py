@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import controls
+import make_cli
 import pytest
 
 from charlm import cli
@@ -14,9 +16,6 @@ from charlm.experiments.position_invariance import grid, measures, report
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
-sys.path.insert(0, str(TESTS))
-
-import controls  # noqa: E402
 
 
 def defined(name: str) -> set[str]:
@@ -109,6 +108,31 @@ def test_every_picture_is_there(page: str) -> None:
 )
 def test_every_picture_shows_its_control(picture: str, control: str) -> None:
     assert control in (ROOT / "docs" / "pictures" / f"{picture}.svg").read_text("utf-8")
+
+
+# Other versions of click break and order the lines of --help in other ways.
+CLICK = f"click=={version('click')}" in (ROOT / "constraints.txt").read_text("utf-8").split()
+
+
+@pytest.mark.skipif(not CLICK, reason="needs the version of click that constraints.txt names")
+def test_the_reference_of_the_command_line_says_what_help_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert make_cli.main(["--check"]) == 0, "run make docs"
+    # The control: with a help text that is another one, it is not up to date.
+    monkeypatch.setattr(cli.main, "help", "Something else.")
+    assert make_cli.main(["--check"]) == 1
+    monkeypatch.setattr(make_cli, "PAGE", tmp_path / "cli.md")
+    assert make_cli.main(["--check"]) == 1
+    assert make_cli.main([]) == make_cli.main(["--check"]) == 0
+
+
+def test_every_command_and_option_is_in_the_reference() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    for name in cli._COMMANDS:
+        assert f"\n## charlm {name}\n" in text
+    assert "--learning-rate" in text
+    assert "## charlm experiment position-invariance ask\n" in text
 
 
 def test_every_command_is_in_the_readme() -> None:
