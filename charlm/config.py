@@ -379,7 +379,11 @@ def default_learning_rate(optimizer: str, hidden_size: int) -> float:
 
 
 def default_dropout(epochs: float) -> float:
-    """0 up to four planned passes over the text, then 0.1 more for every doubling, at most 0.5."""
+    """0 up to four planned passes over the text, then 0.1 more for every doubling, at most 0.5.
+
+    >>> default_dropout(epochs=4), default_dropout(epochs=8), default_dropout(epochs=1000)
+    (0.0, 0.1, 0.5)
+    """
     if epochs <= 4:
         return 0.0
     return round(min(0.5, 0.1 * math.log2(epochs / 4)), 3)

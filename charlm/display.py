@@ -12,7 +12,11 @@ _LONGEST = 4000
 
 
 def printable(text: str) -> str:
-    """``text`` with unsafe characters as escapes: ESC becomes the four characters ``\\x1b``."""
+    r"""``text`` with unsafe characters as escapes: ESC becomes the four characters ``\x1b``.
+
+    >>> printable("red: \x1b[31m")
+    'red: \\x1b[31m'
+    """
     return _UNSAFE.sub(lambda match: repr(match.group())[1:-1], text)
 
 

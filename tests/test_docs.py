@@ -110,6 +110,17 @@ def test_every_picture_shows_its_control(picture: str, control: str) -> None:
     assert control in (ROOT / "docs" / "pictures" / f"{picture}.svg").read_text("utf-8")
 
 
+def test_every_room_is_drawn_in_the_code_layout() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    layout = page.partition("\ncharlm/\n")[2].partition("\n```")[0]
+    for path in sorted((ROOT / "charlm").iterdir()):
+        if not path.name.startswith("__") and (
+            path.suffix == ".py" or (path / "__init__.py").exists()
+        ):
+            name = path.name if path.suffix else f"{path.name}/"
+            assert re.search(rf"^ +{name} +\S", layout, re.MULTILINE), f"{name}: draw it there"
+
+
 # Other versions of click break and order the lines of --help in other ways.
 CLICK = f"click=={version('click')}" in (ROOT / "constraints.txt").read_text("utf-8").split()
 

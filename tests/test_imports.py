@@ -102,6 +102,8 @@ PACKAGE = Path(package.__file__).parent
 FLOORS = (
     # Knows no model, no text and no torch.
     "errors config arrays seeds files display svg statistics extras",
+    # Figures and pages, of whatever they are given.
+    "drawing webpage",
     # Files to text to ids.
     "text",
     # The NumPy core, the file of a model and the directory of a run.

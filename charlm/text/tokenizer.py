@@ -58,7 +58,14 @@ class CharTokenizer:
 
     @classmethod
     def from_text(cls, text: str, *, min_count: int = 1, nfc: bool = False) -> CharTokenizer:
-        """The vocabulary of ``text``; characters seen fewer than ``min_count`` times are folded."""
+        """The vocabulary of ``text``; characters seen fewer than ``min_count`` times are folded.
+
+        >>> tokenizer = CharTokenizer.from_text("banana")
+        >>> tokenizer.characters, tokenizer.encode("nab").tolist()
+        ('abn', [2, 0, 1])
+        >>> tokenizer.decode(tokenizer.encode("banana"))
+        'banana'
+        """
         if nfc:
             text = unicodedata.normalize("NFC", text)
         points, counts = np.unique(_code_points(text), return_counts=True)
