@@ -28,7 +28,7 @@ import pytest
 from click.testing import Result
 from conftest import covering
 
-from charlm import checkpoint, generate
+from charlm import checkpoint, runs
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.text.tokenizer import ByteTokenizer, CharTokenizer, Tokenizer
@@ -580,7 +580,7 @@ def test_json_samples_parse_whatever_is_in_them(
     assert result.exit_code == 0, result.output
     output = (tmp_path / "out").read_bytes().decode("ascii") if out else result.stdout
     records = strictly(output)
-    assert [record["sample"] for record in records] == [0, 1, 2]
+    assert [record["sample"] for record in records] == [1, 2, 3]
     assert [record["prompt"] for record in records] == [prompt] * 3
     assert all(len(record["text"]) == 200 for record in records)
     assert len(set("".join(record["text"] for record in records))) > 15
@@ -746,10 +746,10 @@ def test_what_nobody_foresaw_is_one_line_and_exit_1(
     error: Exception,
     parts: list[str],
 ) -> None:
-    def fail(*arguments: object) -> NoReturn:
+    def fail(*arguments: object, **more: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr(generate, "load", fail)
+    monkeypatch.setattr(runs, "open_model", fail)
     for command in ("sample", "eval"):
         line = line_of(charlm(command, trained), 1)
         assert len(line) < 5000
@@ -762,9 +762,9 @@ def test_what_nobody_foresaw_is_one_line_and_exit_1(
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("kind", ["foreseen", "unforeseen"])
 def test_only_debug_shows_a_traceback(trained: Path, kind: str, debug: bool) -> None:
-    program = "from charlm import generate; from charlm.cli import main\n"
+    program = "from charlm import runs; from charlm.cli import main\n"
     if kind == "unforeseen":
-        program += "def load(path): raise KeyError('lost')\ngenerate.load = load\n"
+        program += "def fail(*names, **more): raise KeyError('lost')\nruns.open_model = fail\n"
     program += "main()"
     options = ["--debug"] if debug else []
     done = subprocess.run(

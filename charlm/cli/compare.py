@@ -11,7 +11,7 @@ import click
 
 from charlm.cli.figures import figure_option, only_one, plots
 from charlm.cli.terminal import echo, echo_json, say
-from charlm.cli.texts import opened, text_of
+from charlm.cli.texts import open_named, text_of
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def command(
     from charlm.inspection import comparing
 
     text = text_of(file, encoding)
-    loaded = {name: opened(name, "compare RUN", file).model for name in names}
+    loaded = {name: open_named(name, "compare RUN", file).model for name in names}
     text = _known_to_all(loaded, text)
     readings = {name: read(model, text, 1, exact) for name, model in loaded.items()}
     first = names[0]

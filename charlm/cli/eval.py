@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from charlm.cli.terminal import echo_json, say
-from charlm.cli.texts import corpus_option, opened, text_of, texts_of
+from charlm.cli.texts import corpus_option, open_named, text_of, texts_of
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     from charlm.overlap import Overlap
-    from charlm.runs import OpenModel
 
 _NOTABLE = 0.1
 """The share of a text in the training text from which on it is mentioned."""
@@ -59,12 +58,19 @@ def command(
     from charlm.overlap import overlap
     from charlm.text.reading import text_sha256
 
-    found = opened(model, "eval", file, corpus)
+    found = open_named(model, "eval", file, corpus)
     loaded = found.model
-    own = _validation_text(found, model) if file is None else ""
-    # Without the ladder a corpus that cannot be read is no reason to complain.
-    texts = texts_of(found, quiet=not ladder)
-    text = own if file is None else text_of(file, encoding)
+    texts, reason = texts_of(found)
+    if file is not None:
+        text = text_of(file, encoding)
+    elif texts is None or not texts.val:
+        name = model or found.path.parent
+        raise RequestError(
+            f"{name} has no validation text{f' ({reason})' if reason else ''}; name a text: "
+            f"charlm eval {name} FILE"
+        )
+    else:
+        text = texts.val
     is_corpus = text_sha256(text) == found.provenance.get("corpus_sha256")
     text = readable(loaded, text, on_unknown, say)
     result = loaded.evaluate(text)
@@ -77,7 +83,7 @@ def command(
 
         rungs = baselines(train, known(text))
     elif ladder:
-        say("no ladder: the run's training text cannot be read")
+        say(f"no ladder: {reason}")
     if as_json:
         facts = result.to_dict() | seen.to_dict()
         if rungs:
@@ -96,19 +102,6 @@ def command(
             format_ladder(rungs, model_bits=result.bits_per_char, model_name=loaded.config.cell)
         )
     _say_overlap(seen)
-
-
-def _validation_text(found: OpenModel, model: str | None) -> str:
-    """The run's validation text; RequestError, naming the alternative, if there is none."""
-    name = model or str(found.path.parent)
-    remedy = f"name a text: charlm eval {name} FILE"
-    try:
-        text = found.texts.val
-    except RequestError as error:
-        raise RequestError(f"no validation text: {error}, or {remedy}") from error
-    if not text:
-        raise RequestError(f"{name} has no validation text; {remedy}")
-    return text
 
 
 def _say_overlap(seen: Overlap) -> None:

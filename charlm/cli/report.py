@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from charlm.cli.terminal import say, write_result
-from charlm.cli.texts import corpus_option, opened, text_of, texts_of
+from charlm.cli.texts import corpus_option, open_named, text_of, texts_of
 from charlm.errors import CharlmError, RequestError
 
 
@@ -50,18 +50,20 @@ def command(
             f'the report needs more than charlm alone: pip install "charlm[report]" ({error})'
         ) from error
 
-    found = opened(model, "report", file, corpus)
-    texts = texts_of(found)
+    found = open_named(model, "report", file, corpus)
+    texts, reason = texts_of(found)
     if file is not None:
         text = text_of(file, encoding)
     elif texts is None or not texts.val:
         name = model or found.path.parent
         raise RequestError(
-            f"{name} has no validation text that can be read; name a text: charlm report {name} "
-            "FILE"
+            f"{name} has no validation text{f' ({reason})' if reason else ''}; name a text: "
+            f"charlm report {name} FILE"
         )
     else:
         text = texts.val
+    if reason:
+        say(reason)
     made = report.gather(
         found.name,
         found.model,

@@ -13,7 +13,7 @@ import click
 
 from charlm.cli.figures import TEXT, figure_option, only_one
 from charlm.cli.terminal import echo, say, write_result
-from charlm.cli.texts import opened, text_of
+from charlm.cli.texts import open_named, text_of
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def command(
         raise RequestError("--by ranks in text or --json; leave out --html and --figure")
     from charlm.generate import readable
 
-    loaded = opened(model, "score", None if file == "-" else file).model
+    loaded = open_named(model, "score", None if file == "-" else file).model
     text = readable(loaded, text_of(file, encoding), on_unknown, say)
     if dynamic:
         _show_gain(loaded, text, rate)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.terminal import say
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,7 +35,7 @@ def text_of(file: str, encoding: str | None) -> str:
     return read_text([file], encoding=encoding, stdin=stdin).text
 
 
-def opened(
+def open_named(
     model: str | None, command: str, file: str | None = None, corpus: tuple[str, ...] = ()
 ) -> OpenModel:
     """The model that a command works on. If it turns out to be a text, the error shows how
@@ -49,19 +47,14 @@ def opened(
     return runs.open_model(model, corpus=corpus, usage=usage)
 
 
-def texts_of(opened: OpenModel, *, quiet: bool = False) -> Texts | None:
-    """The texts that the model was trained and validated on; None, after saying why, if they cannot
-    be read. If ``--corpus`` was given, that is an error.
-
-    quiet: do not say why
-    """
+def texts_of(opened: OpenModel) -> tuple[Texts | None, str]:
+    """(the texts that the model was trained and validated on, ""), or (None, why they cannot be
+    read). If ``--corpus`` was given, that is an error."""
     from charlm.errors import CharlmError
 
     try:
-        return opened.texts
+        return opened.texts, ""
     except CharlmError as error:
         if opened.corpus:
             raise
-        if not quiet:
-            say(str(error))
-        return None
+        return None, str(error)
