@@ -1,4 +1,4 @@
-"""How surprised a model is by every character of a text: the exact pass behind ``charlm eval``."""
+"""The surprisal of every character of a text, in one exact pass: what ``charlm eval`` reports."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LN2 = math.log(2.0)
 
 
 def surprisals(engine: Engine, ids: Ids, *, chunk: int = 1024) -> NDArray[np.float64]:
-    """Nats of every id but the first, given all before it: ids (N,) -> (N - 1,).
+    """-ln p(id | all ids before it), in nats, of every id but the first: ids (N,) -> (N - 1,).
 
-    One pass from the zero state, in which the state is carried from chunk to chunk, so the chunk
-    changes the memory needed and nothing else.
+    The pass begins in the zero state, and the state is carried from chunk to chunk: ``chunk``
+    changes the memory that is needed and nothing else.
     """
     ids = np.asarray(ids, dtype=np.int64)
     state = engine.initial_state(1)
@@ -36,9 +36,10 @@ def surprisals(engine: Engine, ids: Ids, *, chunk: int = 1024) -> NDArray[np.flo
 
 @dataclass(frozen=True)
 class Score:
-    """A model's figures on one text. The first character is context and is not counted.
+    """The loss of a model on one text. The first character is context and is not counted.
 
-    With bytes as symbols the nats are summed over bytes and divided by code points all the same.
+    characters: how many are counted. Also for a model of bytes these are code points: the nats of
+        all bytes are summed and divided by the number of code points
     """
 
     bits_per_char: float
@@ -48,6 +49,7 @@ class Score:
 
     @classmethod
     def of(cls, total_nats: float, characters: int) -> Score:
+        """The loss from its sum over all counted characters."""
         nats = total_nats / characters
         return cls(nats / LN2, nats, math.exp(min(nats, 700.0)), characters)
 
@@ -56,14 +58,15 @@ class Score:
 
 
 def counted_characters(tokenizer: Tokenizer, ids: Ids) -> int:
-    """Characters of ``ids`` after the first: the denominator of every rate."""
+    """Characters of ``ids`` after the first: what the loss is divided by."""
     return tokenizer.count_characters(ids) - 1
 
 
 def score(engine: Engine, tokenizer: Tokenizer, ids: Ids) -> Score:
-    """The exact figures of ``ids`` under the model; RequestError for fewer than two characters.
+    """The exact loss of the model on ``ids``.
 
-    With bytes the whole first character, which may be several bytes, is context.
+    For a model of bytes the whole first character, which may be several bytes, is context. Raises
+    RequestError for fewer than two characters, CheckpointError if the loss is not finite.
     """
     characters = counted_characters(tokenizer, ids)
     if characters < 1:
@@ -79,7 +82,7 @@ def score(engine: Engine, tokenizer: Tokenizer, ids: Ids) -> Score:
 
 
 def first_character(tokenizer: Tokenizer, ids: Ids) -> int:
-    """How many ids the first character takes."""
+    """The number of ids of the first character."""
     count = 1
     while count < len(ids) and tokenizer.count_characters(ids[: count + 1]) < 2:
         count += 1

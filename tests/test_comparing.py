@@ -203,7 +203,14 @@ def test_the_table_shows_where_one_wins(
     done = charlm("compare", trained, other, long, "--words", 2)
     assert done.exit_code == 0, done.output
     assert done.stdout.count(" bits  ") in (2, 3, 4)
-    for part in ("lstm 1x16", "rnn 1x4", "bits/char", "by chance", "come from", "gains most"):
+    for part in (
+        "lstm 1x16",
+        "rnn 1x4",
+        "bits/char",
+        "by chance",
+        "by character",
+        "is better by most",
+    ):
         assert part in done.stdout
     assert "letter" in done.stdout
 
@@ -212,13 +219,13 @@ def test_the_table_shows_where_one_wins(
 def test_too_few_names_are_refused(charlm: Invoke, trained: Path, long: Path, count: int) -> None:
     done = charlm("compare", *[trained] * count, long)
     assert done.exit_code == 2
-    assert "at least two runs and, last, a file" in done.stderr
+    assert "at least two runs, then a text" in done.stderr
 
 
 def test_a_run_stands_once(charlm: Invoke, trained: Path, long: Path) -> None:
     done = charlm("compare", trained, trained, long)
     assert done.exit_code == 2
-    assert "a run stands twice" in done.stderr
+    assert "a run is named twice" in done.stderr
 
 
 def test_what_one_cannot_read_is_left_out_for_all(
@@ -244,7 +251,7 @@ def test_an_unknown_symbol_is_no_way_to_win(
     assert run.exit_code == 0, run.output
     done = charlm("compare", trained, tmp_path / "folded", "-", "--json", input=(text * 4).encode())
     assert done.exit_code == 0, done.output
-    assert "left out for all, since" in done.stderr
+    assert "left out for all models, because" in done.stderr
     common = {c for c, count in Counter(text).items() if count >= least}
     found = json.loads(done.stdout)
     for each in found.values():

@@ -41,12 +41,13 @@ def command(
     figure: Path | None,
     encoding: str | None,
 ) -> None:
-    """Compare two or more models on FILE (- for standard input): bits per character, paired
-    intervals, where one wins over the other, speed and size.
+    """Compare two or more models on FILE (- for standard input): bits per character with paired
+    intervals, on which characters and words one model is better, speed and size.
 
-    Every model is held against the first. Characters that one of them has never seen are left out
-    for all. An interval is a 95 % bootstrap over blocks of 200 characters; beside it, how large a
-    gap becomes by chance, where lots are drawn in each block which model is which.
+    Every model is compared with the first. Characters that one of them does not know are left out
+    for all. An interval is a 95 % bootstrap interval over blocks of 200 characters. Beside it: how
+    large a difference becomes by chance (permutation test: in each block the labels of the models
+    are swapped at random).
 
     \b
     charlm compare lstm rnn held-out.txt
@@ -55,10 +56,10 @@ def command(
     """
     only_one(figure=figure, json=as_json)
     if len(models) < 3:
-        raise RequestError("give at least two runs and, last, a file: charlm compare A B text.txt")
+        raise RequestError("name at least two runs, then a text: charlm compare A B text.txt")
     *names, file = models
     if len(set(names)) < len(names):
-        raise RequestError("a run stands twice; name each once")
+        raise RequestError("a run is named twice; name each run once")
     from charlm.cli.score import read
     from charlm.inspection import comparing
 
@@ -121,7 +122,7 @@ def command(
     for row in rows:
         cells = (cell.rjust(w) for cell, w in zip(row[2:], widths[2:], strict=True))
         echo("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), *cells]).rstrip())
-    echo(f"\nwhere the {gaps[other].mean:+.4f} between {first} and {other} come from")
+    echo(f"\nthe difference of {gaps[other].mean:+.4f} between {first} and {other}, by character")
     for share in shares:
         echo(
             f"  {share.contribution:+.4f} [{share.low:+.4f}, {share.high:+.4f}]  {share.kind}: "
@@ -130,31 +131,32 @@ def command(
     won, lost = comparing.extremes(readings[first], readings[other], words)
     for winner, quotes in ((first, won), (other, lost)):
         if quotes:
-            echo(f"\nwhere {winner} gains most")
+            echo(f"\nwords on which {winner} is better by most")
             for quote in quotes:
                 echo(f"  {' '.join(quote.split(chr(10)))}")
 
 
 def _known_to_all(loaded: dict[str, CharLM], text: str) -> str:
-    """The text without what one of the models cannot read."""
+    """The text without the characters that one of the models does not know."""
     from charlm.text.tokenizer import describe_unknown
 
     for name, model in loaded.items():
         unseen = model.tokenizer.unseen(text)
-        # An unknown symbol would not do: to name none of many characters is cheaper than one.
+        # Also if the model has an unknown symbol: one symbol for many characters is easier to
+        # predict than the characters are.
         if len(unseen):
             shown = describe_unknown(model.tokenizer.normalize(text), unseen)
-            say(f"left out for all, since {name} cannot read them: {shown}")
+            say(f"left out for all models, because {name} does not know them: {shown}")
             text = model.tokenizer.without_unseen(text)
     return text
 
 
 def _speed(model: CharLM) -> float:
-    """Characters per second of sampling, measured now."""
+    """Sampled characters per second, measured now."""
     from charlm.config import SampleConfig
 
     stream = model.stream(config=SampleConfig(length=_TIMED, seed=0))
-    next(stream)  # what is prepared once is not counted
+    next(stream)  # what happens once is not timed
     began = time.perf_counter()
     count = sum(1 for _ in stream)
     return count / max(1e-9, time.perf_counter() - began)

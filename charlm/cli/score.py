@@ -84,7 +84,7 @@ def command(
     """
     if dynamic and (by or html or figure or as_json):
         raise RequestError(
-            "--dynamic gives two numbers; leave out --by, --html, --figure and --json"
+            "--dynamic prints two numbers; leave out --by, --html, --figure and --json"
         )
     only_one(html=html, figure=figure, json=as_json)
     if by and (html or figure):
@@ -147,7 +147,7 @@ def _title(file: str) -> str:
 
 
 _CONTROL = 20_000
-"""Characters that a model writes itself, to learn nothing from."""
+"""Characters that the model samples itself, as a control: it can learn nothing from them."""
 
 
 def _show_gain(loaded: CharLM, text: str, rate: float) -> None:
@@ -156,29 +156,29 @@ def _show_gain(loaded: CharLM, text: str, rate: float) -> None:
     symbols = len(loaded.tokenizer.encode(text)) - 1
     if symbols <= WINDOW:
         raise RequestError(
-            f"the text has {len(text):,} characters; what was learnt shows from symbol "
+            f"the text has {len(text):,} characters; what the model learns shows from symbol "
             f"{WINDOW + 2} on: give a longer one"
         )
     static, dynamic = _learning(loaded, text, rate)
     own = loaded.sample(length=min(len(text), _CONTROL), seed=0)
     before, after = _learning(loaded, own, rate)
     click.echo(f"static   {static:.4f} bits/char")
-    click.echo(f"dynamic  {dynamic:.4f} bits/char, learning at rate {rate:g} as it reads")
+    click.echo(f"dynamic  {dynamic:.4f} bits/char, learning at rate {rate:g} while it reads")
     click.echo(f"gain     {static - dynamic:.4f}")
     say(
-        f"on {len(own):,} characters that the model wrote itself, which have nothing to teach it, "
-        f"the gain is {before - after:.4f}"
+        f"control: on {len(own):,} characters that the model sampled itself, from which it can "
+        f"learn nothing, the gain is {before - after:.4f}"
     )
 
 
 def _learning(loaded: CharLM, text: str, rate: float) -> tuple[float, float]:
-    """Bits per character of the model as it was, and as it learns on."""
+    """Bits per character of the unchanged model, and of the one that learns while it reads."""
     from charlm.inspection.adapting import adapt
     from charlm.surprisal import counted_characters, first_character
 
     ids = loaded.tokenizer.encode(text)
     found = adapt(loaded.config, loaded.weights, ids, rate=rate)
-    context = first_character(loaded.tokenizer, ids) - 1  # what is left of its bytes
+    context = first_character(loaded.tokenizer, ids) - 1  # its bytes after the first
     characters = counted_characters(loaded.tokenizer, ids)
     return (
         float(found.static[context:].sum()) / characters / math.log(2),
@@ -187,7 +187,7 @@ def _learning(loaded: CharLM, text: str, rate: float) -> tuple[float, float]:
 
 
 def _ranked(reading: Reading, by: str) -> list[tuple[int, int, float]]:
-    """(begin, end, bits per character) of lines or words, from ordinary to strange."""
+    """(begin, end, bits per character) of lines or words, the least surprising first."""
     found = [(a, b, reading.mean_bits(a, b)) for a, b in reading.spans(by)]
     return sorted((each for each in found if not math.isnan(each[2])), key=lambda each: each[2])
 
@@ -218,7 +218,7 @@ def _records(reading: Reading, loaded: CharLM, by: str | None) -> list[dict[str,
 
 
 def _symbol(loaded: CharLM, token: int) -> str:
-    """The character; what is none by itself, as a byte of several, by its name."""
+    """The character of an id; for one byte of a longer character, the name of the byte."""
     from charlm.inspection.pages import symbol_name
     from charlm.text.tokenizer import REPLACEMENT
 
