@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from conftest import write_text
 
 import charlm as package
+from charlm import checkpoint
 from charlm.config import CELLS
+from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection import report
 from charlm.text.tokenizer import CharTokenizer
@@ -122,6 +126,33 @@ def test_a_run_without_its_text_needs_a_file(
     assert "\N{SNOWMAN}" in done.stderr  # said to be left out
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "<title>alone</title>" in page and "the other rungs" in page
+
+
+def test_a_corpus_that_has_moved_is_read_where_it_is_now(
+    charlm: Invoke, long_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, corpus = tmp_path / "run", tmp_path / "moved.txt"
+    shutil.copytree(long_run, run)
+    saved = checkpoint.read(run / "last.safetensors")
+    assert saved.training is not None
+    saved.training["source"]["sources"] = [str(tmp_path / "gone.txt")]
+    checkpoint.write(run / "last.safetensors", saved)
+    corpus.write_text(write_text(40_000), encoding="utf-8")
+    refused = charlm("report", run)
+    assert refused.exit_code == 2
+    last = refused.stderr.splitlines()[-1]
+    assert "gone.txt: no such file" in last and "--corpus PATH" in last
+    gathered: dict[str, Any] = {}
+
+    def gather(name: str, lm: CharLM, text: str, **more: Any) -> None:
+        gathered.update(more, name=name, text=text)
+        raise RequestError("enough")
+
+    monkeypatch.setattr(report, "gather", gather)
+    assert "enough" in charlm("report", run, "--corpus", corpus).stderr
+    whole = write_text(40_000)
+    assert (gathered["train"], gathered["text"]) == (whole[:36_000], whole[36_000:])
+    assert gathered["name"] == "run" and gathered["log"]
 
 
 def test_a_page_that_cannot_be_written_is_said(charlm: Invoke, long_run: Path) -> None:
