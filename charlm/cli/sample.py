@@ -13,7 +13,7 @@ import click
 
 from charlm.cli.figures import TEXT, figure_option
 from charlm.cli.options import from_fields
-from charlm.cli.terminal import echo, say, write_result
+from charlm.cli.terminal import say, write_result
 from charlm.cli.texts import corpus_option
 from charlm.config import SampleConfig
 from charlm.errors import CharlmError, RequestError
@@ -21,7 +21,6 @@ from charlm.errors import CharlmError, RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from charlm.generate import CharLM, Drawn
     from charlm.inspection.novelty import SuffixArray
 
 _DRAWING = (
@@ -153,17 +152,19 @@ def command(
                 raise RequestError("--max-copy needs a model of characters; this one is of bytes")
             avoid = copied.no_copies(index, max_copy)
     if show_probs:
+        from charlm.cli import probabilities
+
         draws = [
             loaded.draws(start, config, number=number, avoid=avoid) for number in range(num_samples)
         ]
         if figure is not None:
-            _draw_probabilities(text, draws, loaded.tokenizer.vocab_size, figure)
+            probabilities.draw(text, draws, loaded.tokenizer.vocab_size, figure)
             return
         say(f"by chance each {loaded.tokenizer.unit} has {100 / loaded.tokenizer.vocab_size:.1f} %")
         for number, each in enumerate(draws):
             if num_samples > 1:
                 click.echo(_heading(number))
-            _show_probabilities(loaded, text, each, alternatives)
+            probabilities.show(loaded, text, each, alternatives)
         return
     stops = [_unescaped(each) for each in stop]
     samples = [
@@ -275,61 +276,6 @@ def _say_novelty(name: str, sample: str, text: SuffixArray, held_out: str) -> No
             f"{name}in as much held-out text, for comparison: {len(usual.longest)} characters"
             f"{share}"
         )
-
-
-def _show_probabilities(
-    loaded: CharLM, prompt: str, draws: Iterator[Drawn], alternatives: int
-) -> None:
-    """Print each character with its probability: as a colour, or, without colours or with
-    ``--alternatives``, as a line."""
-    import os
-
-    import numpy as np
-
-    from charlm.display import printable
-    from charlm.engine import softmax
-    from charlm.inspection.pages import symbol_name
-    from charlm.inspection.textmap import shown
-
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not alternatives
-    if colour:
-        _show(prompt, True)
-    for drawn in draws:
-        if colour:
-            ground = (203, 216, 223, 230, None)[min(4, int(5 * drawn.probability))]
-            text = printable(drawn.text)
-            if ground and drawn.text != "\n":
-                text = f"\x1b[48;5;{ground}m\x1b[30m{text}\x1b[0m"
-            sys.stdout.write(text)
-            sys.stdout.flush()
-            continue
-        p = softmax(drawn.logits)
-        likeliest = np.argsort(-p, kind="stable")[:alternatives]
-        listed = " ".join(
-            f"{symbol_name(loaded.tokenizer, int(i))} {100 * p[i]:.0f}%" for i in likeliest
-        )
-        echo(f"{shown(drawn.text):<6}  {100 * drawn.probability:5.1f} %  {listed}".rstrip())
-    if colour:
-        click.echo()
-
-
-def _draw_probabilities(
-    prompt: str, draws: list[Iterator[Drawn]], symbols: int, figure: Path
-) -> None:
-    """Draw the same (redder: less likely); the prompt, which was not sampled, stays white."""
-    from charlm.inspection import textmap
-
-    chance = 100 / symbols
-    blocks = [
-        textmap.Block(
-            f"how likely each character was (by chance {chance:.1f} %)"
-            + (f": text {number + 1}" if len(draws) > 1 else ""),
-            textmap.likelihood(prompt, ((drawn.text, drawn.probability) for drawn in each)),
-            [] if number else textmap.likelihood_legend(),
-        )
-        for number, each in enumerate(draws)
-    ]
-    write_result("--figure", figure, textmap.svg(blocks))
 
 
 def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
