@@ -1,18 +1,18 @@
-"""The ladder: what a text costs without a neural network, so that bits per character say something.
+"""The ladder: what a text costs without a neural network, to compare bits per character with.
 
-    uniform          every character of the alphabet alike: log2(V)
+    uniform          all characters of the alphabet equally likely: log2(V)
     unigram          how often each character occurs in the training text
-    n-gram           interpolated modified Kneser-Ney: what counting can do
-    gzip, bz2, xz    the compressors everybody has, given the training text
+    n-gram           interpolated modified Kneser-Ney (charlm.ngram)
+    gzip, bz2, xz    general compressors, given the training text
 
-A model that does not get below the n-gram has learnt nothing that counting would not have found.
+A model that is not below the n-gram has learnt nothing that counting would not have found.
 
-The statistical rungs follow the package's convention: sums of nats over the counted characters,
-bits = nats / ln 2, and the first character of the evaluated text is context and is not counted.
-Their alphabet is that of training and evaluated text together, and each of them gives every
-character of it a probability above zero. The compressors count every character, because the first
-costs them bits like any other, and they go on learning while they read the evaluated text: on a
-list in alphabetical order, where each line repeats the last one's beginning, that shows.
+uniform, unigram and n-gram follow the package's convention: sums of nats over the counted
+characters, bits = nats / ln 2, and the first character of the evaluated text is context and is not
+counted. Their alphabet is that of training and evaluated text together, and each gives every
+character in it a probability above zero. The compressors count every character, because the first
+one costs them bits like any other, and they keep learning while they read the evaluated text. In an
+alphabetical list, where each line repeats the beginning of the one before, that is an advantage.
 """
 
 from __future__ import annotations
@@ -32,30 +32,34 @@ from charlm.ngram import DEFAULT_ORDER, Floats, NGramModel
 
 Compressor = Callable[[bytes], bytes]
 
-# From a longer training text the n-gram and the compressors take the last part only: at this length
-# they need about a minute and 1.5 GB.
+# The n-gram and the compressors use at most this much training text, its end: with 20 million
+# characters they need about a minute and 1.5 GB.
 MAX_TRAIN_CHARS = 20_000_000
 CODE_POINTS = 0x110000
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One value of the ladder, and in a few words how it was obtained."""
+    """One line of the ladder.
+
+    bits_per_char: None if the text is too short or too regular for this compressor to measure
+    note: how the value was obtained, or why there is none
+    """
 
     name: str
-    bits_per_char: float
+    bits_per_char: float | None
     note: str
 
 
 def ladder(
     train_text: str, text: str, *, order: int = DEFAULT_ORDER, max_train: int = MAX_TRAIN_CHARS
 ) -> list[Rung]:
-    """The bits per character of `text` given `train_text`, one rung each in the order of this file.
+    """The bits per character of ``text`` given ``train_text``: six rungs, in the order above.
 
     The unigram adds one to every count, so that a character new to it has a finite cost. The
-    n-gram and the compressors use the last `max_train` characters of the training text; their
-    notes say so where that is not all of it. Raises RequestError for an empty training text and
-    for a text of fewer than 2 characters.
+    n-gram and the compressors use the last ``max_train`` characters of the training text; if that
+    is not all of it, their notes say so. Raises RequestError for an empty training text and for a
+    text of fewer than 2 characters.
     """
     if not train_text:
         raise RequestError("the ladder's training text is empty: give at least one character")
@@ -76,40 +80,91 @@ def ladder(
     unigram = (train_counts[alphabet] + 1) / (len(train_text) + vocab_size)
     ngram = NGramModel.fit(id_of[train_points[-max_train:]], vocab_size, order)
     recent = train_text[-max_train:]
-    cut = "" if len(recent) == len(train_text) else f"; of training the last {max_train:,} only"
+    cut = "" if len(recent) == len(train_text) else f"; last {max_train:,} of training only"
     return [
         Rung("uniform", math.log2(vocab_size), f"log2({vocab_size})"),
         Rung("unigram", _mean_bits(-np.log(unigram[ids[1:]])), "character frequencies, add-one"),
         Rung(f"{order}-gram", _mean_bits(ngram.nats(ids)), f"modified Kneser-Ney{cut}"),
-        *(
-            Rung(name, compressed_bits(compress, recent, text), note + cut)
-            for name, compress, note in _compressors()
-        ),
+        *(_compressed(archiver, recent, text, cut) for archiver in ARCHIVERS),
     ]
 
 
-def compressed_bits(compress: Compressor, train_text: str, text: str) -> float:
-    """8 (len(C(train + text)) - len(C(train))) / characters of text, in UTF-8; surrogates pass.
+# ------------------------------------------------------------------------------------- compressors
 
-    This is what the text adds to an archive that holds the training text already, its first
-    character included. It measures the compressor's memory too: gzip sees back 32 KiB, however
-    long the training text is; bz2 sorts blocks of 900 kB one by one, so that the text gains from
-    the training text in its own block only, and the figure moves with the block's boundary; xz
-    sees back 64 MiB. Whole bytes, and xz's padding to 4 of them, make the figure rough for a text
-    of a few hundred characters.
+
+@dataclass(frozen=True)
+class Archiver:
+    """A compressor, and how finely the growth of its archives measures a text.
+
+    resolution: bytes. When a text grows by a few characters, its archive grows or shrinks by as
+                much for reasons of the format alone: whole bytes, xz's padding to multiples of 4,
+                and in bz2 the code tables of a block, which change with every character. Seen on
+                prose and on source code, 1 kB to 2.5 MB: gzip up to 19 bytes, xz 8, bz2 176.
+    """
+
+    name: str
+    compress: Compressor
+    note: str
+    resolution: int
+
+
+ARCHIVERS = (
+    Archiver("gzip", lambda data: gzip.compress(data, 9, mtime=0), "-9, 32 KiB window", 20),
+    Archiver("bz2", lambda data: bz2.compress(data, 9), "-9, blocks of 900 kB", 200),
+    Archiver(
+        "xz",
+        lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME),
+        "-9e, 64 MiB window",
+        20,
+    ),
+)
+
+
+def added_bytes(compress: Compressor, train_text: str, text: str) -> int:
+    """len(C(train + text)) - len(C(train)): how much ``text`` adds to an archive of the training
+    text, both in UTF-8; lone surrogates are encoded like other code points.
+
+    The compressor's memory limits the result: gzip has a window of 32 KiB, however long the
+    training text is; bz2 sorts blocks of 900 kB separately, so only the training text in the same
+    block helps; xz has a window of 64 MiB. The result can be negative, see ``Archiver``.
     """
     train_bytes, text_bytes = (part.encode("utf-8", "surrogatepass") for part in (train_text, text))
-    added = len(compress(train_bytes + text_bytes)) - len(compress(train_bytes))
-    return 8 * added / len(text)
+    return len(compress(train_bytes + text_bytes)) - len(compress(train_bytes))
 
 
-def _compressors() -> list[tuple[str, Compressor, str]]:
-    extreme = 9 | lzma.PRESET_EXTREME
-    return [
-        ("gzip", lambda data: gzip.compress(data, 9, mtime=0), "-9, sees back 32 KiB"),
-        ("bz2", lambda data: bz2.compress(data, 9), "-9, blocks of 900 kB"),
-        ("xz", lambda data: lzma.compress(data, preset=extreme), "-9e, sees back 64 MiB"),
+def _compressed(archiver: Archiver, train_text: str, text: str, cut: str) -> Rung:
+    """8 bits for each added byte, over all characters of the text."""
+    added = added_bytes(archiver.compress, train_text, text)
+    if added < archiver.resolution:
+        note = f"below resolution: the text adds {added} bytes, fewer than {archiver.resolution}"
+        return Rung(archiver.name, None, note)
+    return Rung(archiver.name, 8 * added / len(text), archiver.note + cut)
+
+
+# ------------------------------------------------------------------------------------------- table
+
+
+def format_ladder(
+    rungs: Iterable[Rung], *, model_bits: float | None = None, model_name: str = "model"
+) -> str:
+    """The rungs as an aligned table, most bits first, with an arrow at the model's line.
+
+    A model that ties with a rung is placed above it: it is not better. A rung without a value comes
+    last, with ``-`` for the value. Without ``model_bits`` the table has the rungs alone. Raises
+    RequestError if ``model_bits`` is negative or not a number.
+    """
+    rows = [(rung.bits_per_char, "  ", rung.name, rung.note) for rung in rungs]
+    if model_bits is not None:
+        if not model_bits >= 0:
+            raise RequestError(f"model_bits is {model_bits}: give bits per character, 0 or more")
+        rows.insert(0, (model_bits, "->", model_name, ""))
+    rows.sort(key=lambda row: math.inf if row[0] is None else -row[0])  # stable: ties keep order
+    width = max((len(name) for _, _, name, _ in rows), default=0)
+    lines = [
+        f"{arrow}{'-' if bits is None else f'{bits:.3f}':>8}  {name:<{width}}  {note}"
+        for bits, arrow, name, note in rows
     ]
+    return "\n".join(line.rstrip() for line in ["   bits per character", *lines])
 
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:
@@ -118,22 +173,3 @@ def _code_points(text: str) -> npt.NDArray[np.uint32]:
 
 def _mean_bits(nats: Floats) -> float:
     return float(nats.sum() / len(nats) / math.log(2))
-
-
-def format_ladder(
-    rungs: Iterable[Rung], *, model_bits: float | None = None, model_name: str = "model"
-) -> str:
-    """The rungs as an aligned table, highest bits first, the model among them behind an arrow.
-
-    A model that ties with a rung stands above it, for it has not got below. Without `model_bits`
-    the table has the rungs alone. Raises RequestError for `model_bits` below 0 or not a number.
-    """
-    rows = [(rung.bits_per_char, "  ", rung.name, rung.note) for rung in rungs]
-    if model_bits is not None:
-        if not model_bits >= 0:
-            raise RequestError(f"model_bits is {model_bits}: give bits per character, 0 or more")
-        rows.insert(0, (model_bits, "->", model_name, ""))
-    rows.sort(key=lambda row: -row[0])  # stable: the model stays above a rung it ties with
-    width = max((len(name) for _, _, name, _ in rows), default=0)
-    lines = [f"{arrow}{bits:8.3f}  {name:<{width}}  {note}" for bits, arrow, name, note in rows]
-    return "\n".join(line.rstrip() for line in ["   bits per character", *lines])

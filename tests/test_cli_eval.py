@@ -68,6 +68,15 @@ def test_the_figures_stand_beside_the_ladder(charlm: Invoke, trained: Path) -> N
     assert len(charlm("eval", trained, "--no-ladder").stdout.splitlines()) == 1
 
 
+def test_a_compressor_below_its_resolution_has_no_figure(charlm: Invoke, trained: Path) -> None:
+    """Two characters add some ten bytes to an archive: 40 bits for each would mean nothing."""
+    facts = json.loads(charlm("eval", trained, "-", "--json", input="il").stdout)
+    assert [facts["ladder"][name] for name in ("gzip", "bz2", "xz")] == [None] * 3
+    assert facts["ladder"]["unigram"] > 0
+    shown = charlm("eval", trained, "-", input="il").stdout.splitlines()[-3:]
+    assert all(line.split()[0] == "-" and "below resolution" in line for line in shown)
+
+
 def test_a_file_and_stdin_give_the_same(charlm: Invoke, trained: Path, corpus: Path) -> None:
     by_file = charlm("eval", trained, corpus, "--json", "--no-ladder")
     by_stdin = charlm("eval", trained, "-", "--json", "--no-ladder", input=corpus.read_bytes())

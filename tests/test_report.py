@@ -86,7 +86,8 @@ def test_its_figures_are_those_of_eval_and_sample(
     assert bits is not None
     assert float(bits[1]) == pytest.approx(evaluated["bits_per_char"], abs=1e-4)
     for name, value in evaluated["ladder"].items():
-        assert re.search(rf"<th>{re.escape(name)}</th><td>{value:.3f}</td>", page), name
+        shown = "–" if value is None else f"{value:.3f}"
+        assert re.search(rf"<th>{re.escape(name)}</th><td>{shown}</td>", page), name
     lm = package.load(long_run)
     texts = [
         unescape(text) for text in re.findall(r'<pre class="heat">(.*?)</pre>', page, re.DOTALL)
@@ -94,6 +95,16 @@ def test_its_figures_are_those_of_eval_and_sample(
     assert texts == [
         lm.sample(temperature=t, length=report.SAMPLE_LENGTH, seed=0) for t in report.TEMPERATURES
     ]
+
+
+def test_a_rung_below_resolution_has_a_dash(make_lm: Callable[..., CharLM]) -> None:
+    train, text = write_text(3000), write_text(30, seed=1)
+    lm = make_lm(CharTokenizer.from_text(train + text))
+    page = report.html(report.gather("short", lm, text, train=train))
+    for name in ("gzip", "bz2", "xz"):
+        (row,) = re.findall(rf"<th>{name}</th><td>(.*?)</td>", page)
+        assert row == "–"
+    assert page.count("below resolution: the text adds") == 3
 
 
 @pytest.mark.parametrize("cell", CELLS)

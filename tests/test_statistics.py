@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import itertools
 import math
 
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm import statistics
 from charlm.statistics import (
     Blocks,
     chance_level,
@@ -33,11 +31,6 @@ def is_quantile(edge: float, share: float, every: list[float]) -> bool:
     values = np.array(every)
     below, up_to = np.mean(values < edge - 1e-9), np.mean(values <= edge + 1e-9)
     return bool(below <= share + 0.01 and up_to >= share - 0.01)
-
-
-def test_the_examples_in_the_docstrings_run() -> None:
-    assert doctest.testmod(statistics).attempted >= 8
-    assert doctest.testmod(statistics).failed == 0
 
 
 # ------------------------------------------------------------------------------------------ blocks

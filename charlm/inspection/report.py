@@ -7,6 +7,7 @@ torch, matplotlib and jinja2: ``pip install "charlm[report]"``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -216,14 +217,15 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     return facts
 
 
-def _rungs(report: Report) -> list[tuple[str, float, str, bool]]:
-    """(name, bits per character, how it was obtained, whether it is the model), worst first."""
+def _rungs(report: Report) -> list[tuple[str, float | None, str, bool]]:
+    """(name, bits per character, note, whether it is the model): most bits first, those without a
+    value last."""
     rungs = [(rung.name, rung.bits_per_char, rung.note, False) for rung in report.rungs]
-    if not rungs:  # without the training text, what needs none of it
+    if not rungs:  # the other baselines need the training text
         symbols = report.lm.tokenizer.vocab_size
         rungs.append(("uniform", report.chance, f"log2({symbols})", False))
     rungs.append((report.lm.config.cell, report.score.bits_per_char, "this model", True))
-    return sorted(rungs, key=lambda rung: -rung[1])
+    return sorted(rungs, key=lambda rung: math.inf if rung[1] is None else -rung[1])
 
 
 def _rebuilt(report: Report) -> list[tuple[str, str]]:
