@@ -23,6 +23,7 @@ from charlm.svg import adaptive
 
 LOOK: Mapping[str, Any] = {
     "font.size": 10,
+    "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",

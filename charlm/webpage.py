@@ -24,7 +24,7 @@ th, td {{ text-align: left; padding: .15rem .7rem .15rem 0; vertical-align: base
   linear-gradient(to left, var(--paper) 1rem, transparent 2rem) right / 100% 100% local,
   linear-gradient(to right, var(--faint), transparent .6rem) left / 100% 100% scroll,
   linear-gradient(to left, var(--faint), transparent .6rem) right / 100% 100% scroll; }}
-.scroll .paper {{ display: none; }}
+.scroll .paper, .scroll [id$="-patch_1"] {{ display: none; }} /* a figure's own background */
 figure {{ margin: 1rem 0; }}
 figure svg {{ display: block; height: auto; }}
 .panels {{ display: flex; flex-wrap: wrap; gap: 1rem; }}

@@ -256,7 +256,7 @@ def test_the_command_ends_with_table_strips_findings_and_files(
         *range(24, 31),
         *range(52, 59),
     ]
-    assert "time-delay answers 100.0 [100.0, 100.0] % at held-out offsets, as at seen" in text
+    assert "time-delay answers 100.0 [100.0, 100.0] % correctly at seen offsets and 100.0" in text
     assert "feedforward did not learn the task" in text
     # Files are named at the end, and are there.
     files = lines[lines.index(str(out / "results.json")) :]
@@ -486,7 +486,7 @@ def test_a_template_gives_an_experiment_of_its_own(
     assert table[0].split("  ")[0] == "reader"
     assert "numbers" not in table[0]
     assert [line.split()[0] for line in table[2:4]] == ["feedforward", "time-delay"]
-    assert "mean of 1 seed;" in result.stdout
+    assert "mean of 1 seed." in result.stdout
 
     panel = ask.Panel(grids.find(str(out)))
     texts = ["I went to Rome in 1999.", "In 2003 we left Nepal for good."]
@@ -902,7 +902,8 @@ def test_html_is_a_page_in_which_nothing_of_the_sentence_is_markup(
     source = file.read_text(encoding="utf-8")
     assert "<script" not in source
     page = Page(source)
-    assert set(page.tags) == {"html", "meta", "title", "style", "p", "b", "div", "span"}
+    frame = {"html", "head", "meta", "title", "style", "body"}
+    assert set(page.tags) == frame | {"p", "b", "div", "span"}
     assert page.tags.count("b") == 1
     assert page.bold == "2009"
     assert "".join(character for _, character in page.spans) == text

@@ -181,7 +181,7 @@ def test_one_seed_has_no_interval() -> None:
     whole = report.table(Results(content({"lstm": [(20, 9)]})))
     assert cells(whole.split("\n")[2])[:3] == ["lstm", "100.0", "90.0"]
     assert "[" not in whole
-    assert "mean of 1 seed;" in whole
+    assert "mean of 1 seed." in whole
 
 
 def test_a_test_that_is_not_there_has_no_column() -> None:
@@ -198,35 +198,46 @@ def test_a_test_that_is_not_there_has_no_column() -> None:
 
 def test_findings_tell_three_cases_apart(results: Results) -> None:
     feedforward, rnn, lstm = report.findings(results)
-    assert feedforward.startswith("feedforward answers 97.5 [95.0, 100.0] % at offsets that it was")
-    assert "5.0 [0.0, 10.0] % at those held out" in feedforward
-    assert "does not know at another" in feedforward
-    assert lstm.startswith("lstm answers 95.0 [90.0, 100.0] % at held-out offsets")
-    assert "holds at any place" in lstm
-    # Of the untrained one nothing is said, though it does well where others do not.
-    assert "nothing is concluded from it" in rnn
+    assert feedforward.startswith(
+        "feedforward answers 97.5 [95.0, 100.0] % correctly at seen offsets and 5.0 [0.0, 10.0] % "
+        "at held-out ones"
+    )
+    assert "does not generalize to other positions" in feedforward
+    assert lstm.startswith("lstm answers 100.0 [100.0, 100.0] % correctly at seen offsets and 95.0")
+    assert "what it learned generalizes to other positions" in lstm
+    # No conclusion about the untrained one, although it does well where others do not.
+    assert "no conclusion is drawn from it" in rnn
     assert "45.0" in rnn
-    assert not re.search("held|any place|at another", rnn)
+    assert not re.search("held|generalize", rnn)
 
 
-def test_nothing_is_said_to_hold_where_seeds_disagree() -> None:
-    """Held out, eleven seeds have all ten right and one none: the mean is not far off, it is."""
+def test_a_reader_does_not_generalize_if_its_seeds_disagree() -> None:
+    """Eleven seeds answer all ten held-out sentences and one none: the mean is high, but one seed
+    in twelve fails."""
     found = Results(content({"lstm": [(20, 10)] * 11 + [(20, 0)]}))
     (said,) = report.findings(found)
-    assert "holds at any place" not in said
-    assert "its seeds differ too much to say" in said
+    assert "its seeds differ too much to say whether it generalizes" in said
     (sure,) = report.findings(Results(content({"lstm": [(20, 10)] * 12})))
-    assert "holds at any place" in sure
+    assert "what it learned generalizes" in sure
 
 
-def test_findings_do_not_speak_of_offsets_that_nobody_asked_for() -> None:
-    """Answers wider than a band leave no held-out offset: then nothing is known about them."""
+def test_no_finding_about_offsets_that_were_not_tested() -> None:
+    """If answers are wider than a band, no offset is held out."""
     changed = content({"lstm": [(20, 10)]})
     changed["config"]["held_out_starts"] = []
     found = Results(changed)
-    (said,) = report.findings(found)
-    assert "holds at any place" not in said
+    assert report.findings(found) == ["lstm was tested at no held-out offset."]
     assert "inf" not in report.table(found)
+
+
+def test_the_fall_before_a_band_is_explained(results: Results) -> None:
+    said = report.before_band(results)
+    assert "has 4 characters" in said and "up to 3 characters before a band" in said
+    short = content()
+    short["config"]["width"] = 2
+    assert "up to 1 character before" in report.before_band(Results(short))
+    short["config"]["width"] = 1
+    assert report.before_band(Results(short)) == ""
 
 
 # ------------------------------------------------------------------------------------------- page

@@ -25,7 +25,7 @@ from charlm.inspection.horizon import Horizon
 from charlm.surprisal import LN2
 from charlm.svg import INK
 
-# Dark to light, each with a dash of its own: the figure can also be read in grey.
+# Dark to light, each with a dash of its own: the figure can also be read in gray.
 STYLES: Sequence[tuple[str, Any]] = (
     (INK, "-"),
     ("#0072b2", (0, (6, 2))),
@@ -143,7 +143,7 @@ def memory(found: Mapping[str, Horizon]) -> Figure:
 
 
 def comparison(gaps: Mapping[str, Gap], first: str, shares: Sequence[Share], other: str) -> Figure:
-    """Left: by how many bits each model is worse than the first, with its interval; in grey, the
+    """Left: by how many bits each model is worse than the first, with its interval; in gray, the
     gap if the models' labels are swapped at random (permutation test). Right: which kinds of
     characters the gap to the second model comes from."""
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
@@ -157,7 +157,7 @@ def comparison(gaps: Mapping[str, Gap], first: str, shares: Sequence[Share], oth
         left.set_yticks(range(len(gaps)), list(gaps))
         left.set_ylim(len(gaps) - 0.5, -0.5)
         left.set_title(f"bits per character more than {first}", size=10)
-        left.set_xlabel("95 % paired bootstrap interval; grey: by chance")
+        left.set_xlabel("95 % paired bootstrap interval; gray: by chance")
         right.barh(
             [share.kind for share in shares],
             [share.contribution for share in shares],

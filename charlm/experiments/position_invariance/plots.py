@@ -1,7 +1,7 @@
-"""The figures, as SVG and PNG. Needs matplotlib: ``pip install "charlm[plots]"``.
+"""The figures, as SVG and PNG. Needs matplotlib (the extra ``plots``).
 
-Every reader has a tone, a dash and a mark of its own, so that a figure reads in grey as well; lines
-carry their names at their ends instead of a legend, and every seed is a point.
+Every reader has its own colour, dash and marker, so that a figure can be read in gray. Lines carry
+their names at their ends, or a legend stands beside the curves; every seed is a point.
 """
 
 from __future__ import annotations
@@ -11,33 +11,34 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-
-mpl.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from charlm.drawing import GREY, LINE, LOOK, grid, legend_below, write
+from charlm.experiments.position_invariance import report
 from charlm.experiments.position_invariance.measures import LONG, MAIN, Results
+from charlm.svg import INK, PAPER
 
-# Colour (Okabe & Ito, in order of darkness), dash and mark.
+_RED, _BLUE, _SKY, _YELLOW, _GREEN = "#d55e00", "#0072b2", "#3a93c8", "#a57c00", "#008a64"
+# Colour, dash and marker.
 STYLES: dict[str, tuple[str, Any, str]] = {
-    "feedforward": ("#d55e00", "-", "o"),
-    "time-delay": ("#0072b2", (0, (6, 2)), "s"),
-    "time-delay-last": ("#56b4e9", (0, (1, 1.2)), "v"),
-    "rnn": ("#b58900", (0, (3, 1.5, 1, 1.5)), "^"),
-    "gru": ("#009e73", "-", "D"),
-    "lstm": ("#000000", "-", "p"),
-    "bilstm": ("#777777", (0, (5, 1)), "P"),
-    "tagger": ("#000000", (0, (2, 1)), "x"),
-    "tagger-both": ("#777777", "-", "+"),
-    "writer-rnn": ("#b58900", (0, (3, 1.5, 1, 1.5)), "^"),
-    "writer-gru": ("#009e73", "-", "D"),
-    "writer-lstm": ("#000000", (0, (3, 1)), "*"),
-    "writer-window": ("#d55e00", "-", "o"),
-    "writer-conv": ("#0072b2", (0, (6, 2)), "s"),
+    "feedforward": (_RED, "-", "o"),
+    "time-delay": (_BLUE, (0, (6, 2)), "s"),
+    "time-delay-last": (_SKY, (0, (1, 1.2)), "v"),
+    "rnn": (_YELLOW, (0, (3, 1.5, 1, 1.5)), "^"),
+    "gru": (_GREEN, "-", "D"),
+    "lstm": (INK, "-", "p"),
+    "bilstm": (LINE, (0, (5, 1)), "P"),
+    "tagger": (INK, (0, (2, 1)), "x"),
+    "tagger-both": (LINE, "-", "+"),
+    "writer-rnn": (_YELLOW, (0, (3, 1.5, 1, 1.5)), "^"),
+    "writer-gru": (_GREEN, "-", "D"),
+    "writer-lstm": (INK, (0, (3, 1)), "*"),
+    "writer-window": (_RED, "-", "o"),
+    "writer-conv": (_BLUE, (0, (6, 2)), "s"),
 }
 GROUPS = {
     "readers": (
@@ -53,22 +54,11 @@ GROUPS = {
     "taggers": ("tagger", "tagger-both"),
 }
 
-_LOOK = {
-    "font.size": 10,
-    "font.family": "sans-serif",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 12,
-    "axes.titleweight": "bold",
-    "svg.hashsalt": "charlm",
-    "svg.fonttype": "none",
-    "figure.dpi": 110,
-}
+_LOOK = {**LOOK, "axes.titlesize": 12}
 
 
 def draw_all(results: Results, folder: Path) -> list[Path]:
-    """Draw every figure into ``folder``; the files written."""
+    """Draw every figure into ``folder`` and return the files. Equal results give equal files."""
     folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Callable[[Results], Figure]] = {
         "offsets": offsets,
@@ -83,9 +73,7 @@ def draw_all(results: Results, folder: Path) -> list[Path]:
             figure = draw(results)
             for ending in ("svg", "png"):
                 path = folder / f"{name}.{ending}"
-                # No date, so that the same results give the same file.
-                metadata = {"Date": None} if ending == "svg" else {"Software": None}
-                figure.savefig(path, bbox_inches="tight", metadata=metadata)
+                write(figure, path)
                 written.append(path)
             plt.close(figure)
     return written
@@ -96,7 +84,7 @@ def _present(results: Results, group: str) -> list[str]:
 
 
 def _main(results: Results) -> list[str]:
-    """The lines of a figure for all: where there are many readers, those of the question alone."""
+    """The readers of a figure that shows all: of more than eight, only the group ``readers``."""
     if len(results.readers) <= 8:
         return results.readers
     return _present(results, "readers") or results.readers
@@ -108,7 +96,7 @@ def _named(results: Results, name: str) -> str:
 
 def _bands(axes: Axes, results: Results, *, named: bool = True) -> None:
     for low, high in results.config["bands"]:
-        axes.axvspan(low - 0.5, high + 0.5, color="#000000", alpha=0.09, linewidth=0)
+        axes.axvspan(low - 0.5, high + 0.5, color=INK, alpha=0.09, linewidth=0)
         if named:
             axes.text(
                 (low + high) / 2,
@@ -117,15 +105,14 @@ def _bands(axes: Axes, results: Results, *, named: bool = True) -> None:
                 ha="center",
                 va="bottom",
                 size=9,
-                color="#444444",
+                color=GREY,
             )
 
 
 def _percent(axes: Axes) -> None:
     axes.set_ylim(-0.03, 1.05)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25", "50", "75", "100 %"])
-    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
+    grid(axes)
 
 
 def _line(
@@ -144,7 +131,7 @@ def _line(
         marker=mark,
         markersize=4.5,
         markevery=every,
-        markerfacecolor="white",
+        markerfacecolor=PAPER,
         markeredgewidth=1.1,
         zorder=3,
     )
@@ -153,15 +140,13 @@ def _line(
 def _entry(axes: Axes, name: str, label: str) -> None:
     """A reader's line in the legend."""
     colour, dash, mark = STYLES[name]
-    axes.plot(
-        [], [], label=label, color=colour, linestyle=dash, marker=mark, markerfacecolor="white"
-    )
+    axes.plot([], [], label=label, color=colour, linestyle=dash, marker=mark, markerfacecolor=PAPER)
 
 
 def _names(
     axes: Axes, results: Results, ends: Sequence[tuple[str, float]], x: float, gap: float = 0.058
 ) -> None:
-    """Each line's name beside its end, pushed apart where ends coincide."""
+    """Each line's name beside its end; names are moved apart if lines end close together."""
     placed = sorted(ends, key=lambda each: -each[1])
     heights: list[float] = []
     for _, y in placed:
@@ -183,14 +168,14 @@ def _names(
             marker=mark,
             markevery=[1],
             markersize=4.5,
-            markerfacecolor="white",
+            markerfacecolor=PAPER,
             clip_on=False,
         )
-        axes.text(x + 11, height, _named(results, name), color=colour, va="center", clip_on=False)
+        axes.text(x + 11, height, _named(results, name), va="center", clip_on=False)
 
 
 def offsets(results: Results) -> Figure:
-    """The figure of the experiment: accuracy at every offset of the answer, a line per reader."""
+    """The main figure: accuracy at every offset of the answer, a line for each reader."""
     names = _main(results)
     figure, axes = plt.subplots(figsize=(10, 4.6))
     _bands(axes, results)
@@ -203,22 +188,23 @@ def offsets(results: Results) -> Figure:
     _names(axes, results, ends, float(x[-1]) + 1)
     axes.set_xlim(-1, x[-1] + 1)
     axes.set_xlabel("offset of the answer's first character in the sentence")
-    axes.set_title("Exact answers, by where the answer stands", pad=22)
+    axes.set_title("Exact answers by the position of the answer", pad=22)
     seeds = results.config["seeds"]
     axes.text(
         0,
         -0.2,
-        f"Line: mean of {seeds} seed{'s' if seeds > 1 else ''}; points: single seeds. In "
-        "training no character of an answer ever stood in a grey band.",
+        f"Line: mean of {seeds} seed{'s' if seeds > 1 else ''}; points: single seeds. In training, "
+        f"no character of an answer was in a gray band.\n{report.before_band(results)}",
         transform=axes.transAxes,
-        size=8.5,
-        color="#444444",
+        size=9,
+        va="top",
+        color=GREY,
     )
     return figure
 
 
 def every_reader(results: Results) -> Figure:
-    """The same, one panel for each reader, seeds as points."""
+    """Accuracy at every offset, a panel for each reader; seeds as points."""
     names = results.readers
     columns = min(3, len(names))
     rows_of = -(-len(names) // columns)
@@ -248,8 +234,8 @@ def every_reader(results: Results) -> Figure:
 
 
 def offset_by_length(results: Results) -> Figure:
-    """Heat maps: accuracy by offset and length of the sentence, of readers that can fail, beside
-    the best one."""
+    """Heat maps of the accuracy by offset of the answer and length of the sentence, for two readers
+    that can fail and for the best one."""
     best = results.best()
     others = [name for name in ("feedforward", "rnn", "time-delay-last") if name in results.readers]
     names = [*others[:2], best] if best not in others[:2] else others[:2]
@@ -274,7 +260,7 @@ def offset_by_length(results: Results) -> Figure:
         )
         for low, high in results.config["bands"]:
             for edge in (low, high + 1):
-                axes.axvline(edge, color="white", linewidth=0.8, linestyle=(0, (2, 2)))
+                axes.axvline(edge, color="#c0568f", linewidth=1.2, linestyle=(0, (2, 2)))
         axes.set_title(name, size=10)
         axes.set_xlabel("offset of the answer")
     grid[0][0].set_ylabel("length of the sentence")
@@ -284,8 +270,8 @@ def offset_by_length(results: Results) -> Figure:
 
 
 def distance(results: Results) -> Figure:
-    """Accuracy by how many characters follow the answer, what is forgotten on the way: in sentences
-    as long as those of training, and in longer ones."""
+    """Accuracy by the number of characters that follow the answer, in sentences as long as those of
+    training and in longer ones: how much is forgotten."""
     parts = [(MAIN, range(0, 121, 10)), (LONG, range(0, 401, 40))]
     parts = [(test, bins) for test, bins in parts if test in results.tests]
     figure, grid = plt.subplots(
@@ -308,18 +294,18 @@ def distance(results: Results) -> Figure:
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     figure.supxlabel("characters between the answer and the end of the sentence", size=10)
     figure.suptitle(
-        "Exact answers, by the distance to the end", size=12, x=0.02, ha="left", weight="bold"
+        "Exact answers by the distance to the end", size=12, x=0.02, ha="left", weight="bold"
     )
     return figure
 
 
 def learning_curves(results: Results) -> Figure:
-    """Accuracy on further sentences like those of training, while training."""
+    """Accuracy during training, on other sentences of the same kind as the training sentences."""
     groups = [group for group in GROUPS if _present(results, group)]
     figure, grid = plt.subplots(
         1,
         len(groups),
-        figsize=(4.4 * len(groups), 3.6),
+        figsize=(4.4 * len(groups), 4.4),
         sharey=True,
         squeeze=False,
         layout="constrained",
@@ -333,6 +319,6 @@ def learning_curves(results: Results) -> Figure:
             _entry(axes, name, name)
         _percent(axes)
         axes.set_title(group, size=10)
-        axes.set_xlabel("updates of 64 sentences")
-        axes.legend(loc="center right", fontsize=8, framealpha=0.9, edgecolor="none", borderpad=0.2)
+        axes.set_xlabel("training steps of 64 sentences")
+        legend_below(axes)
     return figure

@@ -1,4 +1,4 @@
-"""The results in a terminal, with nothing but characters: a table, and a heat strip per reader."""
+"""The results as text for a terminal: a table, a strip of blocks for each reader, and sentences."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from charlm.experiments.position_invariance.measures import (
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " .:-=+*#@"
 GREAT, SMALL = 0.1, 0.01
-"""Gaps between seen and held-out offsets that are called so."""
+"""Gaps in accuracy between seen and held-out offsets that count as large and as small."""
 NEAR = 0.02
-"""The gap's interval must end below this before it is said that there is none."""
+"""There is said to be no gap only if its interval ends below this."""
 
 
 def columns(results: Results) -> list[tuple[str, str, str]]:
-    """(heading, test, part) of the table's columns: those that this experiment has."""
+    """(heading, test, part) of each column of the table. A test that was not run has none."""
     found = [("seen", MAIN, "seen"), ("held out", MAIN, "held out")]
     found += [(name, name, "held out") for name in ("numbers", "years")]
     found += [("new answers", HELD_OUT_ANSWERS, "all"), ("long", LONG, "all")]
@@ -31,7 +31,8 @@ def columns(results: Results) -> list[tuple[str, str, str]]:
 
 
 def table(results: Results) -> str:
-    """Accuracy in percent, mean over seeds and its 95 % interval; floor and ceiling below."""
+    """A row for each reader: accuracy in percent, the mean over seeds and its 95 % interval. Below
+    are two answers without a model, a floor and a ceiling."""
     heads = columns(results)
     rows = [["reader", *(head for head, _, _ in heads), "worst held out"]]
     untrained, unread = False, False
@@ -65,7 +66,7 @@ def table(results: Results) -> str:
     lines += _legend(results)
     if untrained:
         lines.append(
-            f"*  untrained: below {100 * TRAINED:.0f} % at seen offsets; supports no conclusion"
+            f"*  untrained: below {100 * TRAINED:.0f} % at seen offsets, so no conclusion is drawn"
         )
     if unread:
         lines.append("†  cannot read some of these sentences; they count as errors")
@@ -77,22 +78,26 @@ def _legend(results: Results) -> list[str]:
     lines = [
         f"Exact answers in percent, mean of {seeds} seed{'s' if seeds > 1 else ''}"
         + (" [95 % bootstrap interval over seeds]" if seeds > 1 else "")
-        + "; seen, held out: offsets of the answer, no other number in the sentence."
+        + ".",
+        "seen, held out: at those offsets of the answer, with no other number in the sentence.",
     ]
     others = [test for test in ("numbers", "years") if test in results.tests]
     if others:
-        lines.append(f"{', '.join(others)}: with such beside the answer, at held-out offsets.")
-    explained = ["most frequent: the floor", "first number: a regular expression"]
+        lines.append(f"{', '.join(others)}: beside the answer, at held-out offsets.")
+    explained = [
+        "most frequent: always the most frequent answer",
+        "first number: found by a regular expression",
+    ]
     if LONG in results.tests:
-        explained.insert(0, "long: over 120 characters")
+        explained.insert(0, "long: more than 120 characters")
     if HELD_OUT_ANSWERS in results.tests:
-        explained.insert(0, "new answers: they stand nowhere in training")
+        explained.insert(0, "new answers: never seen in training")
     lines.append(f"{'; '.join(explained)}.")
     return lines
 
 
 def percent(estimate: Estimate) -> str:
-    """``99.8 [99.5, 100.0]``; without an interval where there is one seed."""
+    """``99.8 [99.5, 100.0]``; without an interval if there is only one seed."""
     if not estimate.values:
         return "-"
     text = f"{100 * estimate.mean:.1f}"
@@ -102,15 +107,18 @@ def percent(estimate: Estimate) -> str:
 
 
 def strip(accuracies: NDArray[np.float64], blocks: str = BLOCKS) -> str:
-    """One block per value from 0 to 1: a tall one is a high one."""
+    """One block for each value from 0 to 1: the higher the value, the taller the block."""
     steps = np.clip(np.rint(accuracies * (len(blocks) - 1)), 0, len(blocks) - 1)
     return "".join(blocks[int(step)] for step in steps)
 
 
 def strips(results: Results, blocks: str = BLOCKS) -> str:
-    """Accuracy at every offset of the answer, a line per reader; the held-out bands marked."""
+    """Accuracy at every offset of the answer, a line for each reader, with the held-out bands
+    marked."""
     width = max(map(len, results.readers))
-    lines = ["accuracy by offset of the answer's first character (no other numbers)"]
+    lines = [
+        "accuracy by the offset of the answer's first character (no other number in the sentence)"
+    ]
     for reader in results.readers:
         offsets, rows = results.by_offset(reader)
         lines.append(f"{reader:<{width}} {strip(rows.mean(0), blocks)}|")
@@ -119,39 +127,43 @@ def strips(results: Results, blocks: str = BLOCKS) -> str:
     return "\n".join(lines)
 
 
+def before_band(results: Results) -> str:
+    """Why a curve can fall just before a gray band, in one sentence."""
+    width = results.width
+    if width < 2:
+        return ""
+    return (
+        f"An answer has {width} characters, so one that starts up to {width - 1} "
+        f"character{'s' if width > 2 else ''} before a band already reaches into it."
+    )
+
+
 def findings(results: Results) -> list[str]:
-    """What the figures say, in sentences, with their uncertainty; nothing about the untrained."""
+    """One sentence for each reader: does it generalize to held-out offsets, with what certainty?
+    No conclusion is drawn from an untrained reader."""
     said = []
     for reader in results.readers:
         seen, held = (results.accuracy(reader, MAIN, part) for part in ("seen", "held out"))
         gap = results.gap(reader)
         if not results.trained(reader):
             said.append(
-                f"{reader} did not learn the task ({percent(seen)} % at seen offsets), so nothing "
-                "is concluded from it."
+                f"{reader} did not learn the task ({percent(seen)} % at seen offsets), so no "
+                "conclusion is drawn from it."
             )
-        elif not held.values:
-            said.append(f"{reader} was asked at no held-out offset.")
-        elif gap.mean > GREAT:
-            said.append(
-                f"{reader} answers {percent(seen)} % at offsets that it was trained on and "
-                f"{percent(held)} % at those held out: what it learnt at one place it does not "
-                "know at another."
-            )
+            continue
+        if not held.values:
+            said.append(f"{reader} was tested at no held-out offset.")
+            continue
+        if gap.mean > GREAT:
+            verdict = ": what it learned does not generalize to other positions."
         elif gap.low > SMALL:
-            said.append(
-                f"{reader} answers {percent(seen)} % at offsets that it was trained on and "
-                f"{percent(held)} % at those held out: of what it learnt, {percent(gap)} points do "
-                "not come along."
-            )
+            verdict = f": it loses {percent(gap)} points at other positions."
         elif gap.high <= NEAR:
-            said.append(
-                f"{reader} answers {percent(held)} % at held-out offsets, as at seen ones "
-                f"({percent(seen)} %): what it learnt holds at any place."
-            )
+            verdict = ": what it learned generalizes to other positions."
         else:
-            said.append(
-                f"{reader} answers {percent(held)} % at held-out offsets and {percent(seen)} % at "
-                "seen ones; its seeds differ too much to say whether what it learnt comes along."
-            )
+            verdict = "; its seeds differ too much to say whether it generalizes."
+        said.append(
+            f"{reader} answers {percent(seen)} % correctly at seen offsets and {percent(held)} % "
+            f"at held-out ones{verdict}"
+        )
     return said

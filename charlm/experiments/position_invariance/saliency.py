@@ -1,4 +1,4 @@
-"""Which characters moved an answer, in colour: blue spoke for it, red against it."""
+"""Which characters moved an answer: blue ones made it more likely, red ones less."""
 
 from __future__ import annotations
 
@@ -9,43 +9,46 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm import webpage
 from charlm.display import printable
 from charlm.errors import CharlmError, RequestError
 from charlm.experiments.position_invariance.ask import NO_ANSWER, Panel, occlusion
 from charlm.files import write_atomically
 
-# From faint to full, in the 256 colours of terminals: backgrounds for and against.
+# Backgrounds for and against the answer, from faint to full, in the 256 colours of a terminal.
 _FOR = (195, 153, 117, 75, 33)
 _AGAINST = (224, 217, 210, 203, 196)
 _SMALL = 0.05
 
 LONGEST = 1000
-"""Characters of a sentence whose saliency is shown."""
+"""The largest number of characters in a sentence whose saliency is shown."""
 
 
 @dataclass(frozen=True)
 class Saliency:
-    """A text and what its answer's log-probability loses without each character: (T,) nats, the
-    mean of the reader's seeds."""
+    """A text, and by how many nats the log-probability of its answer falls without each character:
+    (T,), the mean over the reader's seeds."""
 
     text: str
     nats: NDArray[np.float64]
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """From -1 to 1: the largest of them is 1."""
+        """The same from -1 to 1; the largest magnitude is 1."""
         return self.nats / max(1e-9, float(np.abs(self.nats).max()))
 
 
 def of(panel: Panel, name: str, text: str, answer: str) -> Saliency:
-    """RequestError where there is no answer to explain, or too long a text to look at it once
-    without each of its characters."""
+    """The saliency of a reader's answer; it reads the text once without each character.
+
+    Raises RequestError if there is no answer to explain or the text is too long.
+    """
     if answer in ("", NO_ANSWER):
         raise RequestError("there is no answer to explain; leave out --saliency and --html")
     text = " ".join(text.split())
     if len(text) > LONGEST:
         raise RequestError(
-            f"the sentence has {len(text):,} characters; a saliency is shown of at most {LONGEST:,}"
+            f"the sentence has {len(text):,} characters; give one of at most {LONGEST:,}"
         )
     nats = np.mean([occlusion(reader, text, answer) for reader in panel.members(name)], axis=0)
     return Saliency(text, nats)
@@ -75,28 +78,32 @@ def in_terminal(found: Saliency, colour: bool, indent: int = 0) -> str:
 
 
 def in_html(found: Saliency) -> str:
-    """Spans with a background; the exact figure in each one's title."""
+    """A span for each character: its background shows its share, its title the value in nats."""
     pieces = []
     for character, share, nats in zip(found.text, found.shares, found.nats, strict=True):
         colour = "37, 99, 235" if share > 0 else "220, 38, 38"
         pieces.append(
             f'<span title="{nats:+.3f} nats" style="background: rgba({colour}, '
-            f'{0.75 * abs(share):.3f})">{escape(character)}</span>'
+            f'{_STRONGEST * abs(share):.3f})">{escape(character)}</span>'
         )
     return "".join(pieces)
 
 
+_STRONGEST = 0.6
+"""The opacity of the strongest background: text stays readable on it in light and in dark mode."""
+
+
 def write_page(path: Path, found: Saliency, answer: str, name: str) -> None:
-    page = f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>What moved the answer</title>
-<style>body {{ font: 1.3rem/1.8 ui-monospace, monospace; margin: 3rem auto; max-width: 50rem;
-padding: 0 1rem; color-scheme: light dark; }} p {{ font: 1rem/1.5 system-ui, sans-serif; }}</style>
-<p>{escape(name)} answers <b>{escape(answer)}</b>. Blue characters spoke for it, red ones against:
-the answer's log-probability without each of them (hover for the figure).</p>
-<div>{in_html(found)}</div></html>
-"""
+    """Write the saliency as a page. Raises CharlmError if it cannot be written."""
+    content = webpage.page(
+        "What moved the answer",
+        f"""<p>{escape(name)} answers <b>{escape(answer)}</b>. Blue characters made this answer more
+likely, red ones less: the change of its log-probability without each character. Point at one for
+the value.</p>
+<div class="saliency">{in_html(found)}</div>""",
+        ".saliency { font: 1.3rem/1.8 ui-monospace, monospace; overflow-wrap: anywhere; }",
+    )
     try:
-        write_atomically(path, page.encode())
+        write_atomically(path, content.encode())
     except OSError as error:
         raise CharlmError(f"--html {path}: cannot be written ({error.strerror})") from error
