@@ -1,10 +1,10 @@
-"""Coloured text: every character is there, in its place, on the right ground, and nothing more."""
+"""Coloured text: every character is there, in its place and with its background."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,6 +19,7 @@ import charlm as package
 from charlm.config import SampleConfig
 from charlm.inspection import reading, textmap
 from charlm.inspection.textmap import BLUE, RED, Block, Mark
+from charlm.svg import DARK, INK, PAPER
 
 Invoke = Callable[..., Result]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -39,21 +40,21 @@ def test_lines_break_at_their_ends_and_after_the_last_column() -> None:
     assert [int(b - a) for a, b in pairwise(heights)] == [20, 20, 40]
 
 
-def test_grounds_stand_under_their_characters() -> None:
+def test_backgrounds_are_behind_their_characters() -> None:
     root = drawn(
         [Block("", [Mark("a"), Mark("b", 0.5), Mark("c", 1.0, BLUE), Mark("d", holds=True)])]
     )
     grounds = [r for r in root.iter(f"{SVG}rect") if "fill-opacity" in r.attrib]
     assert [(float(g.attrib["x"]), g.attrib["fill-opacity"]) for g in grounds] == [
-        (pytest.approx(16 + 8.4, abs=0.06), "0.50"),
-        (pytest.approx(16 + 2 * 8.4, abs=0.06), "1.00"),
+        (pytest.approx(16 + 8.4, abs=0.06), "0.38"),
+        (pytest.approx(16 + 2 * 8.4, abs=0.06), "0.75"),
     ]
     assert [g.attrib["fill"] for g in grounds] == [f"rgb{RED}", f"rgb{BLUE}"]
     (under,) = root.iter(f"{SVG}path")
     assert under.attrib["d"].startswith("M41.2")
 
 
-def test_a_terminal_shows_the_same_and_obeys_nobody() -> None:
+def test_a_terminal_shows_the_same_and_no_control_character() -> None:
     shown = textmap.ansi(
         [Mark("a"), Mark("b", 1.0), Mark("\n", 0.9), Mark("\x1b", 0.5, BLUE), Mark("c", holds=True)]
     )
@@ -68,7 +69,7 @@ def test_a_sample_is_the_redder_the_less_likely_it_was() -> None:
     marks = textmap.likelihood("ab", [("c", 1.0), ("d", 2**-4), ("e", 2**-8), ("f", 0.0)])
     assert [mark.text for mark in marks] == list("abcdef")
     assert [mark.strength for mark in marks[:5]] == [0, 0, 0, 0.5, 1]
-    assert marks[5].strength > 1 and marks[5].ground.endswith("1.00)")
+    assert marks[5].strength > 1 and marks[5].ground.endswith("0.75)")
     assert textmap.likelihood_legend()[0].text == "100 %"
 
 
@@ -80,9 +81,37 @@ def test_any_text_is_well_formed_and_complete(text: str) -> None:
     assert seen.split() == wanted.split() or seen.replace(" ", "") == wanted.replace(" ", "")
 
 
-def test_what_has_no_figure_has_no_ground() -> None:
+def test_a_character_without_a_value_has_no_background() -> None:
     assert Mark("a", math.nan).ground == Mark("a", 0.0).ground == ""
-    assert Mark("a", 5.0).ground == "rgb(200 50 30/1.00)"
+    assert Mark("a", 5.0).ground == "rgb(200 50 30/0.75)"
+
+
+def luminance(colour: Sequence[float]) -> float:
+    """Relative luminance of (red, green, blue), each from 0 to 255, as WCAG 2 defines it."""
+    parts = [c / 255 for c in colour]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("colour", [RED, BLUE])
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_text_on_the_strongest_background_can_be_read(
+    colour: tuple[int, int, int], mode: str
+) -> None:
+    inks = (PAPER, INK) if mode == "light" else (DARK[PAPER], DARK[INK])
+    paper, ink = ([int(each[at : at + 2], 16) for at in (1, 3, 5)] for each in inks)
+    share = Mark("a", 1.0, colour).opacity
+    behind = [share * c + (1 - share) * p for c, p in zip(colour, paper, strict=True)]
+    low, high = sorted((luminance(ink), luminance(behind)))
+    assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG AA
+
+
+def test_a_picture_has_a_dark_mode() -> None:
+    source = textmap.svg([Block("a", [Mark("b", holds=True)])])
+    dark = source[source.index("(prefers-color-scheme: dark)") : source.index("</style>")]
+    for exchanged in (f'[fill="{PAPER}"]', f'[stroke="{INK}"]'):
+        assert exchanged in dark
+    assert f"svg text{{fill:{DARK[INK]}}}" in dark
 
 
 def test_a_unit_is_blue_below_its_mean_and_red_above() -> None:

@@ -1,6 +1,7 @@
-"""Text on coloured ground, as HTML and as SVG: how surprising or likely, how active a unit was.
+"""Text with a coloured background behind each character, for a terminal, as HTML and as SVG.
 
-A ground's strength is its opacity, so that it reads on light and on dark pages and in grey.
+The colour shows the surprisal or probability of a character, or the activation of a unit. Its
+strength is an opacity, so that it works in light and in dark mode and in gray.
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ import numpy as np
 from charlm.arrays import Floats
 from charlm.display import printable
 from charlm.inspection.reading import Reading
+from charlm.svg import INK, PAPER, adaptive
 
 RED, BLUE = (200, 50, 30), (33, 102, 172)
 MOST_BITS = 8.0
-"""Bits from which on a character is as red as can be."""
+"""The surprisal, in bits, from which on a character has the strongest red."""
+STRONGEST = 0.75
+"""The opacity of the strongest background: the text on it keeps a contrast of 4.5 (WCAG 2) in light
+and in dark mode."""
 
-_FAINTEST = 0.02  # a ground that nobody would see is left out
+_FAINTEST = 0.02  # a weaker background would be invisible and is left out
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A character and the ground that it stands on.
+    """A character and its background.
 
-    strength: 0 none, 1 as strong as can be
-    holds: whether a line is drawn under it
+    strength: from 0, no background, to 1, the strongest
+    holds: whether the character is underlined: a label holds there
     """
 
     text: str
@@ -37,18 +42,21 @@ class Mark:
     holds: bool = False
 
     @property
+    def opacity(self) -> float:
+        """The opacity of the background; 0 if there is none, for a strength of NaN as well."""
+        return STRONGEST * min(1.0, self.strength) if self.strength >= _FAINTEST else 0.0
+
+    @property
     def ground(self) -> str:
-        """Its ground as a CSS colour; empty where there is none."""
-        if not self.strength >= _FAINTEST:  # NaN as well
-            return ""
-        return f"rgb({' '.join(map(str, self.colour))}/{min(1.0, self.strength):.2f})"
+        """The background as a CSS colour; empty if there is none."""
+        return f"rgb({' '.join(map(str, self.colour))}/{self.opacity:.2f})" if self.opacity else ""
 
 
 @dataclass(frozen=True)
 class Block:
-    """A text under its heading; what follows the heading's first line is written smaller.
+    """A text with a heading; all but the heading's first line is written smaller.
 
-    legend: marks in a row that say what a ground means
+    legend: marks that explain the colours, in one row above the text
     """
 
     heading: str
@@ -57,7 +65,7 @@ class Block:
 
 
 def shown(symbol: str) -> str:
-    """A symbol as it can be seen: white space and what is not printed by its name."""
+    """A symbol made visible: a sign for white space, U+XXXX for what cannot be printed."""
     names = {"\n": "⏎", "\t": "⇥", " ": "␣", "\r": "␍"}
     if symbol in names:
         return names[symbol]
@@ -65,7 +73,7 @@ def shown(symbol: str) -> str:
 
 
 def in_text(character: str) -> str:
-    """A character within a text: as it is, but for what could not be seen there."""
+    """A character within a text: unchanged, unless it would be invisible there."""
     return character if character.isprintable() or character == "\t" else shown(character)
 
 
@@ -73,7 +81,7 @@ def in_text(character: str) -> str:
 
 
 def surprise(reading: Reading) -> list[Mark]:
-    """The redder, the more bits a character took; the first one, which is only context, not."""
+    """Redder background: higher surprisal. The first character is only context and has none."""
     return [
         Mark(character, 0.0 if bits != bits else bits / MOST_BITS)
         for character, bits in zip(reading.characters, reading.bits.tolist(), strict=True)
@@ -88,8 +96,7 @@ def surprise_legend() -> list[Mark]:
 
 
 def likelihood(prompt: str, drawn: Iterable[tuple[str, float]]) -> list[Mark]:
-    """A sample: the redder, the less likely a character was to the model that drew it; the prompt,
-    which was not drawn, without ground.
+    """A sample. Redder background: lower probability under the model; the prompt has none.
 
     drawn: each character and its probability
     """
@@ -104,18 +111,20 @@ def likelihood_legend() -> list[Mark]:
 
 
 def _unlikely(probability: float) -> float:
-    """By bits, as a surprise is coloured."""
+    """The strength of a probability: proportional to its bits, like a surprisal."""
     return -math.log2(max(probability, 1e-9)) / MOST_BITS
 
 
 def activation(text: str, values: Floats, holds: Iterable[bool], mean: float) -> list[Mark]:
-    """Blue where a unit is below its mean over a longer text, red above; a line where ``holds``.
+    """A unit's activation: blue below ``mean``, its mean over a longer text, and red above.
+
+    holds: for each character, whether to underline it
 
     values (N,): the unit's state after each character of ``text``
     """
     spread = max(1e-9, float(np.quantile(np.abs(values - mean), 0.95)))
     return [
-        Mark(character, 0.75 * min(1.0, abs(value)), BLUE if value < 0 else RED, bool(held))
+        Mark(character, min(1.0, abs(value)), BLUE if value < 0 else RED, bool(held))
         for character, value, held in zip(
             text, ((values - mean) / spread).tolist(), holds, strict=True
         )
@@ -125,14 +134,15 @@ def activation(text: str, values: Floats, holds: Iterable[bool], mean: float) ->
 # --------------------------------------------------------------------------- in a terminal
 
 Grounds = Mapping[tuple[int, int, int], Sequence[int | None]]
-"""For a mark's colour, some of a terminal's 256 colours: none, then from pale to strong."""
+"""For each colour of a mark, some of the 256 colours of a terminal: none, then from pale to
+strong."""
 
 TWO_SIDED: Grounds = {RED: (None, 224, 217, 210, 203), BLUE: (None, 195, 153, 117, 75)}
 HEAT: Grounds = {RED: (None, 230, 229, 223, 216, 209, 203, 196)}
 
 
 def ansi(marks: Sequence[Mark], grounds_of: Grounds = TWO_SIDED) -> str:
-    """For a terminal of 256 colours."""
+    """The text for a terminal with 256 colours."""
     pieces = []
     for mark in marks:
         grounds = grounds_of[mark.colour]
@@ -151,7 +161,7 @@ def ansi(marks: Sequence[Mark], grounds_of: Grounds = TWO_SIDED) -> str:
 
 
 def html(marks: Sequence[Mark], *, numbered: bool = False) -> str:
-    """Spans in a box that keeps lines; with its number on each where a script asks for it."""
+    """A box with a span for each character. ``numbered``: each has its index in ``data-n``."""
     spans = []
     for number, mark in enumerate(marks):
         style = f"background:{mark.ground};" if mark.ground else ""
@@ -164,6 +174,7 @@ def html(marks: Sequence[Mark], *, numbered: bool = False) -> str:
 
 
 def html_legend(marks: Sequence[Mark]) -> str:
+    """A span for each mark."""
     return "".join(
         f'<span style="background:{mark.ground or "none"}">{escape(mark.text)}</span>'
         for mark in marks
@@ -172,13 +183,13 @@ def html_legend(marks: Sequence[Mark]) -> str:
 
 _WIDE, _TALL, _EDGE = 8.4, 20, 16
 _STYLE = (
-    'text{font:14px ui-monospace,"DejaVu Sans Mono",monospace;fill:#1b1b1b;white-space:pre}'
+    f'text{{font:14px ui-monospace,"DejaVu Sans Mono",monospace;fill:{INK};white-space:pre}}'
     ".h{font:600 14px system-ui,sans-serif}.n{font:12px system-ui,sans-serif}"
 )
 
 
 def svg(blocks: Sequence[Block], *, columns: int = 88) -> str:
-    """The same as a picture, for pages that take no HTML: lines are broken after ``columns``."""
+    """The text as an SVG picture, with lines broken after ``columns``."""
     out: list[str] = []
     y, wide = _EDGE, 60
     for block in blocks:
@@ -200,22 +211,22 @@ def svg(blocks: Sequence[Block], *, columns: int = 88) -> str:
             wide = max(wide, sum(len(_cell(mark)) for mark in line))
         y += _EDGE
     width = round(2 * _EDGE + wide * _WIDE)
-    return (
+    return adaptive(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {y}" width="{width}" '
-        f'height="{y}"><style>{_STYLE}</style><rect width="{width}" height="{y}" fill="#fdfdfb"/>'
+        f'height="{y}"><style>{_STYLE}</style><rect width="{width}" height="{y}" fill="{PAPER}"/>'
         f"{''.join(out)}</svg>"
     )
 
 
 def _cell(mark: Mark) -> str:
-    """What stands for a mark in a line of the picture."""
+    """The text of a mark in a line of the picture."""
     if mark.text == "\n":
         return "⏎" if mark.ground else ""
     return " " if mark.text == "\t" else in_text(mark.text)
 
 
 def _broken(marks: Sequence[Mark], columns: int) -> Iterator[list[Mark]]:
-    """The lines of a text, those that are too long cut."""
+    """The lines of a text; a line that is too long is broken."""
     line: list[Mark] = []
     wide = 0
     for mark in marks:
@@ -232,17 +243,17 @@ def _broken(marks: Sequence[Mark], columns: int) -> Iterator[list[Mark]]:
 
 
 def _line(marks: Sequence[Mark], y: float) -> Iterator[str]:
-    """One line: its grounds, the lines under its characters, and its text in one piece."""
+    """One line: the backgrounds, the underlines, and its text in one piece."""
     x = float(_EDGE)
     for mark in marks:
         width = _WIDE * len(_cell(mark))
         if mark.ground:
             yield (
                 f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_TALL - 2}" '
-                f'fill="rgb{mark.colour}" fill-opacity="{min(1.0, mark.strength):.2f}"/>'
+                f'fill="rgb{mark.colour}" fill-opacity="{mark.opacity:.2f}"/>'
             )
         if mark.holds and width:
-            yield f'<path d="M{x:.1f} {y + _TALL - 3}h{width:.1f}" stroke="#1b1b1b"/>'
+            yield f'<path d="M{x:.1f} {y + _TALL - 3}h{width:.1f}" stroke="{INK}"/>'
         x += width
     text = "".join(map(_cell, marks))
     if text.strip():
