@@ -62,7 +62,7 @@ def page(long_run: Path, charlm: Invoke) -> str:
 
 
 def test_every_part_is_there(page: str) -> None:
-    assert "Not here" not in page
+    assert "Not available" not in page
     for part in ("learning", "ladder", "samples", "surprise", "units", "gradients", "memory"):
         assert f'id="{part}"' in page and f'href="#{part}"' in page
     assert page.count("<svg") == 5  # learning, and two panels each of gradients and memory
@@ -116,7 +116,7 @@ def test_what_a_model_or_a_text_cannot_have_says_why(
     made = report.gather("<i>short", lm, text)
     assert set(made.missing) >= {"units", "memory"}
     page = report.html(made)
-    assert page.count("Not here") == 2 + len(made.missing)  # and neither log nor training text
+    assert page.count("Not available") == 2 + len(made.missing)  # and neither log nor training text
     for reason in made.missing.values():
         assert reason in unescape(page)
     assert "<i>short" not in page and "&lt;i&gt;short" in page
@@ -136,7 +136,7 @@ def test_a_run_without_its_text_needs_a_file(
     assert done.exit_code == 0, done.output
     assert "\N{SNOWMAN}" in done.stderr  # said to be left out
     page = (tmp_path / "page.html").read_text("utf-8")
-    assert "<title>alone</title>" in page and "the other rungs" in page
+    assert "<title>alone</title>" in page and "the other models, which need" in page
 
 
 def test_a_corpus_that_has_moved_is_read_where_it_is_now(

@@ -1,4 +1,4 @@
-"""HTML that needs nothing else: one file, no network, light and dark. Every text is escaped."""
+"""HTML pages of what inspection measures. Every text in them is escaped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ nav a { margin-right: .8rem; }
 """
 """What these pages add to ``webpage.STYLE``."""
 
-# Each character's figures stand in the page once, as JSON; a box follows the pointer or the finger.
+# The page holds each character's numbers once, as JSON; a box shows them at the pointer or finger.
 SCRIPT = """
 const told = document.getElementById("told");
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -53,7 +53,7 @@ for (const kind of ["mousemove", "click"]) document.addEventListener(kind, tell)
 
 
 def symbol_name(tokenizer: Tokenizer, token: int) -> str:
-    """A symbol of the vocabulary as it can be seen; a byte that is no character in hexadecimal."""
+    """A symbol of the vocabulary made visible; a byte that is not ASCII in hexadecimal."""
     text = tokenizer.decode([token])
     if tokenizer.kind == "byte" and token >= 0x80:
         return f"0x{token:02X}"
@@ -61,8 +61,8 @@ def symbol_name(tokenizer: Tokenizer, token: int) -> str:
 
 
 def heat_map(reading: Reading, tokenizer: Tokenizer) -> str:
-    """The text on grounds as strong as it was surprising, and what the box under the pointer says
-    of each character."""
+    """The text, each character on a background that shows its surprisal, and the data for the box
+    that shows what the model expected there."""
     facts = []
     for place, character in enumerate(reading.characters):
         bits = reading.bits[place]
@@ -92,9 +92,9 @@ def score_page(reading: Reading, tokenizer: Tokenizer, title: str) -> str:
     return page(
         title,
         f"""<p>{score.bits_per_char:.4f} bits per character over {score.characters:,} characters; a
-model that knows nothing but its {tokenizer.vocab_size} symbols takes
-{reading.chance(tokenizer):.4f}. The stronger the ground, the less the model expected the
-character; point at one to see what it expected.</p>
+model that knows only its {tokenizer.vocab_size} symbols needs {reading.chance(tokenizer):.4f}.
+Redder background: higher surprisal. Point at a character, or touch it, to see what the model
+expected.</p>
 {heat_map(reading, tokenizer)}
 <script>{SCRIPT}</script>""",
     )
@@ -103,11 +103,14 @@ character; point at one to see what it expected.</p>
 def neuron_blocks(
     found: Sequence[Found], seen: Activations, length: int = 1500
 ) -> list[textmap.Block]:
-    """Each label's best unit on the end of the text, coloured by its activation."""
+    """For each label, the end of the text coloured by the activation of the label's best unit.
+
+    length: at most so many characters of text
+    """
     begin = max(0, len(seen.text) - length)
     line = seen.text.find("\n", begin, begin + length // 2)
     if begin and line >= 0:
-        begin = line + 1  # from the beginning of a line on
+        begin = line + 1  # start with a whole line
     text = seen.text[begin:]
     holds = labels(seen.text)
     return [
@@ -125,11 +128,11 @@ def neuron_blocks(
 
 
 def neurons_body(found: Sequence[Found], seen: Activations, length: int = 1500) -> str:
-    """The blocks of ``neuron_blocks`` with what is known of each unit."""
+    """The blocks of ``neuron_blocks`` as HTML, with an explanation."""
     parts = [
-        "<p>The unit that tells each label best. The area under its ROC curve (AUC) is that on the "
-        "half of the text that it was not chosen on; 0.5 is chance. Blue is low, red is high; "
-        "underlined is where the label holds.</p>"
+        "<p>For each label, the unit that predicts it best. Its AUC (area under the ROC curve) is "
+        "measured on the half of the text that it was not chosen on; 0.5 is chance. Blue: low "
+        "activation. Red: high activation. Underlined: the label holds.</p>"
     ]
     for each, block in zip(found, neuron_blocks(found, seen, length), strict=True):
         parts.append(
@@ -139,4 +142,5 @@ def neurons_body(found: Sequence[Found], seen: Activations, length: int = 1500) 
 
 
 def neurons_page(found: Sequence[Found], seen: Activations, model: str) -> str:
+    """A page with ``neurons_body``."""
     return page(f"Units of {model}", neurons_body(found, seen))

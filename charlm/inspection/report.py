@@ -1,8 +1,9 @@
-"""One page on one run: what it learnt, what it writes, what it expects, what goes on inside.
+"""One page about a run: learning curve, comparison with simpler models, samples, surprisal, units,
+gradients and memory.
 
-``gather`` computes everything as plain values and arrays, ``html`` sets them into
-``templates/report.html``. A part that a model or a text cannot have says why in its place. Needs
-torch, matplotlib and jinja2: ``pip install "charlm[report]"``.
+``gather`` computes everything as plain values and arrays; ``html`` fills ``templates/report.html``
+with them. If a model or a text is unsuited for a part, the page says why. Needs torch, matplotlib
+and jinja2 (the extra ``report``).
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from charlm.svg import inline
 TEMPERATURES = (0.3, 0.7, 1.0)
 SAMPLE_LENGTH = 500
 READ = 2500
-"""Characters of the heat map."""
+"""Number of characters in the map of surprisals."""
 UNITS, UNIT_TEXT = 5, 800
-"""Units that are shown, and characters of text for each."""
+"""Number of units shown, and of characters of text for each."""
 PLACES = 32
-"""At which gradients are taken."""
+"""Number of positions at which gradients are computed."""
 DECODER_STEPS = 120
-"""Of the decoder: a page has to be there within a minute."""
+"""Training steps of the decoder: few, so that a report takes less than a minute."""
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Report:
     lm: CharLM
     log: list[dict[str, Any]]
     score: Score
-    chance: float  # bits per character of what knows the vocabulary alone, on all of the text
+    chance: float  # bits per character of a uniform guess, on the whole text
     rungs: list[Rung]
     samples: list[tuple[float, str]]
     reading: Reading
@@ -77,13 +78,15 @@ def gather(
     threads: int = 1,
     doing: Callable[[str], None] = lambda part: None,
 ) -> Report:
-    """Compute a report on ``text``, in which the model knows every character.
+    """Compute a report on ``text``; the model must know all of its characters.
 
     source: what ``text`` is, in a few words
-    train: the training text, for the ladder; log: the run's; window: that of its truncated BPTT
-    doing: told what is computed next
+    train: the training text, for the comparison with simpler models; None if it is not at hand
+    log: the records of the run's log
+    window: how many characters truncated BPTT went back in training
+    doing: called with the name of each part before it is computed
 
-    Raises RequestError for a text of fewer than two characters.
+    Raises RequestError if the text has fewer than two characters.
     """
     ids = lm.tokenizer.encode(text)
     doing("score")
@@ -155,11 +158,11 @@ def gather(
 
 
 def html(report: Report) -> str:
-    """The page, whole in itself: no network, light and dark, narrow and wide."""
+    """The page as HTML; it needs no network and no other file."""
     environment = Environment(
         loader=PackageLoader("charlm.inspection"), autoescape=True, undefined=StrictUndefined
     )
-    # Jinja escapes what is put in; what is HTML already says so itself.
+    # Jinja escapes everything that is inserted, except what is marked as HTML.
     made = {
         "style": Markup(webpage.STYLE + pages.STYLE),
         "script": Markup(pages.SCRIPT),
@@ -169,7 +172,7 @@ def html(report: Report) -> str:
         made["units"] = Markup(pages.neurons_body(*report.units, UNIT_TEXT))
     for name, figure in _figures(report).items():
         drawn = [inline(svg, f"{name}-{n}") for n, svg in enumerate(drawing.panels(figure))]
-        made[name] = Markup(f'<div class="panels">{"".join(drawn)}</div>')
+        made[name] = Markup(webpage.scrolling(f'<div class="panels">{"".join(drawn)}</div>'))
     page = environment.get_template("report.html").render(
         report=report,
         made=made,
@@ -202,7 +205,7 @@ def _figures(report: Report) -> dict[str, Figure]:
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
-    """The run in pairs of a name and a value."""
+    """(name, value) of each fact about the run."""
     known = report.lm.provenance
     facts = [("model", report.lm.config.describe())]
     if "corpus" in known:
