@@ -13,7 +13,7 @@ PAPER, INK = "#ffffff", "#1b1b1b"
 DARK = {
     PAPER: "#16181c",
     INK: "#e8e6e3",
-    "#000000": "#e8e6e3",  # what a library draws unasked; a black fill it may leave unsaid
+    "#000000": "#e8e6e3",  # matplotlib's own lines
     "#555555": "#b3b1ad",  # secondary text
     "#666666": "#a5a39f",  # a grey line
     "#dddddd": "#3b3e44",  # grid lines
@@ -42,7 +42,7 @@ _LARGEST = (
 def adaptive(svg: str) -> str:
     """An SVG whose colours follow the reader's colour scheme. Colours that are not in ``DARK`` stay
     as they are."""
-    rules = ["color-scheme:dark", f"background:{DARK[PAPER]}"]
+    paper, ink = DARK[PAPER], DARK[INK]
     exchanged = [
         f'[style*="{kind}: {light}"],[{kind}="{light}"]{{{kind}:{dark}!important}}'
         for light, dark in DARK.items()
@@ -51,7 +51,9 @@ def adaptive(svg: str) -> str:
     ]
     style = (
         "<style>@media (prefers-color-scheme: dark){"
-        f"svg:root{{{';'.join(rules)}}}svg text{{fill:{DARK[INK]}}}{''.join(exchanged)}}}</style>"
+        f"svg:root{{color-scheme:dark;background:{paper}}}"
+        f"svg,svg text{{fill:{ink}}}"  # without a fill of their own, shapes and text are black
+        f"{''.join(exchanged)}}}</style>"
     )
     return re.sub(r"<svg\b[^>]*>", lambda root: root[0] + style, svg, count=1)
 

@@ -27,7 +27,7 @@ th, td {{ text-align: left; padding: .15rem .7rem .15rem 0; vertical-align: base
 .scroll .paper, .scroll [id$="-patch_1"] {{ display: none; }} /* a figure's own background */
 figure {{ margin: 1rem 0; }}
 figure svg {{ display: block; height: auto; }}
-.panels {{ display: flex; flex-wrap: wrap; gap: 1rem; }}
+.panels {{ display: flex; flex-wrap: wrap; align-items: flex-start; gap: 1rem; }}
 .panels svg {{ flex: 1 1 20rem; }}
 figcaption, .absent, small {{ color: var(--quiet); font-size: .9rem; }}
 """

@@ -438,3 +438,11 @@ def test_results_are_not_changed_by_being_shown(tmp_path: Path) -> None:
     page.html(Results(made), tmp_path)
     report.table(Results(made))
     assert made == before
+
+
+def test_the_page_in_the_docs_is_what_the_code_makes_of_its_results() -> None:
+    folder = Path(__file__).resolve().parent.parent / "docs" / "position-invariance"
+    found = Results(json.loads((folder / "results.json").read_text("utf-8")))
+    made = page.html(found, folder / "figures")
+    # A plain comparison would print megabytes.
+    assert ((folder / "page.html").read_text("utf-8") == made) is True, "run benchmarks/redraw.py"

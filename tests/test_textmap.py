@@ -111,7 +111,7 @@ def test_a_picture_has_a_dark_mode() -> None:
     dark = source[source.index("(prefers-color-scheme: dark)") : source.index("</style>")]
     for exchanged in (f'[fill="{PAPER}"]', f'[stroke="{INK}"]'):
         assert exchanged in dark
-    assert f"svg text{{fill:{DARK[INK]}}}" in dark
+    assert f"svg,svg text{{fill:{DARK[INK]}}}" in dark
 
 
 def test_a_unit_is_blue_below_its_mean_and_red_above() -> None:

@@ -71,7 +71,7 @@ def test_the_picture_holds_every_step_strip_and_arrow(
     words = ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
     assert words.count("+") == 4  # the second layer adds its input to its output
     assert words.count("U") == 3 * 2 and words.count("W") == 4 and words.count("V") == 4
-    assert "untrained: 11.1 %" in words
+    assert "by chance 11.1 %" in words
     for symbol in ("a", "<", "&", '"'):
         assert symbol in words
     # The first cell of the first strip is the first unit of the upper layer.
@@ -201,4 +201,4 @@ def test_bad_requests(
 
 def test_what_a_cell_shows_is_said() -> None:
     assert unrolling.cell_of(16, 32) == "each cell is a unit"
-    assert "the mean of 64 neighbouring units" in unrolling.cell_of(256, 4)
+    assert "the mean of 64 neighboring units" in unrolling.cell_of(256, 4)

@@ -95,7 +95,7 @@ def unroll(
 
 
 def squeezed(values: Floats, cells: int) -> Floats:
-    """(H,) -> (cells,), the means of neighbouring units; unchanged if there are no more than that
+    """(H,) -> (cells,), the means of neighboring units; unchanged if there are no more than that
     many units."""
     if len(values) <= cells:
         return values
@@ -120,7 +120,7 @@ _COLUMN, _STRIP, _CELL, _MOST_CELLS = 120, 12, 5, 32
 def svg(steps: list[Step], cell: str, chance: float) -> str:
     """The unrolled graph as an SVG that follows the reader's colour scheme.
 
-    chance: the probability of each symbol in an untrained model, shown beside the expected ones
+    chance: the probability of each symbol in an untrained model, shown for comparison
     """
     layers = len(steps[0].layers)
     units = len(steps[0].layers[0]["h"])
@@ -139,7 +139,7 @@ def svg(steps: list[Step], cell: str, chance: float) -> str:
         'markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#555555"/></marker></defs>',
         f'<rect class="paper" width="{width}" height="{height}" fill="#ffffff"/>',
         '<text x="8" y="20" fill="#555555">expected</text>'
-        f'<text x="8" y="36" fill="#555555" font-size="10">untrained: {100 * chance:.1f} %</text>',
+        f'<text x="8" y="36" fill="#555555" font-size="10">by chance {100 * chance:.1f} %</text>',
         f'<text x="8" y="{foot - 14}" fill="#555555">read</text>',
         *_key(cell, units, foot + 8),
     ]
@@ -226,7 +226,7 @@ def cell_of(units: int, cells: int) -> str:
     """What one cell of a strip shows if a state of ``units`` is drawn with so many ``cells``."""
     if units <= cells:
         return "each cell is a unit"
-    return f"each cell is the mean of {units / cells:.0f} neighbouring units"
+    return f"each cell is the mean of {units / cells:.0f} neighboring units"
 
 
 def legend(cell: str, units: int, layers: int = 1) -> str:
