@@ -35,7 +35,6 @@ from charlm.experiments.position_invariance.readers import (
     build,
     num_parameters,
     shape,
-    turn,
 )
 from charlm.models.bodies import Body, WindowBody
 
@@ -331,26 +330,6 @@ def test_both_directions_share_one_embedding_and_nothing_else(name: str) -> None
         reader.body.layers.parameters(), reader.backward_body.layers.parameters(), strict=True
     ):
         assert not torch.equal(one, other)
-
-
-def test_turn_by_hand() -> None:
-    x = torch.tensor([[1, 2, 3, 0, 0], [4, 5, 6, 7, 8], [9, 0, 0, 0, 0]])
-    turned = turn(x, torch.tensor([3, 5, 1]))
-    assert turned.tolist() == [[3, 2, 1, 0, 0], [8, 7, 6, 5, 4], [9, 0, 0, 0, 0]]
-    # What stands behind stays there in its own order.
-    behind = turn(torch.tensor([[1, 2, 7, 8, 9]]), torch.tensor([2]))
-    assert behind.tolist() == [[2, 1, 7, 8, 9]]
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 3))
-def test_turning_twice_is_the_identity(lengths: list[int], more: int) -> None:
-    T = max(lengths) + more
-    x = torch.arange(len(lengths) * T * 2).view(len(lengths), T, 2)
-    once = turn(x, torch.tensor(lengths))
-    assert torch.equal(turn(once, torch.tensor(lengths)), x)
-    for row, length in enumerate(lengths):
-        assert torch.equal(once[row, :length], x[row, :length].flip(0))
 
 
 # ------------------------------------------------------------------------------------------- loss

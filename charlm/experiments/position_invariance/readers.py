@@ -1,17 +1,18 @@
-"""The readers: charlm's own bodies with a head that answers instead of one that goes on writing.
+"""The readers: charlm's own bodies with a head that answers instead of predicting the next
+character.
 
     feedforward        a fixed window of 128 characters from the left, one weight for each offset
-    time-delay         dilated convolutions, then the maximum over all times
-    time-delay-last    the same, read at the last character: it sees as far as it reaches
-    rnn, gru, lstm     read from left to right, asked at the last character
+    time-delay         dilated convolutions, then the maximum over time
+    time-delay-last    the same, read at the last character: it sees its receptive field only
+    rnn, gru, lstm     from left to right, read at the last character
     bilstm             two LSTMs of half the width, one of them from right to left
-    tagger             an LSTM that says of every character, as it is read, whether it is the answer
-    tagger-both        the same with both directions: what is reading ahead worth?
-    writer-CELL        charlm's language model: reads sentence and tab, and writes the answer
+    tagger             an LSTM that decides for each character, while reading, if it is the answer
+    tagger-both        the same in both directions: how much does reading ahead help?
+    writer-CELL        charlm's language model: it reads sentence and tab and writes the answer
 
-All have the same number of parameters within ten percent. Sentences of unequal length come padded
-with their lengths, and no answer depends on the padding: causal bodies are asked at the last
-character, the maximum leaves it out, and what is read backwards is turned round within its length.
+All have the same number of parameters within ten percent. The bodies and heads are those of
+``charlm.models``; this module has what belongs to the experiment: the kinds, the vocabulary and the
+answers.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
 
 import numpy as np
 import torch
@@ -30,23 +30,31 @@ from torch.nn import functional as F
 
 from charlm.arrays import Ids
 from charlm.config import ModelConfig
-from charlm.models.bodies import Body, initialize_body, make_body
-from charlm.models.language import LanguageModel, initialize, initialize_head
+from charlm.models.bodies import Body
+from charlm.models.heads import (
+    Reading,
+    SequenceReader,
+    continuation,
+    continuation_nats,
+    continue_text,
+    tagging_loss,
+)
+from charlm.models.language import LanguageModel, initialize
 from charlm.text.tokenizer import CharTokenizer
 
 WINDOW = 128
-"""Characters that the feedforward reader sees: every sentence of training and eight more."""
+"""Characters that the feedforward reader sees: eight more than the longest training sentence."""
 
 PARAMETERS = 40_000
-"""Of every reader, within ten percent. More would not help the feedforward one: it needs sentences
-(docs/position-invariance.md)."""
+"""Of every reader, within ten percent. More would not help the feedforward reader: it needs more
+sentences (docs/position-invariance.md)."""
 
 WINDOW_EMBEDDING = 0.1
-"""Times the usual spread of first embeddings, in the feedforward reader. Its characters have five
-numbers each: drawn at full size, two digits that fell close together stay hard to tell apart."""
+"""Scale of the feedforward reader's initial embedding, times the default. Its embedding size is 5:
+at full scale, two digits that start close together stay hard to tell apart."""
 
 TEXT_WEIGHT = 0.1
-"""What a character of the sentence counts in a writer's loss, beside a symbol of the answer."""
+"""Weight of a character of the sentence in a writer's loss; a symbol of the answer has 1."""
 
 SEPARATOR, END = "\t", "\n"
 UNREAD = ""
@@ -73,8 +81,16 @@ class Kind:
         return self.family.endswith("both")
 
     @property
+    def reading(self) -> Reading:
+        """Where the head looks (``charlm.models.heads``)."""
+        if self.tags:
+            return "each"
+        named: dict[str, Reading] = {"window": "window", "pool": "max"}
+        return named.get(self.family, "last")
+
+    @property
     def longest(self) -> int | None:
-        """The longest sentence that it can read; None: any."""
+        """Characters of the longest sentence it can read; None: any length."""
         return WINDOW if self.family == "window" else None
 
     def can_read(self, text: str) -> bool:
@@ -106,7 +122,7 @@ KINDS = {
 class Vocabulary:
     """Characters of sentences and of answers as numbers.
 
-    tokenizer: of sentences, with the separator, the end (which also pads) and an unknown symbol
+    tokenizer: for sentences, with the separator, the end (which also pads) and an unknown symbol
     alphabet, width: an answer is ``width`` symbols of ``alphabet``; shorter ones end in "no symbol"
     """
 
@@ -133,7 +149,7 @@ class Vocabulary:
 
     @property
     def symbols(self) -> int:
-        """Classes of a place of the answer: its alphabet, and none."""
+        """Classes at each place of the answer: its alphabet and "no symbol"."""
         return len(self.alphabet) + 1
 
     def encode(self, sentences: Sequence[str]) -> tuple[Ids, Ids]:
@@ -192,93 +208,66 @@ def num_parameters(kind: Kind, config: ModelConfig, vocabulary: Vocabulary) -> i
     return body + (ways - 1) * (body - embedding) + (ways * config.hidden_size + 1) * outputs
 
 
-class Reader(nn.Module):
-    """A body and a head. ids (B, T), lengths (B,) -> logits.
+class Reader(SequenceReader):
+    """A body and a head that answers. ids (B, T), lengths (B,) -> logits.
 
-    Of an answer (B, width, symbols); of tags (B, T).
+    For an answer (B, width, symbols); for tags (B, T).
     """
 
     def __init__(self, kind: Kind, config: ModelConfig, vocabulary: Vocabulary) -> None:
-        super().__init__()
+        super().__init__(
+            config,
+            1 if kind.tags else vocabulary.width * vocabulary.symbols,
+            reading=kind.reading,
+            both_ways=kind.both_ways,
+            pad=vocabulary.pad,
+        )
         self.kind = kind
-        self.config = config
         self.vocabulary = vocabulary
-        self.body: Body = make_body(config)
-        self.backward_body: Body | None = make_body(config) if kind.both_ways else None
-        if self.backward_body is not None:
-            self.backward_body.embedding = self.body.embedding
-        ways = 2 if kind.both_ways else 1
-        outputs = 1 if kind.tags else vocabulary.width * vocabulary.symbols
-        self.head = nn.Linear(ways * config.hidden_size, outputs)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        features = self.features(ids, lengths)
-        logits = cast(Tensor, self.head(features).float())
+        logits = super().forward(ids, lengths)
         if self.kind.tags:
             return logits[..., 0]
         return logits.view(-1, self.vocabulary.width, self.vocabulary.symbols)
-
-    def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """What the head sees: (B, H), for tags (B, T, H)."""
-        B, T = ids.shape
-        kind = self.kind
-        if kind.family == "window":
-            # One window alone, by the body's own contract: all but its last character are state.
-            window = F.pad(ids[:, :WINDOW], (0, max(0, WINDOW - T)), value=self.vocabulary.pad)
-            before = self.body.embedding(window[:, :-1])  # (B, WINDOW - 1, E)
-            features, _ = self.body(window[:, -1:], (before[None],))
-            return cast(Tensor, features[:, 0])
-        features, _ = self.body(ids, self.body.initial_state(B))  # (B, T, H)
-        if self.backward_body is not None:
-            turned = turn(ids, lengths)
-            backwards, _ = self.backward_body(turned, self.backward_body.initial_state(B))
-            if kind.tags:
-                return torch.cat([features, turn(backwards, lengths)], dim=-1)
-            features = torch.cat([features, backwards], dim=-1)
-        if kind.tags:
-            return cast(Tensor, features)
-        if kind.family == "pool":
-            padding = torch.arange(T) >= lengths[:, None]  # (B, T)
-            return cast(Tensor, features.masked_fill(padding[..., None], -torch.inf).amax(1))
-        return cast(Tensor, features[torch.arange(B), lengths - 1])
 
     def loss(self, ids: Tensor, lengths: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
         """Mean nats per symbol of the answer (B, width); for tags, per character of the text."""
         logits = self(ids, lengths)
         if not self.kind.tags:
             return F.cross_entropy(logits.flatten(0, 1), answers.flatten())
-        wanted, inside = self._tags(ids, lengths, answers, starts)
-        return F.binary_cross_entropy_with_logits(logits[inside], wanted[inside])
+        return tagging_loss(logits, self._tags(ids, answers, starts), lengths)
 
-    def _tags(
-        self, ids: Tensor, lengths: Tensor, answers: Tensor, starts: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """(which characters are the answer as 0 or 1, which are text), both (B, T)."""
-        places = torch.arange(ids.shape[1])
+    def _tags(self, ids: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
+        """Which characters belong to the answer, as 0 or 1: (B, T)."""
+        places = torch.arange(ids.shape[1], device=ids.device)
         count = (answers < len(self.vocabulary.alphabet)).sum(1)
         wanted = (places >= starts[:, None]) & (places < (starts + count)[:, None])
-        return wanted.float(), places < lengths[:, None]
+        return wanted.float()
 
     @torch.no_grad()
     def answers(self, sentences: Sequence[str], batch_size: int = 256) -> list[str]:
-        """Its answer to every sentence; UNREAD for one that is too long for it."""
+        """The answer to every sentence; UNREAD for one that is too long for this reader."""
         self.eval()
+        device = self.head.weight.device
         found = [UNREAD] * len(sentences)
         readable = [n for n, text in enumerate(sentences) if text and self.kind.can_read(text)]
         readable.sort(key=lambda n: len(sentences[n]))
         for first in range(0, len(readable), batch_size):
             rows = readable[first : first + batch_size]
             texts = [sentences[n] for n in rows]
-            ids, lengths = map(torch.from_numpy, self.vocabulary.encode(texts))
+            ids, lengths = (
+                torch.from_numpy(part).to(device) for part in self.vocabulary.encode(texts)
+            )
             logits = self(ids, lengths)
             if self.kind.tags:
-                tags = (logits > 0).numpy()
+                tags = (logits > 0).cpu().numpy()
                 read = [
                     "".join(c for c, tag in zip(t, row, strict=False) if tag)
                     for t, row in zip(texts, tags, strict=True)
                 ]
             else:
-                read = self.vocabulary.decode_answers(logits.argmax(-1).numpy())
+                read = self.vocabulary.decode_answers(logits.argmax(-1).cpu().numpy())
             for n, answer in zip(rows, read, strict=True):
                 found[n] = answer
         return found
@@ -287,8 +276,8 @@ class Reader(nn.Module):
 class Writer(nn.Module):
     """charlm's language model as a reader: it reads the sentence and a tab, and writes the answer.
 
-    The model inside is an ordinary one, trained on lines "sentence TAB answer"; its file can be
-    sampled from with ``charlm sample``.
+    The model inside is an ordinary one, trained on lines "sentence TAB answer"; ``charlm sample``
+    can sample from its file.
     """
 
     def __init__(self, kind: Kind, config: ModelConfig, vocabulary: Vocabulary) -> None:
@@ -309,22 +298,14 @@ class Writer(nn.Module):
     def loss(self, ids: Tensor, lengths: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
         """Mean nats per symbol of the answers, plus a tenth of those per character of the texts.
 
-        By count alone five symbols would drown in ninety, and a network of this size, kept busy
-        with the spelling of made-up words, finds out late or never that the answer is to be copied.
+        With equal weights, five symbols would be lost among ninety: a network of this size spends
+        itself on the spelling of invented words and learns late or never to copy the answer.
         """
-        B = len(ids)
-        line = F.pad(ids, (0, answers.shape[1] + 2), value=self.vocabulary.pad)
-        rows, after = torch.arange(B), lengths.clone()
-        line[rows, after] = self.vocabulary.separator
-        digits = torch.from_numpy(self._symbol_ids)[answers]  # (B, width)
-        for place in range(answers.shape[1]):
-            line[rows, after + 1 + place] = digits[:, place]
-        logits, _ = self.model(line[:, :-1], self.model.initial_state(B))
-        nats = F.cross_entropy(
-            logits.float().flatten(0, 1), line[:, 1:].flatten(), reduction="none"
-        )
-        nats = nats.view(B, -1)
-        places = torch.arange(1, line.shape[1])
+        symbols = torch.from_numpy(self._symbol_ids).to(ids.device)[answers]  # (B, width)
+        words = self.vocabulary
+        line = continuation(ids, lengths, symbols, separator=words.separator, end=words.pad)
+        nats = continuation_nats(self.model, line)
+        places = torch.arange(1, line.shape[1], device=ids.device)
         text = places < lengths[:, None]
         answer = (places > lengths[:, None]) & (places <= lengths[:, None] + answers.shape[1] + 1)
         return nats[answer].mean() + TEXT_WEIGHT * nats[text].mean()
@@ -337,11 +318,12 @@ class Writer(nn.Module):
 
     @torch.no_grad()
     def answers(self, sentences: Sequence[str], batch_size: int = 256) -> list[str]:
-        """The likeliest continuation after sentence and tab, up to the end of the line.
+        """The most likely continuation after sentence and tab, up to the end of the line.
 
         Sentences of one length are read together, so that there is no padding at all.
         """
         self.eval()
+        device = self.head.weight.device
         found = [UNREAD] * len(sentences)
         order = sorted((n for n, t in enumerate(sentences) if t), key=lambda n: len(sentences[n]))
         first = 0
@@ -349,17 +331,14 @@ class Writer(nn.Module):
             length = len(sentences[order[first]])
             rows = [n for n in order[first : first + batch_size] if len(sentences[n]) == length]
             first += len(rows)
-            ids = torch.from_numpy(
-                self.vocabulary.encode([sentences[n] + SEPARATOR for n in rows])[0]
+            ids, _ = self.vocabulary.encode([sentences[n] + SEPARATOR for n in rows])
+            written = continue_text(
+                self.model,
+                torch.from_numpy(ids).to(device),
+                self.vocabulary.width,
+                forbidden=(self.vocabulary.unknown,),
             )
-            logits, state = self.model(ids, self.model.initial_state(len(rows)))
-            written = []
-            for _ in range(self.vocabulary.width):
-                last = logits[:, -1].float()
-                last[:, self.vocabulary.unknown] = -torch.inf
-                written.append(last.argmax(-1))
-                logits, state = self.model(written[-1][:, None], state)
-            for n, row in zip(rows, torch.stack(written, 1).numpy(), strict=True):
+            for n, row in zip(rows, written.cpu().numpy(), strict=True):
                 found[n] = self.vocabulary.tokenizer.decode(row).partition(END)[0]
         return found
 
@@ -367,16 +346,8 @@ class Writer(nn.Module):
 AnyReader = Reader | Writer
 
 
-def turn(x: Tensor, lengths: Tensor) -> Tensor:
-    """Each row of x (B, T, ...) from its last character to its first; padding stays behind."""
-    B, T = x.shape[:2]
-    places = lengths[:, None] - 1 - torch.arange(T)  # (B, T)
-    places = torch.where(places < 0, torch.arange(T), places)
-    return x[torch.arange(B)[:, None], places]
-
-
 def build(kind: Kind, config: ModelConfig, vocabulary: Vocabulary, seed: int) -> AnyReader:
-    """A reader with fresh weights, initialised as charlm's models are."""
+    """A reader with fresh weights, initialized like charlm's models."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if kind.family == "writer":
@@ -384,11 +355,8 @@ def build(kind: Kind, config: ModelConfig, vocabulary: Vocabulary, seed: int) ->
             initialize(writer.model)
             return writer
         reader = Reader(kind, config, vocabulary)
-        initialize_body(reader.body)
-        initialize_head(reader.head)
+        reader.initialize()
         if kind.family == "window":
             with torch.no_grad():
                 reader.body.embedding.weight.mul_(WINDOW_EMBEDDING)
-        if reader.backward_body is not None:
-            initialize_body(reader.backward_body)  # the embedding, which both share, once more
         return reader
