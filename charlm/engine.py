@@ -117,21 +117,8 @@ class Engine:
 
     def initial_state(self, batch_size: int = 1) -> State:
         """The state before the first character: zeros, axis 1 the batch."""
-        config = self.config
-        if config.recurrent:
-            shape = (config.layers, batch_size, config.hidden_size)
-            parts = 2 if config.cell == "lstm" else 1
-            return tuple(np.zeros(shape, self.dtype) for _ in range(parts))
-        reaches = (
-            [config.context - 1]
-            if config.cell == "window"
-            else [(config.kernel_size - 1) * 2**layer for layer in range(config.layers)]
-        )
-        widths = [config.embedding] + [config.hidden_size] * (len(reaches) - 1)
-        return tuple(
-            np.zeros((1, batch_size, reach, width), self.dtype)
-            for reach, width in zip(reaches, widths, strict=True)
-        )
+        shapes = self.config.state_shapes(batch_size)
+        return tuple(np.zeros(shape, self.dtype) for shape in shapes)
 
     def body(
         self, ids: Ids, state: State, trace: list[LayerTrace] | None = None

@@ -42,7 +42,9 @@ class Body(nn.Module):
         self.layers = nn.ModuleList()
 
     def initial_state(self, batch_size: int) -> TensorState:
-        raise NotImplementedError
+        """The state before the first character: zeros of ``ModelConfig.state_shapes``."""
+        like = self.embedding.weight
+        return tuple(like.new_zeros(shape) for shape in self.config.state_shapes(batch_size))
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         raise NotImplementedError
@@ -63,12 +65,6 @@ class RecurrentBody(Body):
             else:
                 module = (nn.LSTM if config.cell == "lstm" else nn.GRU)(fan_in, H, batch_first=True)
             self.layers.append(module)
-
-    def initial_state(self, batch_size: int) -> TensorState:
-        zeros = self.embedding.weight.new_zeros(
-            self.config.layers, batch_size, self.config.hidden_size
-        )
-        return (zeros, zeros.clone()) if self.config.cell == "lstm" else (zeros,)
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         x = self.embedding(ids)  # (B, T, E)
@@ -93,10 +89,6 @@ class WindowBody(Body):
                 nn.Linear(fan_in if layer == 0 else config.hidden_size, config.hidden_size)
             )
 
-    def initial_state(self, batch_size: int) -> TensorState:
-        shape = (1, batch_size, self.config.context - 1, self.config.embedding)
-        return (self.embedding.weight.new_zeros(shape),)
-
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         C = self.config.context
         activation = getattr(torch, self.config.nonlinearity)
@@ -119,15 +111,6 @@ class ConvBody(Body):
             self.layers.append(
                 nn.Conv1d(fan_in, config.hidden_size, config.kernel_size, dilation=2**layer)
             )
-
-    def initial_state(self, batch_size: int) -> TensorState:
-        convs = [cast(nn.Conv1d, layer) for layer in self.layers]
-        return tuple(
-            self.embedding.weight.new_zeros(
-                1, batch_size, (conv.kernel_size[0] - 1) * conv.dilation[0], conv.in_channels
-            )
-            for conv in convs
-        )
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         activation = getattr(torch, self.config.nonlinearity)
