@@ -1,4 +1,4 @@
-"""charlm's pages in a real browser: ``make test-browser``. Where there is none, this fails."""
+"""charlm's pages in a real browser: ``make test-browser``. Without Chromium, this fails."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
 
 import charlm as package
-from charlm.inspection import reading
+from charlm.experiments.position_invariance import saliency
+from charlm.inspection import reading, unrolling
 from charlm.inspection.textmap import shown
 
 pytestmark = pytest.mark.browser
@@ -162,46 +165,250 @@ def test_a_character_tells_what_was_expected(
     assert not told.is_displayed()
 
 
+# ------------------------------------------------------------- light and dark mode, small screens
+
+
+def channels(colour: str) -> list[float]:
+    """The channels of "rgb(r, g, b)" or "rgba(r, g, b, a)"."""
+    return [float(part) for part in colour[colour.index("(") + 1 : -1].split(",")]
+
+
 def luminance(colour: str) -> float:
     """Relative luminance of "rgb(r, g, b)" as WCAG 2 defines it."""
-    channels = [int(part) / 255 for part in colour[4:-1].split(",")]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    parts = [channel / 255 for channel in channels(colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_both_themes_can_be_read(theme: str, browser: Any, report: Path) -> None:
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@contextmanager
+def theme_of(browser: Any, theme: str) -> Iterator[None]:
     features = [{"name": "prefers-color-scheme", "value": theme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     try:
-        opened(browser, report)
-        style = "getComputedStyle(document.querySelector('{}')).{}"
-        paper = luminance(
-            browser.execute_script("return " + style.format("body", "backgroundColor"))
-        )
-        assert (paper > 0.8) == (theme == "light")
-        for part, colour in (("body", "color"), ("figure svg text", "fill"), ("nav a", "color")):
-            ink = luminance(browser.execute_script("return " + style.format(part, colour)))
-            contrast = (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05)
-            assert contrast > 4.5, (part, contrast)  # WCAG AA for text
-        picture(browser, f"report-{theme}")
+        yield
     finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
-def test_a_phone_need_not_scroll_sideways(browser: Any, report: Path) -> None:
-    metrics = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+@contextmanager
+def telephone(browser: Any, width: int = 400) -> Iterator[None]:
+    metrics = {"width": width, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
-        opened(browser, report)
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+PAGES = ("report", "score", "neurons", "unroll", "experiment", "saliency")
+FIGURES = ("unroll", "memory", "gradients", "compare", "neurons", "score")
+
+
+@pytest.fixture(scope="module")
+def folder(run: Path, report: Path, charlm: Invoke) -> Path:
+    """Every page, NAME.html, and every figure, NAME.svg."""
+    made = run.parent / "all"
+    made.mkdir()
+    shutil.copy(report, made / "report.html")
+    root = Path(__file__).resolve().parent.parent.parent
+    shutil.copy(root / "docs" / "position-invariance" / "page.html", made / "experiment.html")
+    text, other = run.parent / "hostile.txt", run.parent / "other.safetensors"
+    other.write_bytes((run / "best.safetensors").read_bytes())
+    with_other = (run, text, "--with", other)
+    for command in (
+        ("score", run, text, "--html", made / "score.html"),
+        ("score", run, text, "--figure", made / "score.svg"),
+        ("inspect", "neurons", run, text, "--html", made / "neurons.html"),
+        ("inspect", "neurons", run, text, "--figure", made / "neurons.svg"),
+        ("inspect", "unroll", run, "il mare", "--figure", made / "unroll.html"),
+        ("inspect", "unroll", run, "il mare", "--figure", made / "unroll.svg"),
+        ("inspect", "memory", *with_other, "--figure", made / "memory.svg"),
+        ("inspect", "gradients", *with_other, "--lags", 20, "--figure", made / "gradients.svg"),
+        ("compare", run, other, text, "--figure", made / "compare.svg"),
+    ):
+        done = charlm(*command)
+        assert done.exit_code == 0, done.output
+    sentence = "Nel 2009, sono andato in Nepal con un amico che avevo conosciuto nel 1998."
+    shares = np.linspace(-1, 1, len(sentence))
+    saliency.write_page(made / "saliency.html", saliency.Saliency(sentence, shares), "2009", "gru")
+    return made
+
+
+def colours_of_text(browser: Any) -> dict[str, str]:
+    """Colour -> an example of the text that has it, for all visible text of a page or a figure."""
+    found: dict[str, str] = browser.execute_script("""
+        const found = {};
+        const walker = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
+        while (walker.nextNode()) {
+            const element = walker.currentNode.parentElement;
+            const text = walker.currentNode.data.trim();
+            const box = element.getBoundingClientRect();
+            if (!text || element.closest("style, script, title, #told") || !box.width) continue;
+            const style = getComputedStyle(element);
+            found[element.ownerSVGElement ? style.fill : style.color] = text;
+        }
+        return found;""")
+    return found
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_can_be_read_in_both_modes(
+    name: str, theme: str, browser: Any, folder: Path
+) -> None:
+    with theme_of(browser, theme):
+        opened(browser, folder / f"{name}.html")
+        paper = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        assert (luminance(paper) > 0.8) == (theme == "light")
+        assert (luminance(paper) < 0.05) == (theme == "dark")
+        colours = colours_of_text(browser)
+        assert colours
+        for colour, text in colours.items():
+            assert contrast(colour, paper) >= 4.5, (colour, text)  # WCAG AA for text
+        # No figure brings a background of its own.
+        backgrounds = browser.execute_script("""
+            return [...document.querySelectorAll("figure, figure svg, .scroll, .panels")].map(
+                (each) => getComputedStyle(each).backgroundColor)""")
+        assert {channels(each)[3] for each in backgrounds} <= {0}
+        full = browser.execute_script("""
+            const wide = (each) => each.getBoundingClientRect();
+            return [...document.querySelectorAll("svg rect, svg path")].filter((each) => {
+                const svg = each.ownerSVGElement.getBoundingClientRect();
+                const box = each.getBoundingClientRect();
+                return box.width > 0.95 * svg.width && box.height > 0.95 * svg.height &&
+                    getComputedStyle(each).fill !== "none";
+            }).length""")
+        assert full == 0
+        picture(browser, f"{name}-{theme}")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_can_be_read_in_both_modes(
+    name: str, theme: str, browser: Any, folder: Path
+) -> None:
+    with theme_of(browser, theme):
+        opened(browser, folder / f"{name}.svg")
+        paper = browser.execute_script("""
+            const root = document.documentElement.getBoundingClientRect();
+            for (const each of document.querySelectorAll("rect, path")) {
+                const box = each.getBoundingClientRect();
+                if (box.width >= root.width - 1 && box.height >= root.height - 1)
+                    return getComputedStyle(each).fill;
+            }""")
+        assert (luminance(paper) > 0.8) == (theme == "light")
+        assert (luminance(paper) < 0.05) == (theme == "dark")
+        for colour, text in colours_of_text(browser).items():
+            assert contrast(colour, paper) >= 4.5, (colour, text)
+        # What is drawn stands out as well: no black on a dark ground, no white on a light one.
+        drawn = browser.execute_script("""
+            const strokes = [...document.querySelectorAll("path, line, use")].map(
+                (each) => getComputedStyle(each).stroke);
+            return [...new Set(strokes.filter((each) => each.startsWith("rgb")))]""")
+        faint = [each for each in drawn if contrast(each, paper) < 3]
+        assert len(faint) <= 1, faint  # the grid lines
+        picture(browser, f"{name}-svg-{theme}")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_text_is_large_enough_on_a_telephone(name: str, browser: Any, folder: Path) -> None:
+    with telephone(browser):
+        opened(browser, folder / f"{name}.html")
+        sizes = browser.execute_script("""
+            const found = [];
+            const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (walker.nextNode()) {
+                const element = walker.currentNode.parentElement;
+                const text = walker.currentNode.data.trim();
+                if (!text || element.closest("style, script, title, #told")) continue;
+                const box = element.getBoundingClientRect();
+                if (!box.width && !box.height) continue;
+                let size = parseFloat(getComputedStyle(element).fontSize);
+                if (element.ownerSVGElement) {  // in units of the figure, which is scaled
+                    const to = element.getScreenCTM();
+                    size *= Math.hypot(to.a, to.b);
+                }
+                found.push([size, text]);
+            }
+            return found.sort((one, other) => one[0] - other[0])""")
+        assert len(sizes) > 5
+        assert sizes[0][0] >= 9, sizes[0]
+        picture(browser, f"{name}-telephone")
+
+
+@pytest.mark.parametrize("width", [360, 400])
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_cut_on_a_telephone(name: str, width: int, browser: Any, folder: Path) -> None:
+    """The page does not scroll sideways; what is wider has a box that scrolls."""
+    with telephone(browser, width):
+        opened(browser, folder / f"{name}.html")
         wide, there = browser.execute_script(
             "return [document.documentElement.scrollWidth, innerWidth]"
         )
-        assert there == 390
+        assert there == width
         assert wide <= there
-        picture(browser, "report-phone")
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        cut = browser.execute_script("""
+            return [...document.body.querySelectorAll("*")].filter((each) => {
+                if (each.ownerSVGElement || each.closest("#told, script, style")) return false;
+                if (each.getBoundingClientRect().right <= innerWidth + 1) return false;
+                for (let box = each.parentElement; box; box = box.parentElement)
+                    if (["auto", "scroll"].includes(getComputedStyle(box).overflowX)) return false;
+                return true;
+            }).map((each) => each.outerHTML.slice(0, 100))""")
+        assert cut == []
+        hidden = browser.execute_script("""
+            return [...document.body.querySelectorAll("*")].filter((each) =>
+                !each.ownerSVGElement && each.scrollWidth > each.clientWidth + 1 &&
+                getComputedStyle(each).overflowX === "hidden").length""")
+        assert hidden == 0
+
+
+def test_panels_stand_side_by_side_or_one_below_the_other(browser: Any, report: Path) -> None:
+    tops = (
+        "return [...document.querySelectorAll('#memory ~ figure svg')]"
+        ".map(each => each.getBoundingClientRect()).map(box => [box.left, box.top])"
+    )
+    opened(browser, report)
+    (left, top), (right, beside) = browser.execute_script(tops)
+    assert right > left and abs(beside - top) < 5
+    with telephone(browser):
+        opened(browser, report)
+        (left, top), (right, below) = browser.execute_script(tops)
+        assert right == left and below > top + 100
+
+
+def test_gates_are_drawn_from_0_to_1(browser: Any, folder: Path, run: Path) -> None:
+    """The rectangles that a browser shows are the gates' own values, as opacities of one colour."""
+    lm = package.load(run)
+    steps = unrolling.unroll(lm.engine, lm.tokenizer, "il mare")
+    opened(browser, folder / "unroll.svg")
+    drawn = browser.execute_script("""
+        return [...document.querySelectorAll('rect[height="5"]')].map((each) => {
+            const style = getComputedStyle(each);
+            return [style.fill, parseFloat(style.fillOpacity)];
+        })""")
+    cells = drawn[16:]  # the key comes first
+    names = ["h", *unrolling.GATES[lm.config.cell]]
+    values = [(n, value) for step in steps for n in names for value in step.layers[0][n]]
+    assert len(cells) == len(values)
+    gates = {name: "" for name in names if "gate" in unrolling.NAMES[name]}
+    assert len(gates) == 3
+    for (colour, opacity), (name, value) in zip(cells, values, strict=True):
+        if name in gates:
+            assert opacity == pytest.approx(value, abs=0.006)
+            gates[name] = colour
+        else:
+            assert opacity == pytest.approx(min(1, abs(value)), abs=0.006)
+            assert colour not in gates.values()
+    assert len(set(gates.values())) == 1
+
+
+# ------------------------------------------------------------------------------- the other pages
 
 
 @pytest.mark.parametrize(
