@@ -131,7 +131,7 @@ def test_strips_show_every_offset_and_mark_the_held_out_ones(results: Results) -
 # ------------------------------------------------------------------------------------------- table
 
 
-def test_the_table_holds_the_figures(results: Results) -> None:
+def test_the_table_shows_the_figures(results: Results) -> None:
     head, rule, feedforward, rnn, lstm, floor, ceiling = report.table(results).split("\n")[:7]
     assert cells(head) == [
         "reader",
@@ -369,7 +369,7 @@ def test_the_same_results_are_the_same_files(plots: Any, drawn: list[Path], tmp_
     assert not any(b"dc:date" in path.read_bytes() for path in again)
 
 
-def test_a_page_stands_by_itself(results: Results, drawn: list[Path]) -> None:
+def test_a_page_needs_no_other_file(results: Results, drawn: list[Path]) -> None:
     source = page.html(results, drawn[0].parent)
     seen = Page(source)
     assert seen.tags["svg"] == seen.tags["figure"] == len(FIGURES)
@@ -427,7 +427,7 @@ def test_every_kind_of_reader_has_a_look_of_its_own(plots: Any) -> None:
     assert set(plots.STYLES) == set(KINDS)
     assert sorted(name for group in plots.GROUPS.values() for name in group) == sorted(KINDS)
     for group in plots.GROUPS.values():
-        # In grey: told apart by dash and mark alone.
+        # In gray, dash and marker alone tell them apart.
         looks = [json.dumps(plots.STYLES[name][1:]) for name in group]
         assert len(set(looks)) == len(looks)
 

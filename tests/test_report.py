@@ -1,4 +1,4 @@
-"""``charlm report``: the page holds what the functions found, and says why where it holds less."""
+"""``charlm report``: the page shows what the functions compute, and says why a part is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The unrolled graph: its values are those of single steps, and the picture holds all of them."""
+"""The unrolled graph: its values are those of single steps, and the figure shows all of them."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_every_value_is_that_of_a_single_step(cell: str, make_lm: Callable[..., 
     np.testing.assert_array_equal(last[0].layers[0]["h"], found[-3].layers[0]["h"])
 
 
-def test_gates_tell_how_the_state_came_about(make_lm: Callable[..., CharLM]) -> None:
-    """The pictures' values satisfy the cell's own equations."""
+def test_gates_explain_the_state(make_lm: Callable[..., CharLM]) -> None:
+    """The figure's values satisfy the cell's own equations."""
     lm = make_lm(TOKENIZER, cell="lstm")
     before, step = unrolling.unroll(lm.engine, TOKENIZER, "ci")
     now, c = step.layers[0], before.layers[0]["c"]
@@ -57,7 +57,7 @@ def test_gates_tell_how_the_state_came_about(make_lm: Callable[..., CharLM]) -> 
 
 
 @pytest.mark.parametrize(("cell", "strips"), [("rnn", 1), ("gru", 4), ("lstm", 6)])
-def test_the_picture_holds_every_step_strip_and_arrow(
+def test_the_figure_shows_every_step_strip_and_arrow(
     cell: str, strips: int, make_lm: Callable[..., CharLM]
 ) -> None:
     lm = make_lm(TOKENIZER, cell=cell, num_layers=2)
@@ -127,7 +127,7 @@ def test_a_terminal_draws_gates_on_their_own_scale() -> None:
     assert [row.count(green) for row in rows.values()] == [0, 8, 8, 0]
 
 
-def test_what_cannot_be_unrolled_is_refused(make_lm: Callable[..., CharLM]) -> None:
+def test_a_model_or_text_that_cannot_be_unrolled_is_refused(make_lm: Callable[..., CharLM]) -> None:
     lm = make_lm(TOKENIZER, cell="rnn")
     with pytest.raises(RequestError, match="41 steps do not fit"):
         unrolling.unroll(lm.engine, TOKENIZER, "a" * 41)
@@ -146,7 +146,7 @@ def unroll(charlm: Invoke, *arguments: object) -> Result:
     return charlm("inspect", "unroll", *arguments)
 
 
-def test_json_holds_every_value(charlm: Invoke, trained: Path) -> None:
+def test_json_has_every_value(charlm: Invoke, trained: Path) -> None:
     done = unroll(charlm, trained, "il mare", "--json")
     assert done.exit_code == 0, done.output
     steps = [json.loads(line) for line in done.stdout.splitlines()]
@@ -199,6 +199,6 @@ def test_bad_requests(
     assert part in done.stderr
 
 
-def test_what_a_cell_shows_is_said() -> None:
+def test_what_a_cell_shows_is_explained() -> None:
     assert unrolling.cell_of(16, 32) == "each cell is a unit"
     assert "the mean of 64 neighboring units" in unrolling.cell_of(256, 4)

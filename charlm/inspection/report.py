@@ -130,7 +130,7 @@ def gather(
         seen = neurons.activations(lm.engine, ids, known(text))
         best = neurons.remembering(neurons.search(seen, seed=seed), UNITS)
         if not best:
-            raise RequestError("no label holds often enough in this text")
+            raise RequestError("no label occurs often enough in this text")
         return neurons.with_ablation(lm.engine, ids, seen, best, seed=seed), seen
 
     def flows() -> tuple[Flow, Flow]:

@@ -223,7 +223,7 @@ def _key(cell: str, units: int, y: float) -> list[str]:
 
 
 def cell_of(units: int, cells: int) -> str:
-    """What one cell of a strip shows if a state of ``units`` is drawn with so many ``cells``."""
+    """What one cell of a strip shows if a state of ``units`` is drawn with ``cells`` cells."""
     if units <= cells:
         return "each cell is a unit"
     return f"each cell is the mean of {units / cells:.0f} neighboring units"

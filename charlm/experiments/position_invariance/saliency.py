@@ -55,8 +55,8 @@ def of(panel: Panel, name: str, text: str, answer: str) -> Saliency:
 
 
 def in_terminal(found: Saliency, colour: bool, indent: int = 0) -> str:
-    """The text on coloured ground; without colour, followed by a line of marks beneath, which
-    begins after ``indent`` spaces."""
+    """The text with coloured backgrounds. Without colour, a line of marks follows below the text,
+    after ``indent`` spaces: 1 to 9 for the answer, - against it."""
     import os
 
     if colour and not os.environ.get("NO_COLOR"):
