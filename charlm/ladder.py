@@ -96,47 +96,58 @@ def ladder(
 class Archiver:
     """A compressor, and how finely the growth of its archives measures a text.
 
-    resolution: bytes. When a text grows by a few characters, its archive grows or shrinks by as
-                much for reasons of the format alone: whole bytes, xz's padding to multiples of 4,
-                and in bz2 the code tables of a block, which change with every character. Seen on
-                prose and on source code, 1 kB to 2.5 MB: gzip up to 19 bytes, xz 8, bz2 176.
+    least, most: bytes; see ``resolution``
     """
 
     name: str
     compress: Compressor
     note: str
-    resolution: int
+    least: int
+    most: int
+
+    def resolution(self, archive: int) -> int:
+        """Bytes by which an archive of so many bytes can grow or shrink for reasons of its format
+        alone, when a text gets a few characters longer.
+
+        gzip writes whole bytes, xz pads to multiples of 4, and bz2 fits the code tables of a block
+        anew. Seen on prose and on source code, 1 kB to 2.5 MB: gzip up to 19 bytes, xz 8; bz2 up to
+        27 in an archive of 0.5 kB, 47 in one of 16 kB, 176 in larger ones.
+        """
+        return min(self.most, self.least + archive // 200)
 
 
 ARCHIVERS = (
-    Archiver("gzip", lambda data: gzip.compress(data, 9, mtime=0), "-9, 32 KiB window", 20),
-    Archiver("bz2", lambda data: bz2.compress(data, 9), "-9, blocks of 900 kB", 200),
+    Archiver("gzip", lambda data: gzip.compress(data, 9, mtime=0), "-9, 32 KiB window", 20, 20),
+    Archiver("bz2", lambda data: bz2.compress(data, 9), "-9, blocks of 900 kB", 30, 200),
     Archiver(
         "xz",
         lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME),
         "-9e, 64 MiB window",
         20,
+        20,
     ),
 )
 
 
-def added_bytes(compress: Compressor, train_text: str, text: str) -> int:
-    """len(C(train + text)) - len(C(train)): how much ``text`` adds to an archive of the training
-    text, both in UTF-8; lone surrogates are encoded like other code points.
+def archive_sizes(compress: Compressor, train_text: str, text: str) -> tuple[int, int]:
+    """(len(C(train)), len(C(train + text))): bytes of archives of the training text without and
+    with ``text``, both in UTF-8; lone surrogates are encoded like other code points.
 
-    The compressor's memory limits the result: gzip has a window of 32 KiB, however long the
-    training text is; bz2 sorts blocks of 900 kB separately, so only the training text in the same
-    block helps; xz has a window of 64 MiB. The result can be negative, see ``Archiver``.
+    The compressor's memory limits what the training text helps: gzip has a window of 32 KiB,
+    however long the training text is; bz2 sorts blocks of 900 kB separately, so only the training
+    text in the same block helps; xz has a window of 64 MiB. The second archive can be the smaller
+    one, see ``Archiver.resolution``.
     """
     train_bytes, text_bytes = (part.encode("utf-8", "surrogatepass") for part in (train_text, text))
-    return len(compress(train_bytes + text_bytes)) - len(compress(train_bytes))
+    return len(compress(train_bytes)), len(compress(train_bytes + text_bytes))
 
 
 def _compressed(archiver: Archiver, train_text: str, text: str, cut: str) -> Rung:
-    """8 bits for each added byte, over all characters of the text."""
-    added = added_bytes(archiver.compress, train_text, text)
-    if added < archiver.resolution:
-        note = f"below resolution: the text adds {added} bytes, fewer than {archiver.resolution}"
+    """8 bits for each byte that the text adds, over all characters of the text."""
+    before, after = archive_sizes(archiver.compress, train_text, text)
+    added, least = after - before, archiver.resolution(before)
+    if added < least:
+        note = f"below resolution: the text adds {added} bytes, fewer than {least}"
         return Rung(archiver.name, None, note)
     return Rung(archiver.name, 8 * added / len(text), archiver.note + cut)
 

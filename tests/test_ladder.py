@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import RequestError
-from charlm.ladder import ARCHIVERS, Rung, added_bytes, format_ladder, ladder
+from charlm.ladder import ARCHIVERS, Rung, archive_sizes, format_ladder, ladder
 from charlm.ngram import NGramModel
 
 LN2 = math.log(2)
@@ -61,6 +61,12 @@ def test_ngram_rung_is_the_mean_of_its_nats() -> None:
 
 
 # --- compressors ----------------------------------------------------------------------------------
+
+
+def added_bytes(compress: Callable[[bytes], bytes], train: str, text: str) -> int:
+    before, after = archive_sizes(compress, train, text)
+    return after - before
+
 
 COMPRESSORS: list[Callable[[bytes], bytes]] = [gzip.compress, bz2.compress, lzma.compress]
 
@@ -118,12 +124,15 @@ def test_two_characters_are_below_the_resolution() -> None:
     assert {"uniform", "unigram", "7-gram"} == set(bits(rungs))
 
 
-def test_the_resolution_is_what_an_archive_varies_by() -> None:
-    """Between texts that differ by a few characters, archives differ by less than it."""
-    whole = prose(10, 60_000)
+@pytest.mark.parametrize("length", [1500, 12_000, 60_000])
+def test_the_resolution_is_more_than_an_archive_varies_by(length: int) -> None:
+    """Archives of texts that differ by a few characters differ by less than the resolution, and the
+    resolution is of that order."""
+    whole = prose(10, length + 100)
     for archiver in ARCHIVERS:
-        lengths = [len(archiver.compress(whole[: 59_900 + n].encode())) for n in range(0, 30, 3)]
-        assert 0 < max(lengths) - min(lengths) < archiver.resolution
+        sizes = [len(archiver.compress(whole[: length + n].encode())) for n in range(0, 30, 3)]
+        spread = max(sizes) - min(sizes)
+        assert 0 < spread < archiver.resolution(sizes[0]) < 20 * spread
 
 
 # --- the ladder as a whole ------------------------------------------------------------------------
