@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
 from charlm.sampling import REPETITION_WINDOW, distribution, draw
 from charlm.seeds import derive
 from charlm.surprisal import Score, score
+from charlm.text.folding import types_to_name
 from charlm.text.tokenizer import Tokenizer, describe_unknown
 
 UNKNOWN_POLICIES = ("error", "skip")
@@ -219,10 +220,23 @@ class CharLM:
         known = [c for c in characters if not len(self.tokenizer.unseen(c))]
         return [int(self.tokenizer.encode(c)[0]) for c in known]
 
-    def evaluate(self, text: str) -> Score:
-        """The exact bits per character of ``text``, in one pass. Raises UnknownCharacterError for
-        an unknown character, RequestError for fewer than two characters."""
-        return score(self.engine, self.tokenizer, self.tokenizer.encode(text))
+    def evaluate(self, text: str, corpus: Iterable[str] = ()) -> Score:
+        """The exact bits per character of ``text``, in one pass.
+
+        A model with an unknown symbol is charged for naming the characters that it folds
+        (``charlm.text.folding``); ``corpus``, its training text, helps to count them if the model
+        is too old to say how many there are.
+
+        Raises UnknownCharacterError for an unknown character, RequestError for fewer than two
+        characters.
+        """
+        ids = self.tokenizer.encode(text)
+        types = self.folded_types(text, corpus)
+        return score(self.engine, self.tokenizer, ids, folded_types=types)
+
+    def folded_types(self, text: str, corpus: Iterable[str] = ()) -> int:
+        """How many different characters the unknown symbol stands for; 1 if there is none."""
+        return types_to_name(self.tokenizer, self.provenance, text, corpus)
 
 
 def readable(model: CharLM, text: str, on_unknown: str, say: Callable[[str], None]) -> str:

@@ -35,26 +35,62 @@ def surprisals(engine: Engine, ids: Ids, *, chunk: int = 1024) -> NDArray[np.flo
 
 
 @dataclass(frozen=True)
+class Folded:
+    """What the characters of the unknown symbol add to a score (see ``charlm.text.folding``).
+
+    types: how many different characters share the symbol; each is named at log2(types) bits
+    share: of the counted characters, those that are read as the symbol
+    bits_per_char: the part of the score's bits per character that names them
+    """
+
+    types: int
+    share: float
+    bits_per_char: float
+
+    @classmethod
+    def of(cls, types: int, count: int, characters: int) -> Folded:
+        """``count`` of the counted ``characters`` are folded."""
+        share = count / characters
+        return cls(types, share, share * math.log2(types))
+
+    @property
+    def note(self) -> str:
+        """One sentence that says what was charged."""
+        return (
+            f"{100 * self.share:.3g} % of the characters are folded into the unknown symbol; "
+            f"{self.bits_per_char:.4f} of the bits/char name them, each as one of {self.types:,}"
+        )
+
+
+@dataclass(frozen=True)
 class Score:
     """The loss of a model on one text. The first character is context and is not counted.
 
     characters: how many are counted. Also for a model of bytes these are code points: the nats of
         all bytes are summed and divided by the number of code points
+    folded: for a model with an unknown symbol, the part that names the folded characters
     """
 
     bits_per_char: float
     nats_per_char: float
     perplexity: float
     characters: int
+    folded: Folded | None = None
 
     @classmethod
-    def of(cls, total_nats: float, characters: int) -> Score:
-        """The loss from its sum over all counted characters."""
+    def of(cls, total_nats: float, characters: int, folded: Folded | None = None) -> Score:
+        """The loss from its sum over all counted characters, naming folded ones included."""
         nats = total_nats / characters
-        return cls(nats / LN2, nats, math.exp(min(nats, 700.0)), characters)
+        return cls(nats / LN2, nats, math.exp(min(nats, 700.0)), characters, folded)
+
+    @property
+    def uncharged_bits(self) -> float:
+        """Bits per character of the model's own symbols: the loss that it was trained to lower."""
+        return self.bits_per_char - (self.folded.bits_per_char if self.folded else 0.0)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """The fields; ``folded`` only if the model has an unknown symbol."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def counted_characters(tokenizer: Tokenizer, ids: Ids) -> int:
@@ -62,8 +98,11 @@ def counted_characters(tokenizer: Tokenizer, ids: Ids) -> int:
     return tokenizer.count_characters(ids) - 1
 
 
-def score(engine: Engine, tokenizer: Tokenizer, ids: Ids) -> Score:
+def score(engine: Engine, tokenizer: Tokenizer, ids: Ids, *, folded_types: int = 1) -> Score:
     """The exact loss of the model on ``ids``.
+
+    folded_types: how many different characters the unknown symbol stands for, if there is one: each
+        is charged log2(folded_types) bits (``charlm.text.folding``)
 
     For a model of bytes the whole first character, which may be several bytes, is context. Raises
     RequestError for fewer than two characters, CheckpointError if the loss is not finite.
@@ -78,7 +117,18 @@ def score(engine: Engine, tokenizer: Tokenizer, ids: Ids) -> Score:
         raise CheckpointError(
             "the model's score is not finite: its weights are too large to compute with"
         )
-    return Score.of(total, characters)
+    folded = count_folded(tokenizer, ids, folded_types, characters)
+    charge = folded.bits_per_char * characters * LN2 if folded else 0.0
+    return Score.of(total + charge, characters, folded)
+
+
+def count_folded(tokenizer: Tokenizer, ids: Ids, types: int, characters: int) -> Folded | None:
+    """The charge for the unknown symbols among ``ids``, the first excepted, over ``characters``;
+    None if the tokenizer has no unknown symbol."""
+    if not tokenizer.forbidden:
+        return None
+    count = int(np.count_nonzero(np.isin(ids[1:], tokenizer.forbidden)))
+    return Folded.of(types, count, characters)
 
 
 def first_character(tokenizer: Tokenizer, ids: Ids) -> int:

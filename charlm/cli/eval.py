@@ -12,6 +12,8 @@ from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     from charlm.overlap import Overlap
+    from charlm.runs import OpenModel
+    from charlm.text.dataset import Texts
 
 _NOTABLE = 0.1
 """The share of a text in the training text from which on it is mentioned."""
@@ -73,7 +75,7 @@ def command(
         text = texts.val
     is_corpus = text_sha256(text) == found.provenance.get("corpus_sha256")
     text = readable(loaded, text, on_unknown, say)
-    result = loaded.evaluate(text)
+    result = loaded.evaluate(text, (texts.train, texts.val) if texts is not None else ())
     known = loaded.tokenizer.normalize
     train = known(texts.train) if texts is not None else None
     seen = overlap(known(text), train, is_corpus=is_corpus)
@@ -94,6 +96,8 @@ def command(
         f"{result.bits_per_char:.4f} bits/char = {result.nats_per_char:.4f} nats/char, perplexity "
         f"{result.perplexity:.3f}, {result.characters:,} characters"
     )
+    if result.folded is not None:
+        say(result.folded.note + _counted_in(found, texts))
     if rungs:
         from charlm.ladder import format_ladder
 
@@ -102,6 +106,20 @@ def command(
             format_ladder(rungs, model_bits=result.bits_per_char, model_name=loaded.config.cell)
         )
     _say_overlap(seen)
+
+
+def _counted_in(found: OpenModel, texts: Texts | None) -> str:
+    """Where the folded characters were counted, if the model's file does not say their number."""
+    from charlm.text.folding import stored_types
+
+    if stored_types(found.provenance):
+        return ""
+    if texts is not None:
+        return " (counted in the corpus: the model's file does not have their number)"
+    return (
+        " (counted in this text alone, which may be too few: the model's file does not have their "
+        "number, and the corpus cannot be read)"
+    )
 
 
 def _say_overlap(seen: Overlap) -> None:

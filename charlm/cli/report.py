@@ -41,7 +41,7 @@ def command(
     charlm report book --out book.html
     charlm report book other.txt
     """
-    from charlm.cli.inspect.common import known
+    from charlm.generate import readable
 
     try:
         from charlm.inspection import horizon, report
@@ -67,9 +67,10 @@ def command(
     made = report.gather(
         found.name,
         found.model,
-        known(found.model, text),
+        readable(found.model, text, "skip", say),
         source=file or "validation text, which it was not trained on",
         train=texts.train if texts else None,
+        corpus=(texts.train, texts.val) if texts else (),
         log=found.run.read_log() if found.run else None,
         window=horizon.training_window(found.model),
         seed=seed,

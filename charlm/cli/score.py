@@ -126,6 +126,8 @@ def command(
         f"{score.bits_per_char:.4f} bits/char over {score.characters:,} characters (by chance "
         f"{reading.chance(loaded.tokenizer):.4f})"
     )
+    if score.folded is not None:
+        say(score.folded.note)
 
 
 def read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:
@@ -139,6 +141,7 @@ def read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:
         alternatives=alternatives,
         streams=streams,
         threads=os.cpu_count() or 1,
+        folded_types=loaded.folded_types(text),
     )
 
 
@@ -174,15 +177,17 @@ def _show_gain(loaded: CharLM, text: str, rate: float) -> None:
 def _learning(loaded: CharLM, text: str, rate: float) -> tuple[float, float]:
     """Bits per character of the unchanged model, and of the one that learns while it reads."""
     from charlm.inspection.adapting import adapt
-    from charlm.surprisal import counted_characters, first_character
+    from charlm.surprisal import count_folded, counted_characters, first_character
 
     ids = loaded.tokenizer.encode(text)
     found = adapt(loaded.config, loaded.weights, ids, rate=rate)
     context = first_character(loaded.tokenizer, ids) - 1  # its bytes after the first
     characters = counted_characters(loaded.tokenizer, ids)
+    folded = count_folded(loaded.tokenizer, ids, loaded.folded_types(text), characters)
+    charge = folded.bits_per_char if folded else 0.0
     return (
-        float(found.static[context:].sum()) / characters / math.log(2),
-        float(found.dynamic[context:].sum()) / characters / math.log(2),
+        float(found.static[context:].sum()) / characters / math.log(2) + charge,
+        float(found.dynamic[context:].sum()) / characters / math.log(2) + charge,
     )
 
 

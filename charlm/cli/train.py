@@ -342,8 +342,10 @@ def _summarize(run: Run, trainer: Trainer) -> None:
             f"best validation {result.bits_per_char:.4f} bits/char = "
             f"{result.nats_per_char:.4f} nats/char over {result.characters:,} characters "
             f"(step {trainer.progress.best_step:,}; uniform over the vocabulary: "
-            f"{summary.uniform_bits(trainer.dataset):.4f} bits)"
+            f"{summary.uniform_bits(trainer.dataset, result):.4f} bits)"
         )
+        if result.folded is not None:
+            say(result.folded.note)
         if trainer.progress.best_step == 0:
             say(
                 "the validation loss never fell below the untrained model's; the newest weights "

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError, RequestError
-from charlm.surprisal import LN2, Score, first_character
+from charlm.surprisal import LN2, Folded, Score, count_folded, first_character
+from charlm.text.folding import uniform_bits
 from charlm.text.tokenizer import Tokenizer
 
 STREAMS = 256
@@ -37,23 +38,28 @@ class Reading:
     expected: (N, K) the symbols that were likeliest in its place (its first byte's), likeliest
               first; -1 for the first character
     shares: (N, K) their probabilities
+    folded: for a model with an unknown symbol, what ``bits`` contain for naming the characters that
+            were read as this symbol
     """
 
     characters: str
     bits: NDArray[np.float64]
     expected: NDArray[np.int64]
     shares: NDArray[np.float64]
+    folded: Folded | None = None
 
     @property
     def score(self) -> Score:
         """The figures of the whole; those of ``charlm eval`` where it was read in one stream."""
-        return Score.of(float(np.nansum(self.bits)) * LN2, len(self.characters) - 1)
+        total = float(np.nansum(self.bits)) * LN2
+        return Score.of(total, len(self.characters) - 1, self.folded)
 
     def chance(self, tokenizer: Tokenizer) -> float:
         """Bits per character of a model that knows nothing but the vocabulary's size."""
         ids = tokenizer.encode(self.characters)
         counted = len(ids) - first_character(tokenizer, ids)
-        return math.log2(tokenizer.vocab_size) * counted / (len(self.characters) - 1)
+        types = self.folded.types if self.folded else 1
+        return uniform_bits(tokenizer, types) * counted / (len(self.characters) - 1)
 
     def spans(self, unit: str) -> list[tuple[int, int]]:
         """Where the lines ("line", without what ends them) or words ("word") begin and end."""
@@ -87,6 +93,7 @@ def read(
     streams: int = 1,
     threads: int = 1,
     chunk: int = 256,
+    folded_types: int = 1,
 ) -> Reading:
     """Read ``text``, which holds no unseen character, and note every character's surprisal.
 
@@ -94,6 +101,7 @@ def read(
     the text into so many stretches, read side by side, each after ``WARMUP`` symbols before it.
     threads: among which the streams are divided; the figures are the same for any number of them
     chunk: symbols of a stream that are read at once, fewer where there are many streams
+    folded_types: how many characters the unknown symbol stands for, as in ``surprisal.score``
 
     Raises RequestError for a text of fewer than two characters.
     """
@@ -144,7 +152,10 @@ def read(
         )
     firsts = _first_symbols(tokenizer, text, len(ids))
     bits = np.add.reduceat(nats, firsts) / LN2
-    return Reading(text, bits, expected[firsts], shares[firsts])
+    folded = count_folded(tokenizer, ids, folded_types, len(text) - 1)
+    if folded is not None:
+        bits[np.isin(ids, tokenizer.forbidden)] += math.log2(folded_types)
+    return Reading(text, bits, expected[firsts], shares[firsts], folded)
 
 
 def _first_symbols(tokenizer: Tokenizer, text: str, count: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ and jinja2 (the extra ``report``).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -72,23 +72,26 @@ def gather(
     *,
     source: str = "a text",
     train: str | None = None,
+    corpus: Iterable[str] = (),
     log: list[dict[str, Any]] | None = None,
     window: int | None = None,
     seed: int = 0,
     threads: int = 1,
     doing: Callable[[str], None] = lambda part: None,
 ) -> Report:
-    """Compute a report on ``text``; the model must know all of its characters.
+    """Compute a report on ``text``, which the model can read.
 
     source: what ``text`` is, in a few words
     train: the training text, for the comparison with simpler models; None if it is not at hand
+    corpus: texts in which to count folded characters, as for ``CharLM.evaluate``
     log: the records of the run's log
-    window: how many characters truncated BPTT went back in training
+    window: how many symbols truncated BPTT went back in training
     doing: called with the name of each part before it is computed
 
     Raises RequestError if the text has fewer than two characters.
     """
     ids = lm.tokenizer.encode(text)
+    types = lm.folded_types(text, corpus)
     doing("score")
     known = lm.tokenizer.normalize
     whole = reading.read(
@@ -98,6 +101,7 @@ def gather(
         alternatives=1,
         threads=threads,
         streams=reading.STREAMS if len(text) >= reading.LONG else 1,
+        folded_types=types,
     )
     doing("ladder")
     rungs = [] if train is None else ladder(known(train), known(text))
@@ -115,7 +119,7 @@ def gather(
         whole.chance(lm.tokenizer),
         rungs,
         samples,
-        reading.read(lm.engine, lm.tokenizer, text[:READ]),
+        reading.read(lm.engine, lm.tokenizer, text[:READ], folded_types=types),
     )
 
     def part(what: str, compute: Callable[[], Part]) -> Part | None:
@@ -216,6 +220,8 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     if "step" in known and "steps" in known:
         facts.append(("training", f"best at step {known['step']:,} of {known['steps']:,}"))
     facts.append(("symbols", f"{report.lm.tokenizer.vocab_size} ({report.lm.tokenizer.kind})"))
+    if report.score.folded is not None:
+        facts.append(("folded", report.score.folded.note))
     facts += [(key, str(known[key])) for key in ("charlm", "torch") if key in known]
     return facts
 
@@ -225,8 +231,7 @@ def _rungs(report: Report) -> list[tuple[str, float | None, str, bool]]:
     value last."""
     rungs = [(rung.name, rung.bits_per_char, rung.note, False) for rung in report.rungs]
     if not rungs:  # the other baselines need the training text
-        symbols = report.lm.tokenizer.vocab_size
-        rungs.append(("uniform", report.chance, f"log2({symbols})", False))
+        rungs.append(("uniform", report.chance, "all characters equally likely", False))
     rungs.append((report.lm.config.cell, report.score.bits_per_char, "this model", True))
     return sorted(rungs, key=lambda rung: math.inf if rung[1] is None else -rung[1])
 
