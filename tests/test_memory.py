@@ -62,6 +62,38 @@ def test_a_curve_is_the_loss_after_so_much_and_no_more(
         assert found.usable() in (1, 3)
 
 
+def one_step(lm: CharLM) -> np.ndarray:
+    """(V, V) bits of every character after every single one, each in a pass of its own."""
+    rows = []
+    for token in range(lm.tokenizer.vocab_size):
+        logits, _ = lm.engine.step(np.array([token]), lm.engine.initial_state(1))
+        rows.append(-np.log2(softmax(logits[0].astype(np.float64))))
+    return np.array(rows)
+
+
+def test_one_character_of_context_is_one_step_from_the_zero_state(
+    make_lm: Callable[..., CharLM],
+) -> None:
+    """Once the curve at context 1 seemed to be off by 0.1 bits: 4.181 for 4.296 +- 0.025. It was
+    the mean over 512 positions, and neither it nor its standard error of 0.09 was wrong."""
+    lm = make_lm(TOKENIZER, cell="lstm", num_layers=1, scale=1.5)
+    bits = one_step(lm)[NOISE[:-1], NOISE[1:]]  # of every character but the first
+    every = memory.context_curve(lm.engine, NOISE, contexts=(1, 8), wanted=len(NOISE))
+    assert len(every.bits) == len(NOISE) - 8
+    assert every.mean[0] == pytest.approx(bits[7:].mean(), rel=1e-5)
+    covered, means = 0, []
+    for seed in range(60):
+        found = memory.context_curve(lm.engine, NOISE, contexts=(1,), seed=seed)
+        (low,), (high,) = found.interval()
+        means.append(found.mean[0])
+        covered += low <= bits.mean() <= high
+    error = bits.std() / 512**0.5
+    assert abs(np.mean(means) - bits.mean()) < 3 * error / 60**0.5  # unbiased
+    assert np.std(means) == pytest.approx(error, rel=0.3)
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.35)
+    assert covered >= 50  # of 60, 57 expected
+
+
 def test_usable_and_beyond_by_hand() -> None:
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.3, (400, 1))
@@ -86,7 +118,7 @@ def test_an_interval_knows_that_neighbours_are_alike() -> None:
 
 def test_a_text_shorter_than_the_context_is_refused(make_lm: Callable[..., CharLM]) -> None:
     lm = make_lm(TOKENIZER)
-    with pytest.raises(RequestError, match="a context of 64 takes at least 65"):
+    with pytest.raises(RequestError, match="a context of 64 needs at least 65"):
         memory.context_curve(lm.engine, NOISE[:64], contexts=(1, 64))
     assert len(memory.context_curve(lm.engine, NOISE[:65], contexts=(1, 64)).bits) == 1
 
@@ -170,6 +202,9 @@ def test_memory_says_what_the_functions_found(
     lm = package.load(trained)
     curve = memory.context_curve(Engine(lm.config, lm.weights), lm.tokenizer.encode(text * 2))
     np.testing.assert_allclose(found["context"]["bits_per_unit"], curve.mean, rtol=1e-5)
+    low, high = np.array(found["context"]["low"]), np.array(found["context"]["high"])
+    np.testing.assert_allclose([low, high], curve.interval(), rtol=1e-5)
+    assert found["context"]["positions"] == 512
     training = checkpoint.read(trained / "last.safetensors").training
     assert training is not None
     assert found["context"]["window"] == training["config"]["seq_len"]
@@ -178,6 +213,8 @@ def test_memory_says_what_the_functions_found(
     assert found["probe"]["accuracy"][0] > found["probe"]["chance"][0] + 0.2
     shown = charlm("inspect", "memory", trained, path)
     assert shown.exit_code == 0, shown.output
+    (margin,) = [line for line in shown.stdout.splitlines() if line.lstrip().startswith("95 % +-")]
+    assert float(margin.split()[-1]) == pytest.approx((high[-1] - low[-1]) / 2, abs=6e-4)
     for part in ("characters of context do as well as 512", "linear probe", "shuffled", "decoder"):
         assert part in shown.stdout
 

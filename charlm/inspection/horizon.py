@@ -67,10 +67,15 @@ class Horizon:
         return f"{said}: a longer --seq-len would hardly help this model."
 
     def to_dict(self) -> dict[str, Any]:
+        """All values as JSON types; ``low`` and ``high`` are the interval of ``bits_per_unit``."""
+        low, high = self.curve.interval()
         return {
             "context": {
                 "contexts": list(self.curve.contexts),
                 "bits_per_unit": self.curve.mean.tolist(),
+                "low": low.tolist(),
+                "high": high.tolist(),
+                "positions": len(self.curve.bits),
                 "untrained": self.untrained_curve.mean.tolist(),
                 "usable": self.curve.usable(),
                 "window": self.window,

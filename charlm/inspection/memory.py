@@ -1,11 +1,12 @@
-"""How much of the past a state holds: the state as a lossy summary of what was read.
+"""How much of the past a hidden state holds: the state as a lossy summary of the text read so far.
 
-Three questions, each with the control that would expose the answer if it meant nothing:
+Three measurements, each with the control that would expose a meaningless result:
 
-context_curve    by how much does more context lower the loss?       an untrained model: it does not
-probe            can the character k back be read off the state?     the commonest; shuffled labels;
-                                                                     an untrained model's state
-rebuild          what does a decoder make of the state alone?        the same, of shuffled states
+context_curve    does more context lower the loss?               control: an untrained model
+probe            can the character k positions back be read      controls: the most frequent
+                 from the state?                                 character; shuffled labels; the
+                                                                 states of an untrained model
+rebuild          what does a decoder make of the state alone?    control: shuffled states
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from charlm.surprisal import LN2
 CONTEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 LAGS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 ENOUGH = 0.01
-"""Bits per character: what is saved beyond is called nothing."""
+"""Bits per character: a smaller saving counts as none."""
 
 RESAMPLES = 2000
 
 _BATCH, _PIECE = 64, 16
-_BLOCKS = 64  # resampled for an interval: neighbouring places are not independent
+_BLOCKS = 64  # resampled for an interval: neighbouring positions are not independent
 _WARMUP = 128
 
 
@@ -38,8 +39,8 @@ _WARMUP = 128
 class Curve:
     """The surprisal of the same characters after contexts of several lengths.
 
-    contexts: (C,) characters that were read, from the zero state
-    bits: (P, C), one row for each place, in the order of the text
+    contexts: (C,) how many characters were read, from the zero state
+    bits: (P, C), one row for each position, in the order of the text
     """
 
     contexts: tuple[int, ...]
@@ -47,22 +48,37 @@ class Curve:
 
     @property
     def mean(self) -> NDArray[np.float64]:
+        """(C,) bits per character after each context."""
         found: NDArray[np.float64] = self.bits.mean(0)
         return found
+
+    def interval(self, seed: int = 0) -> NDArray[np.float64]:
+        """(2, C): low and high ends of the 95 % bootstrap interval of each mean, over blocks of
+        neighbouring positions.
+
+        The characters of a text cost anything between 0 and 10 bits, so a mean over 512 positions
+        is known to about 0.2 bits. All contexts are measured at the same positions: the differences
+        between them are known much better (``beyond``).
+        """
+        blocks, drawn = self._resamples(seed)
+        ends = [mean_interval(blocks.sums(bits), drawn, blocks.sizes) for bits in self.bits.T]
+        return np.array(ends).T
 
     def usable(self) -> int:
         """The shortest context that does as well as the longest, to within 0.01 bits."""
         return self.contexts[int(np.flatnonzero(self.mean <= self.mean[-1] + ENOUGH)[0])]
 
     def beyond(self, window: int, seed: int = 0) -> tuple[float, float, float]:
-        """(mean, low, high): bits per character that context beyond ``window``, one of
-        ``contexts``, saves, with its 95 % bootstrap interval over stretches of neighbouring
-        places."""
+        """(mean, low, high): bits per character saved by context beyond ``window``, which is one of
+        ``contexts``, with the 95 % bootstrap interval over blocks of neighbouring positions."""
         saved = self.bits[:, self.contexts.index(window)] - self.bits[:, -1]
-        blocks = Blocks.of_number(len(saved), _BLOCKS)
-        drawn = resample(len(blocks), RESAMPLES, np.random.default_rng(seed))
+        blocks, drawn = self._resamples(seed)
         low, high = mean_interval(blocks.sums(saved), drawn, blocks.sizes)
         return float(saved.mean()), low, high
+
+    def _resamples(self, seed: int) -> tuple[Blocks, NDArray[np.int64]]:
+        blocks = Blocks.of_number(len(self.bits), _BLOCKS)
+        return blocks, resample(len(blocks), RESAMPLES, np.random.default_rng(seed))
 
 
 def context_curve(
@@ -73,30 +89,30 @@ def context_curve(
     wanted: int = 512,
     seed: int = 0,
 ) -> Curve:
-    """Bits of up to ``wanted`` characters of ids (N,), drawn at random, given the k before them and
-    nothing else, for every k of ``contexts``.
+    """Bits of up to ``wanted`` characters of ids (N,) at random positions, each given only the k
+    characters before it, for every k in ``contexts``.
 
-    RequestError where the text is shorter than the longest context.
+    RequestError if the text is no longer than the longest context.
     """
     ids = np.asarray(ids, dtype=np.int64)
     longest = max(contexts)
     count = len(ids) - longest
     if count < 1:
         raise RequestError(
-            f"the text has {len(ids):,} characters; a context of {longest} takes at least "
+            f"the text has {len(ids):,} characters; a context of {longest} needs at least "
             f"{longest + 1:,}"
         )
     rng = np.random.default_rng(seed)
-    places = np.sort(longest + rng.choice(count, min(wanted, count), replace=False))
-    bits = np.empty((len(places), len(contexts)))
+    positions = np.sort(longest + rng.choice(count, min(wanted, count), replace=False))
+    bits = np.empty((len(positions), len(contexts)))
     for column, context in enumerate(contexts):
-        read = ids[places[:, None] + np.arange(-context, 0)]  # (P, k)
-        state = engine.initial_state(len(places))
+        read = ids[positions[:, None] + np.arange(-context, 0)]  # (P, k)
+        state = engine.initial_state(len(positions))
         # In pieces: a layer's products for all of a long context at once would take a gigabyte.
         for first in range(0, context, _PIECE):
             features, state = engine.body(read[:, first : first + _PIECE], state)
         scores = log_softmax(engine.head(features[:, -1]))
-        bits[:, column] = -scores[np.arange(len(places)), ids[places]] / LN2
+        bits[:, column] = -scores[np.arange(len(positions)), ids[positions]] / LN2
     return Curve(tuple(contexts), bits)
 
 
@@ -105,18 +121,18 @@ def context_curve(
 
 @dataclass(frozen=True)
 class States:
-    """What the head sees after each character of a text, and the characters up to it.
+    """The model's features after each character of a text, and the characters before.
 
-    features: (N, H)
-    past: (N, K) the ids k characters back, k = 0 being the one just read
+    features: (N, H), what the head reads
+    past: (N, K) the ids k characters back; k = 0 is the character just read
     """
 
     features: Floats
     past: Ids
 
     def halves(self) -> tuple[States, States]:
-        """To learn from, and to be judged on: the first half and the second, between which
-        ``past`` does not overlap."""
+        """(training half, test half): the first and the second half, with a gap between them so
+        that no character is in ``past`` of both."""
         middle, gap = len(self.features) // 2, self.past.shape[1]
         return (
             States(self.features[: middle - gap], self.past[: middle - gap]),
@@ -125,14 +141,17 @@ class States:
 
 
 def states(engine: Engine, ids: Ids, *, reach: int, wanted: int = 20_000) -> States:
-    """The first ``wanted`` states of ids (N,), in the order of the text, read in streams;
-    RequestError where there are fewer than 1,000."""
+    """The first ``wanted`` states of ids (N,), in the order of the text, read in parallel streams.
+
+    reach: how far back ``past`` goes
+    RequestError if there are fewer than 1,000 states.
+    """
     ids = np.asarray(ids, dtype=np.int64)
     first = max(_WARMUP, reach)
     count = min(wanted, len(ids) - first)
     if count < 1000:
         raise RequestError(
-            f"the text has {len(ids):,} characters; a probe takes at least {first + 1000:,}"
+            f"the text has {len(ids):,} characters; a probe needs at least {first + 1000:,}"
         )
     stretch = count // _BATCH
     begins = first + np.arange(_BATCH) * stretch  # (B,)
@@ -145,10 +164,10 @@ def states(engine: Engine, ids: Ids, *, reach: int, wanted: int = 20_000) -> Sta
 
 @dataclass(frozen=True)
 class Probe:
-    """Accuracy of reading the character k back off a state, on text that the probe has not seen.
+    """How often a probe finds the character k positions back, on text it was not trained on.
 
-    chance: always the commonest character
-    shuffled: the same probe, learnt from labels in random order
+    accuracy, shuffled, chance: (len(lags),) of the probe; of one trained on labels in random order;
+        and of always naming the most frequent character
     """
 
     lags: tuple[int, ...]
@@ -157,8 +176,8 @@ class Probe:
     chance: NDArray[np.float64]
 
     def reach(self, margin: float = 0.05) -> int:
-        """The longest lag up to which accuracy is above chance by more than ``margin``; -1 where it
-        never is."""
+        """The longest lag up to which accuracy exceeds chance by more than ``margin``; -1 if none
+        does."""
         above = self.accuracy > self.chance + margin
         last = -1
         for lag, yes in zip(self.lags, above, strict=True):
@@ -170,25 +189,25 @@ class Probe:
 
 def probe(found: States, vocab_size: int, *, lags: Sequence[int] = LAGS, seed: int = 0) -> Probe:
     """A linear probe (Alain & Bengio, 2016): ridge regression from the state to every character,
-    learnt on the first half and judged on the second."""
-    learn, judge = found.halves()
-    mean, spread = learn.features.mean(0), learn.features.std(0) + 1e-6
+    trained on the first half of ``found`` and tested on the second."""
+    train, test = found.halves()
+    mean, spread = train.features.mean(0), train.features.std(0) + 1e-6
 
     def inputs(of: States) -> NDArray[np.float64]:
         x = ((of.features - mean) / spread).astype(np.float64)
         return np.concatenate([x, np.ones((len(x), 1))], axis=1)  # (N, H + 1)
 
-    X, X_judge = inputs(learn), inputs(judge)
+    X, X_test = inputs(train), inputs(test)
     gram = X.T @ X + 1e-3 * len(X) * np.eye(X.shape[1])
     order = np.random.default_rng(seed).permutation(len(X))
     rows = []
     for lag in lags:
-        labels, truth = learn.past[:, lag], judge.past[:, lag]
+        labels, truth = train.past[:, lag], test.past[:, lag]
         wanted = np.eye(vocab_size)[labels]  # (N, V)
         solved = np.linalg.solve(gram, np.concatenate([X.T @ wanted, X.T @ wanted[order]], axis=1))
-        guesses = X_judge @ solved
+        guesses = X_test @ solved
         right = [float((part.argmax(1) == truth).mean()) for part in np.split(guesses, 2, axis=1)]
-        commonest = np.bincount(labels, minlength=vocab_size).argmax()
-        rows.append((*right, float((truth == commonest).mean())))
+        most_frequent = np.bincount(labels, minlength=vocab_size).argmax()
+        rows.append((*right, float((truth == most_frequent).mean())))
     accuracy, shuffled, chance = np.array(rows).T
     return Probe(tuple(lags), accuracy, shuffled, chance)

@@ -104,12 +104,10 @@ def memory(found: Mapping[str, Horizon]) -> Figure:
         for (name, each), (colour, dash) in zip(found.items(), cycle(STYLES), strict=False):
             curve, probe = each.curve, each.probe
             mean = curve.mean
-            spread = 1.96 * curve.bits.std(0, ddof=1) / np.sqrt(len(curve.bits))
+            low, high = curve.interval()
             usable = curve.usable()
             line: dict[str, Any] = {"color": colour, "linestyle": dash}
-            left.fill_between(
-                curve.contexts, mean - spread, mean + spread, color=colour, alpha=0.12, linewidth=0
-            )
+            left.fill_between(curve.contexts, low, high, color=colour, alpha=0.12, linewidth=0)
             left.plot(curve.contexts, mean, linewidth=1.8, label=f"{name} (uses {usable})", **line)
             at = mean[curve.contexts.index(usable)]
             left.plot([usable], [at], "o", color=colour, markersize=6)

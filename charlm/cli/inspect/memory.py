@@ -104,12 +104,21 @@ def _show(found: Horizon, tokenizer: Tokenizer) -> None:
 
     curve, probe, rebuilt = found.curve, found.probe, found.rebuilt
     unit = found.unit
+    low, high = curve.interval()
     echo(f"loss after a context of so many {unit}s, in bits per {unit}")
     _rows(
         "context",
         curve.contexts,
-        {"model": curve.mean, "untrained": found.untrained_curve.mean},
+        {
+            "model": curve.mean,
+            "95 % +-": (high - low) / 2,
+            "untrained": found.untrained_curve.mean,
+        },
         "{:.3f}",
+    )
+    echo(
+        f"means over {len(curve.bits):,} random positions, the same for every context: differences "
+        "between contexts are surer than the values"
     )
     echo(found.verdict())
     echo(f"\nshare of {unit}s that a linear probe reads off the state, so many back")
