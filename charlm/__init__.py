@@ -34,3 +34,8 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The names that ``help(charlm)`` and tab completion show, imported already or not."""
+    return sorted({*globals(), *__all__})

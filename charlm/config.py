@@ -29,13 +29,20 @@ MAX_PARAMETERS = 2**31
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-def _option(default: Any, help: str, **limits: Any) -> Any:
-    """A field with what the command line needs beside its default: a help text and limits."""
-    return field(default=default, metadata={"help": help, **limits})
+def _option(default: Any, help: str, **facts: Any) -> Any:
+    """A field with what the command line needs beside its default: help, type and limits.
+
+    facts: ``type``, ``choices``, ``min``, ``above``, ``max``, ``below``; ``group``, the heading in
+    ``--help`` (default: the class's ``GROUP``); ``cells``, the kinds of model that use the field;
+    ``option=False`` for a field that no one sets on the command line
+    """
+    return field(default=default, metadata={"help": help, **facts})
 
 
 class _Config:
     """What the three share: checking, JSON in both directions."""
+
+    GROUP = "Options"
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):  # type: ignore[arg-type]
@@ -67,12 +74,15 @@ class _Config:
 
 def _check(spec: dataclasses.Field[Any], value: Any) -> None:
     """Refuse a value of the wrong type or outside the field's limits."""
-    limits = spec.metadata
     name = "--" + spec.name.replace("_", "-")
-    if value is None:
-        if spec.default is not None:
-            raise RequestError(f"{name} needs a value")
-        return
+    if value is not None:
+        check_value(name, value, spec.metadata)
+    elif spec.default is not None:
+        raise RequestError(f"{name} needs a value")
+
+
+def check_value(name: str, value: Any, limits: Mapping[str, Any]) -> None:
+    """RequestError if ``value``, of the option ``name``, has the wrong type or is out of limits."""
     kind = limits["type"]
     if kind is float and type(value) is int:
         value = float(value) if abs(value) < 2**1023 else math.inf
@@ -98,32 +108,54 @@ def _check(spec: dataclasses.Field[Any], value: Any) -> None:
 class ModelConfig(_Config):
     """The shape of a model. ``ModelConfig.resolve`` builds one and settles the open fields."""
 
-    vocab_size: int = _option(256, "symbols of the tokenizer", type=int, min=1, max=1_200_000)
+    GROUP = "Model"
+
+    vocab_size: int = _option(
+        256, "symbols of the tokenizer", type=int, min=1, max=1_200_000, option=False
+    )
     cell: str = _option("lstm", "kind of model", type=str, choices=CELLS)
-    hidden_size: int = _option(256, "units of a layer", type=int, min=1, max=65_536)
-    num_layers: int | None = _option(None, "layers [default: 1; conv: 5]", type=int, min=1, max=256)
+    hidden_size: int = _option(256, "hidden units per layer", type=int, min=1, max=65_536)
+    num_layers: int | None = _option(
+        None, "number of layers [default: 1; conv: 5]", type=int, min=1, max=256
+    )
     embedding_size: int | None = _option(
         None,
-        "size of a character's vector [default: the hidden size; window: 64]",
+        "size of a character's embedding [default: the hidden size; window: 64]",
         type=int,
         min=1,
         max=65_536,
     )
     nonlinearity: str = _option(
-        "tanh", "activation of rnn, window and conv", type=str, choices=NONLINEARITIES
+        "tanh",
+        "activation function of rnn, window and conv",
+        type=str,
+        choices=NONLINEARITIES,
+        cells=("rnn", "window", "conv"),
     )
-    context: int = _option(16, "window: characters that it sees", type=int, min=1, max=4096)
+    context: int = _option(
+        16,
+        "number of characters that a window model sees",
+        type=int,
+        min=1,
+        max=4096,
+        cells=("window",),
+    )
     kernel_size: int = _option(
-        3, "conv: width of a kernel; layer l is dilated by 2^l", type=int, min=1, max=256
+        3,
+        "kernel width of a conv model; layer l (from 0) has dilation 2^l",
+        type=int,
+        min=1,
+        max=256,
+        cells=("conv",),
     )
     dropout: float | None = _option(
         None,
-        "share of features dropped [default: by the planned epochs]",
+        "dropout rate [default: 0 up to 4 epochs, more for longer runs]",
         type=float,
         min=0.0,
         below=1.0,
     )
-    tie: bool = _option(False, "share the input and output embeddings", type=bool)
+    tie: bool = _option(False, "tie the input and output embeddings", type=bool)
 
     @classmethod
     def resolve(cls, **options: Any) -> ModelConfig:
@@ -250,66 +282,100 @@ class ModelConfig(_Config):
 class TrainConfig(_Config):
     """How a model is trained. ``steps`` is settled before step 0 and never changes afterwards."""
 
+    GROUP = "Training"
+
     batch_size: int | None = _option(
         None,
-        "streams read side by side [default: 64, fewer for a small corpus]",
+        "number of parallel streams of text [default: 64, fewer for a small corpus]",
         type=int,
         min=1,
         max=65_536,
     )
     seq_len: int | None = _option(
         None,
-        "truncation window of BPTT in characters [default: 64, less for a small corpus]",
+        "characters per training step, over which gradients flow (truncated BPTT) "
+        "[default: 64, fewer for a small corpus]",
         type=int,
         min=1,
         max=1_000_000,
     )
     optimizer: str = _option(
-        "muon", "muon: hidden matrices by Muon, the rest by AdamW", type=str, choices=OPTIMIZERS
+        "muon",
+        "optimizer; muon trains the hidden matrices by Muon, the rest by AdamW",
+        type=str,
+        choices=OPTIMIZERS,
     )
     learning_rate: float | None = _option(
-        None, "peak learning rate [default: by optimizer and hidden size]", type=float, above=0.0
+        None,
+        "peak learning rate [default: from the optimizer and the hidden size]",
+        type=float,
+        above=0.0,
     )
     schedule: str = _option(
-        "cosine", "course of the learning rate after warm-up", type=str, choices=SCHEDULES
+        "cosine", "shape of the learning rate after the warm-up", type=str, choices=SCHEDULES
     )
-    warmup: int = _option(50, "updates of linear warm-up", type=int, min=0)
+    warmup: int = _option(50, "training steps of linear warm-up", type=int, min=0)
     final_learning_rate: float = _option(
-        0.02, "end of the schedule, as a share of the peak", type=float, min=0.0, max=1.0
+        0.02, "learning rate at the end, as a share of the peak", type=float, min=0.0, max=1.0
     )
     clip: float = _option(
-        1.0, "largest norm of the whole gradient; 0 turns clipping off", type=float, min=0.0
+        1.0, "clip the gradient to this norm; 0: do not clip", type=float, min=0.0
     )
     weight_decay: float = _option(
         0.1, "decoupled weight decay, as a share of the learning rate", type=float, min=0.0
     )
-    seed: int = _option(1, "seed of weights, batches and dropout", type=int, min=0, max=2**63 - 1)
+    seed: int = _option(
+        1, "random seed for weights, batches and dropout", type=int, min=0, max=2**63 - 1
+    )
     precision: str = _option(
         "auto",
-        "arithmetic; auto: bfloat16 where the processor has it",
+        "number format; auto: bfloat16 if the processor supports it, else float32",
         type=str,
         choices=PRECISIONS,
     )
     epochs: float | None = _option(
-        None, "length in passes over the text", type=float, above=0.0, max=1e6
-    )
-    steps: int | None = _option(None, "length in updates", type=int, min=1, max=10**12)
-    minutes: float | None = _option(
         None,
-        "length in minutes, evaluation included; fixes the steps at start",
+        "train for this many passes over the text",
         type=float,
         above=0.0,
         max=1e6,
+        group="Length",
+    )
+    steps: int | None = _option(
+        None, "train for this many steps", type=int, min=1, max=10**12, group="Length"
+    )
+    minutes: float | None = _option(
+        None,
+        "train for this many minutes, evaluation included; the number of steps is fixed at the "
+        "start",
+        type=float,
+        above=0.0,
+        max=1e6,
+        group="Length",
     )
     eval_every: int | None = _option(
-        None, "updates between evaluations [default: a twentieth of the run]", type=int, min=1
+        None,
+        "training steps between evaluations [default: a twentieth of the run]",
+        type=int,
+        min=1,
+        group="Run",
     )
     save_every: int | None = _option(
-        None, "updates between saves [default: as evaluations]", type=int, min=1
+        None,
+        "training steps between checkpoints [default: as --eval-every]",
+        type=int,
+        min=1,
+        group="Run",
     )
-    sample_every: int = _option(0, "updates between printed samples; 0: none", type=int, min=0)
+    sample_every: int = _option(
+        0, "training steps between printed samples; 0: no samples", type=int, min=0, group="Run"
+    )
     patience: int = _option(
-        0, "stop after so many evaluations without a new best; 0: never", type=int, min=0
+        0,
+        "stop after this many evaluations without an improvement; 0: never",
+        type=int,
+        min=0,
+        group="Length",
     )
 
     # Lengths of a run when none is asked for: eight passes, within reason for tiny and huge texts.
@@ -341,30 +407,45 @@ class TrainConfig(_Config):
 class SampleConfig(_Config):
     """How the next character is drawn from the model's distribution."""
 
+    GROUP = "Sampling"
+
     temperature: float = _option(
-        0.8, "below 1 bolder, above 1 wilder, 0 always the likeliest", type=float, min=0.0
+        0.8,
+        "below 1: safer text; above 1: more surprising; 0: always the most likely character",
+        type=float,
+        min=0.0,
     )
-    length: int = _option(500, "characters to write", type=int, min=0)
-    top_k: int = _option(0, "keep the k likeliest characters; 0: all", type=int, min=0)
+    length: int = _option(500, "number of characters to write", type=int, min=0)
+    top_k: int = _option(
+        0, "choose among the k most likely characters only; 0: among all", type=int, min=0
+    )
     top_p: float = _option(
         1.0,
-        "keep the likeliest characters that hold this probability",
+        "choose among the most likely characters that together have this probability",
         type=float,
         above=0.0,
         max=1.0,
     )
     min_p: float = _option(
         0.0,
-        "keep characters at least this likely, relative to the likeliest",
+        "exclude characters less likely than this share of the most likely one's probability",
         type=float,
         min=0.0,
         max=1.0,
     )
     repetition_penalty: float = _option(
-        1.0, "above 1: make the last 64 characters less likely", type=float, above=0.0, max=100.0
+        1.0,
+        "above 1: make the characters among the last 64 less likely",
+        type=float,
+        above=0.0,
+        max=100.0,
     )
     seed: int | None = _option(
-        None, "same seed, same text [default: a new one]", type=int, min=0, max=2**63 - 1
+        None,
+        "random seed; the same seed gives the same text [default: a new one]",
+        type=int,
+        min=0,
+        max=2**63 - 1,
     )
 
 

@@ -63,6 +63,12 @@ class CharLM:
         self.weights = loaded.weights
         self.engine = Engine(loaded.config, loaded.weights)
 
+    def __repr__(self) -> str:
+        """``<CharLM: LSTM 1x256, 560,961 parameters, 97 symbols, trained on 'book'>``."""
+        facts = f"{self.config.describe()}, {self.tokenizer.vocab_size} symbols"
+        corpus = self.provenance.get("corpus")
+        return f"<CharLM: {facts}{f', trained on {corpus!r:.60}' if corpus else ''}>"
+
     def sample(
         self,
         prompt: str | Start = "",

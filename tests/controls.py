@@ -213,7 +213,7 @@ CONTROLS = [
     ),
     Control(
         "NO_COLOR is ignored",
-        "cli/progress.py",
+        "cli/terminal.py",
         ' and not os.environ.get("NO_COLOR")',
         "",
         "test_terminals.py::test_no_color_means_no_bar_and_no_escape",

@@ -115,7 +115,7 @@ def test_without_pooch_the_remedy_is_told(tmp_path: Path, monkeypatch: pytest.Mo
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(RequestError, match=r'pip install "charlm\[data\]"'):
+    with pytest.raises(RequestError, match=r"pip install -e '\.\[data\]'"):
         fetch("names", tmp_path)
     with pytest.raises(RequestError, match="no corpus 'petrarca'"):
         fetch("petrarca", tmp_path)

@@ -40,7 +40,7 @@ def test_make_writes_where_it_says(run) -> None:  # type: ignore[no-untyped-def]
     assert path.read_text(encoding="utf-8") == catalogue.make_viaggi(3000)
     assert "3,000 characters" in result.stderr
     again = run("make viaggi --chars 3000")
-    assert "already there" in again.stderr
+    assert "exists already" in again.stderr
     assert again.stdout == result.stdout
 
 
@@ -64,10 +64,10 @@ def test_stdout_carries_the_text_and_nothing_else(run) -> None:  # type: ignore[
 @pytest.mark.parametrize(
     ("line", "cause"),
     [
-        ("make python-prose --chars 10", "--chars is for viaggi"),
+        ("make python-prose --chars 10", "--chars is only for viaggi"),
         ("make python-stdlib --seed 1", "--seed is for"),
         ("make viaggi --chars 0", "at least 1"),
-        ("make petrarca", "choose from viaggi"),
+        ("make petrarca", "choose viaggi, "),
         ("make dante", "charlm corpus get dante"),
         ("get viaggi", "charlm corpus make viaggi"),
         ("get dante --out -", "a file name"),
@@ -94,7 +94,7 @@ def test_get_says_whether_it_downloaded(run, monkeypatch, reused: bool) -> None:
     result = run("get dante --out libri/commedia.txt")
     assert result.stdout.strip() == str(Path("libri/commedia.txt"))
     assert asked == [("dante", Path("libri"), "commedia.txt")]
-    assert ("already there" in result.stderr) is reused
+    assert ("exists already" in result.stderr) is reused
 
 
 @pytest.mark.parametrize("line", ["--help", "list --help", "make --help", "get --help"])

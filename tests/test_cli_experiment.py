@@ -267,7 +267,7 @@ def test_the_command_ends_with_table_strips_findings_and_files(
 
 def test_talk_is_on_stderr(first: tuple[Path, Result]) -> None:
     assert first[1].stderr == (
-        "12 of 12 readers to train: 4 kinds, 3 seeds, 16 updates each, 1 at a time\n"
+        "training 12 of 12 readers: 4 kinds, 3 seeds, 16 steps each, 1 at a time\n"
     )
 
 
@@ -323,7 +323,7 @@ def test_resume_takes_no_option_that_would_change_it(
     before = everything_in(experiment)
     result = charlm(*POSITION, "--resume", "--out", experiment, *option)
     named = [str(part) for part in option if str(part).startswith("--")]
-    refused(result, 2, "--resume takes everything from --out", *named)
+    refused(result, 2, "--resume uses the saved settings in --out", *named)
     assert everything_in(experiment) == before
 
 
@@ -382,7 +382,7 @@ def test_quick_sets_seeds_and_updates_and_an_option_has_the_last_word(
 def test_the_help_names_the_numbers_that_are_taken(charlm: Invoke) -> None:
     shown = " ".join(charlm(*POSITION, "--help").stdout.split())
     assert f"[default: {grids.STEPS}; --quick: {grids.QUICK_STEPS}]" in shown
-    assert "Repetitions [default: 5]" in shown
+    assert "[default: 5; --quick: 1]" in shown
 
 
 def test_resume_where_there_is_nothing(charlm: Invoke, tmp_path: Path) -> None:
@@ -434,7 +434,7 @@ def test_without_matplotlib_there_is_everything_but_figures(
     monkeypatch.setitem(sys.modules, "charlm.experiments.position_invariance.plots", None)
     result = charlm(*POSITION, "--resume", "--out", tmp_path / "copy")
     assert result.exit_code == 0, result.output
-    assert "no figures without matplotlib" in result.stderr
+    assert "no figures, because matplotlib is not installed" in result.stderr
     assert result.stdout.splitlines()[-2:] == [
         str(tmp_path / "copy" / name) for name in ("results.json", "results.csv")
     ]
@@ -479,7 +479,7 @@ def test_a_template_gives_an_experiment_of_its_own(
     charlm: Invoke, travels: tuple[Path, Result], tmp_path: Path
 ) -> None:
     out, result = travels
-    assert "2 of 2 readers to train: 2 kinds, 1 seed" in result.stderr
+    assert "training 2 of 2 readers: 2 kinds, 1 seed" in result.stderr
     assert result.stderr.splitlines()[-1] == "100 %"
     table = result.stdout.splitlines()
     # The template has no other numbers, so there is no column for such.
@@ -504,7 +504,9 @@ def test_a_template_gives_an_experiment_of_its_own(
     none = charlm(*POSITION, "ask", out, "I went to Rome in 1066.")
     assert none.exit_code == 0
     assert none.stdout == "-\n"
-    assert none.stderr.startswith("nothing to find: no filler of {slot} in 'I went to Rome")
+    assert none.stderr.startswith(
+        "no answer, because there is no filler of {slot} in 'I went to Rome"
+    )
 
 
 def test_a_template_that_makes_no_sense_is_named_by_its_line(
@@ -662,7 +664,8 @@ def test_a_sentence_without_a_year_is_answered_with_a_dash(
         result = answer(charlm, experiment, "--reader", name, input="\n".join(sentences))
         assert result.stdout.split() == ["-"] * 4
         assert result.stderr.splitlines() == [
-            f"nothing to find: no four digits in a row in {sentence!r}" for sentence in sentences
+            f"no answer, because there is no four digits in a row in {sentence!r}"
+            for sentence in sentences
         ]
 
 
@@ -693,7 +696,7 @@ def test_a_sentence_of_ten_thousand_characters(charlm: Invoke, experiment: Path)
     result = answer(charlm, experiment, "--reader", "feedforward", sentence)
     assert result.stdout == "?\n"
     (line,) = result.stderr.splitlines()
-    assert line.startswith("feedforward cannot read 10,000 characters, only 128: 'aaa")
+    assert line.startswith("feedforward reads at most 128 characters, not 10,000: 'aaa")
     assert len(line) < 150
 
 
@@ -1018,7 +1021,7 @@ def test_the_table_of_scores_begins_with_the_best_and_ends_with_its_errors(
     lines = charlm(*POSITION, "score", experiment, mine).stdout.splitlines()
     assert [line.split() for line in lines[:2]] == [
         ["time-delay", "80.0", "%", "4/5"],
-        ["feedforward", "40.0", "%", "2/5", "(1", "it", "cannot", "read)"],
+        ["feedforward", "40.0", "%", "2/5", "(1", "too", "long", "for", "it)"],
     ]
     assert lines[4:8] == [
         "",
@@ -1114,7 +1117,7 @@ def test_where_no_reader_is_finished_one_is_told_how_to_go_on(
     for arguments in (["ask", out, "Era il 2009."], ["score", out, mine]):
         result = charlm(*POSITION, *arguments)
         refused(result, 1, "no reader is finished yet")
-        command = shlex.split(result.stderr.partition("go on: ")[2])
+        command = shlex.split(result.stderr.partition("continue: ")[2])
         assert command == ["charlm", *POSITION, "--resume", "--out", str(out)]
 
 
@@ -1231,15 +1234,15 @@ def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_process(
     finished = 40 - len(begun.unfinished())
     assert 1 <= finished < 40
     last = command.talk[-1]
-    assert last.startswith(f"{finished} of 40 readers are finished; go on: charlm experiment ")
-    arguments = shlex.split(last.partition("go on: charlm ")[2])
+    assert last.startswith(f"{finished} of 40 readers are trained; continue: charlm experiment ")
+    arguments = shlex.split(last.partition("continue: charlm ")[2])
     assert arguments == [*POSITION, "--resume", "--out", str(begun.path)]
     asked: list[list[tuple[str, int]]] = []
     monkeypatch.setattr(Grid, "run", lambda made, *args: asked.append(made.unfinished()))
     resumed = charlm(*arguments)
     assert resumed.exit_code == 0, resumed.output
     assert asked == [begun.unfinished()]
-    assert f"{40 - finished} of 40 readers to train" in resumed.stderr
+    assert f"training {40 - finished} of 40 readers" in resumed.stderr
 
 
 @posix
@@ -1254,7 +1257,7 @@ def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_process(
 def test_ctrl_c_while_the_processes_start_shows_no_traceback(begun: Grid, delay: float) -> None:
     """A process that has not come to ignoring it yet dies of it, and must do so in silence."""
     command = Command(begun.path, jobs=2)
-    command.wait_for("40 of 40 readers to train")
+    command.wait_for("training 40 of 40 readers")
     time.sleep(delay)
     os.killpg(command.process.pid, signal.SIGINT)
     assert command.end() == (130, "")
@@ -1275,10 +1278,10 @@ def test_no_process_trains_on_when_the_command_is_ended_alone(
     """``kill``, ``timeout`` or a lack of memory: the signal goes to the command, and to no process
     that it started. Those would go on for hours, and nobody would know of them."""
     command = Command(begun.path)
-    command.wait_for("40 of 40 readers to train")
+    command.wait_for("training 40 of 40 readers")
     time.sleep(1)
     command.process.send_signal(number)
     ended, output = command.end()
     assert (ended, output) == (code, "")
     if number == signal.SIGTERM:
-        assert "0 of 40 readers are finished; go on: charlm experiment" in command.talk[-1]
+        assert "0 of 40 readers are trained; continue: charlm experiment" in command.talk[-1]

@@ -84,7 +84,7 @@ def test_gradients_that_cannot_be_had(
 def test_a_run_stands_once(charlm: Invoke, trained: Path, corpus: Path) -> None:
     done = charlm("inspect", "gradients", trained, corpus, "--with", trained)
     assert done.exit_code == 2
-    assert "a run stands twice" in done.stderr
+    assert "is named twice" in done.stderr
 
 
 def test_unseen_characters_are_left_out_and_said(charlm: Invoke, trained: Path) -> None:

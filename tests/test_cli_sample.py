@@ -299,7 +299,7 @@ def test_what_is_no_option_is_a_usage_error(
     result = charlm("sample", trained, *arguments)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert result.stderr.startswith("Usage: ")
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
 
 
 def test_an_unknown_run_is_named_beside_the_known_ones(

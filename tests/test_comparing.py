@@ -225,7 +225,7 @@ def test_too_few_names_are_refused(charlm: Invoke, trained: Path, long: Path, co
 def test_a_run_stands_once(charlm: Invoke, trained: Path, long: Path) -> None:
     done = charlm("compare", trained, trained, long)
     assert done.exit_code == 2
-    assert "a run is named twice" in done.stderr
+    assert "is named twice" in done.stderr
 
 
 def test_what_one_cannot_read_is_left_out_for_all(

@@ -1399,7 +1399,7 @@ def test_neither_can_the_state_that_is_not_taken(
     (run / "last.safetensors").write_bytes(with_fields("config", **{HARMFUL: 1}))
     done = resume(charlm, run)
     assert done.exit_code == 0, done.output
-    assert "going on from" in done.stderr
+    assert "continuing from" in done.stderr
     assert_harmless(done.output)
 
 

@@ -211,7 +211,7 @@ def test_the_command_says_what_was_found(charlm: Invoke, trained: Path, long: Pa
     assert strengths == sorted(strengths, reverse=True) and strengths[0] > 0.9
     done = charlm("inspect", "neurons", trained, long)
     shown = done.stdout.splitlines()
-    assert "too rare in it, or nearly always so: " in done.stderr
+    assert "labels left out, too rare or too common in this text: " in done.stderr
     assert "inside brackets" in done.stderr
     assert len(shown) == len(found) + 1
     for line, each, strength in zip(shown[1:], found, strengths, strict=True):

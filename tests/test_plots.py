@@ -232,7 +232,7 @@ def test_memory_of_two_ends_with_what_each_uses(
     uses = [int(part.split()[-2]) for part in last.split(", ")]
     assert uses[0] == uses[1]  # it is the same model
     refused = charlm("inspect", "memory", trained, text, "--with", trained)
-    assert refused.exit_code == 2 and "stands twice" in refused.stderr
+    assert refused.exit_code == 2 and "is named twice" in refused.stderr
 
 
 def test_neurons_draw_the_labels_that_take_memory(

@@ -627,9 +627,9 @@ def test_a_damaged_last_gives_way_to_previous_and_nothing_is_lost(
 ) -> None:
     DAMAGE[damage](stopped.last)
     talk = said(charlm("train", "--resume", stopped.path))
-    line = next(line for line in talk.splitlines() if "going on from" in line)
+    line = next(line for line in talk.splitlines() if "continuing from" in line)
     assert line.startswith(f"{stopped.last}: ")
-    assert line.endswith(f"; going on from {stopped.previous}")
+    assert line.endswith(f"; continuing from {stopped.previous}")
     assert f"resuming {stopped.path} at step 5" in talk
     assert End.of(stopped) == finished(*FLOAT)
 
@@ -642,7 +642,7 @@ def test_a_fallback_alone_makes_last_whole_again(charlm: Invoke, stopped: Run) -
     assert [file.provenance["step"] for file in files] == [5, 5]
     assert checkpoint.state_sha256(files[0]) == checkpoint.state_sha256(files[1])
     talk = said(charlm("train", "--resume", stopped.path, "--stop-at", 6))
-    assert "going on from" not in talk
+    assert "continuing from" not in talk
 
 
 @pytest.mark.parametrize("damage", ["one bit", "gone"])

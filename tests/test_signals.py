@@ -211,7 +211,7 @@ class Command:
         """Two signals at one place, which is not left between them."""
         self.wait_for(self.here.exists)
         self.process.send_signal(number)
-        self.wait_for(lambda: "once more leaves at once" in self.talk)
+        self.wait_for(lambda: "press Ctrl-C again" in self.talk)
         began = time.monotonic()
         self.process.send_signal(number)
         return self._end(began)
@@ -263,12 +263,12 @@ def test_a_signal_saves_within_seconds_and_nothing_is_lost(
     assert saved.training["progress"]["step"] == step
     assert not leftovers(run)
     last_line = command.talk.splitlines()[-1]
-    assert last_line.startswith(f"saved at step {step} of 12; go on: charlm ")
+    assert last_line.startswith(f"saved at step {step} of 12; continue: charlm ")
     # An evaluation that was broken off is neither in the log nor taken for made.
     assert [record["step"] for record in run.read_log()] == EVALUATED[:evaluations]
     assert saved.training["progress"]["evaluated_at"] == [-1, *EVALUATED][evaluations]
 
-    resumed = charlm(*shlex.split(last_line.partition("go on: charlm ")[2]))
+    resumed = charlm(*shlex.split(last_line.partition("continue: charlm ")[2]))
     assert resumed.exit_code == 0, resumed.output
     assert resumed.stdout.startswith("best validation ")
     assert ending(run) == whole
@@ -299,7 +299,7 @@ def test_a_signal_before_training_leaves_at_once_and_the_name_free(
     begin = ["train", corpus, "--out", tmp_path / "out", "--name", "book", *OPTIONS]
     command = Command(tmp_path, ALWAYS + EARLY[place], *begin)
     assert command.stop(number) == (code, "")
-    assert command.talk.splitlines()[-1] == "interrupted before anything was begun"
+    assert command.talk.splitlines()[-1] == "interrupted before training began"
     assert charlm(*begin, "--stop-at", 1).exit_code == 0
 
 

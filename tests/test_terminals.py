@@ -264,7 +264,7 @@ def test_no_color_means_no_bar_and_no_escape(evil: Evil, tmp_path: Path) -> None
     assert code == 0, shown
     assert "%|" not in shown
     assert "left out " in shown
-    assert "saved at step 2 of 4; go on: charlm train --resume" in shown
+    assert "saved at step 2 of 4; continue: charlm train --resume" in shown
     harmless(shown)
 
 
@@ -280,7 +280,7 @@ def test_the_talk_of_train_and_resume_is_harmless_wherever_it_goes(
     (run / "last.safetensors").write_bytes(b"damaged")
     second = charlm("train", "--resume", run)
     assert second.exit_code == 0, second.output
-    assert "going on from" in second.stderr
+    assert "continuing from" in second.stderr
     harmless(first.stderr)
     harmless(second.stderr)
     # What is not shown on a terminal is what it is: scripts take the names from there.

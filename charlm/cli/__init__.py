@@ -1,7 +1,7 @@
 """The command ``charlm``: one short module per subcommand, imported when it is called.
 
-stdout carries results, stderr carries talk. Every CharlmError ends as one line and an exit code:
-0 done, 1 could not, 2 the request is wrong, 130 or 143 interrupted. No traceback without --debug.
+stdout carries results, stderr carries messages. Exit codes: 0 done, 1 failed, 2 wrong request, 130
+or 143 interrupted. An error is one line (``charlm.cli.failures``); --debug shows its traceback.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from charlm import __version__
-from charlm.errors import CharlmError
+from charlm.cli import failures
+from charlm.cli.options import HELP, Group
 
-# The engine's products are small: a second BLAS thread gains little (22 against 18 us per character
-# at LSTM 1x256), and on a busy machine each product waits for it (29 against 43 us). NumPy reads
-# this when it is imported; torch has threads of its own.
+# The engine multiplies small matrices: a second BLAS thread gains little (18 instead of 22 us per
+# character at LSTM 1x256), and on a busy machine every product waits for it (43 instead of 29 us).
+# NumPy reads this variable when it is imported; torch has its own threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 _COMMANDS = (
@@ -38,8 +38,8 @@ _COMMANDS = (
 )
 
 
-class _Group(click.Group):
-    """Loads a subcommand's module on demand, and turns errors into one line."""
+class _Charlm(Group):
+    """Imports a command's module when the command is used; every failure is one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -51,78 +51,36 @@ class _Group(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        with _harmless():
+        with failures.one_line(ctx, debug="--debug" in args):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with _harmless():
-                return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            ctx.exit(130)
-        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
-            raise  # click's own ways to end, and a reader who has had enough
-        except Exception as error:
-            if ctx.params["debug"]:
-                raise
-            from charlm.cli.terminal import say_error
-
-            if isinstance(error, CharlmError):
-                say_error(str(error))
-                ctx.exit(error.exit_code)
-            say_error(_unforeseen(error))
-            ctx.exit(1)
+        with failures.one_line(ctx, debug=ctx.params["debug"]):
+            return super().invoke(ctx)
 
 
-@contextlib.contextmanager
-def _harmless() -> Iterator[None]:
-    """Click's errors quote what was typed, and a pasted name may hold an escape sequence."""
-    try:
-        yield
-    except click.ClickException as error:
-        from charlm.display import one_line
-
-        for name in ("message", "option_name"):
-            if hasattr(error, name):
-                setattr(error, name, one_line(getattr(error, name)))
-        raise
-
-
-def _unforeseen(error: Exception) -> str:
-    """What to say where charlm does not know better than the system or a library."""
-    if isinstance(error, MemoryError) or "allocate memory" in str(error):
-        return "not enough memory; give less text, or lower --hidden-size, --batch-size, --seq-len"
-    if isinstance(error, OSError):
-        name = f"{error.filename}: " if error.filename else ""
-        return f"{name}{error.strerror or error}"
-    return (
-        f"a fault in charlm ({type(error).__name__}: {error}); please report it with what "
-        "charlm --debug prints"
-    )
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("charlm", cls=_Charlm, context_settings=HELP)
 @click.version_option(__version__, prog_name="charlm")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def main(debug: bool) -> None:
-    """Character-level language models of your own text.
+    """Train character-level language models on your own text, and use and inspect them.
 
     \b
-    charlm train book.txt             train a model, saved under checkpoints/book
+    charlm train book.txt             train a model and save it in checkpoints/book
     charlm sample                     write text with the newest model
-    charlm eval book other.txt        bits per character of a text, beside baselines
-    charlm score book other.txt       how surprising each of its characters is
-    charlm report book                one page with all that can be seen of it
-    charlm corpus make viaggi         make a text to begin with
+    charlm eval book other.txt        bits per character of a text, with baselines
+    charlm score book other.txt       the surprisal of each character of a text
+    charlm report book                write one page with everything about a run
+    charlm corpus make viaggi         make a text to train on
     """
-    # A stream that was closed before the start is None, which nobody can write to or ask.
+    # A stream that was closed before the start is None, which has no methods.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if not debug:
-        warnings.simplefilter("ignore")  # of libraries, about numbers: what matters is checked
+        # Libraries warn about numbers; charlm checks the ones that matter itself.
+        warnings.simplefilter("ignore")
     for stream in (sys.stdout, sys.stderr):
-        # A terminal or pipe that cannot show a character gets its escape, not a traceback.
+        # If the encoding lacks a character, print its escape instead of failing.
         if hasattr(stream, "reconfigure"):
             with contextlib.suppress(ValueError):
                 stream.reconfigure(errors="backslashreplace")

@@ -9,8 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.figures import figure_option, only_one, plots
-from charlm.cli.terminal import echo, echo_json, say
+from charlm.cli.figures import figure_option, plots
+from charlm.cli.options import (
+    Command,
+    Number,
+    encoding_option,
+    json_option,
+    named_once,
+    only_one,
+    option,
+)
+from charlm.cli.terminal import echo, echo_json, say, table
 from charlm.cli.texts import open_named, text_of
 from charlm.errors import RequestError
 
@@ -20,19 +29,19 @@ if TYPE_CHECKING:
 _TIMED = 2000
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("models", metavar="RUN RUN... FILE", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option(
+@json_option()
+@option(
     "--words",
-    type=click.IntRange(0, 100),
+    type=Number(int, min=0, max=100),
     default=5,
     show_default=True,
-    help="How many words to show where each of the first two wins.",
+    help="Show this many words on which each of the first two models does best.",
 )
-@click.option("--exact", is_flag=True, help="Read in one stream, however long the text.")
+@option("--exact", is_flag=True, help="Read a long text in one stream, not in many.")
 @figure_option()
-@click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+@encoding_option()
 def command(
     models: tuple[str, ...],
     as_json: bool,
@@ -57,9 +66,8 @@ def command(
     only_one(figure=figure, json=as_json)
     if len(models) < 3:
         raise RequestError("name at least two runs, then a text: charlm compare A B text.txt")
-    *names, file = models
-    if len(set(names)) < len(names):
-        raise RequestError("a run is named twice; name each run once")
+    *runs, file = models
+    names = named_once(*runs)
     from charlm.cli.score import read
     from charlm.inspection import comparing
 
@@ -118,10 +126,7 @@ def command(
                 f"{speeds[name]:,.0f}",
             ]
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.rjust(w) for cell, w in zip(row[2:], widths[2:], strict=True))
-        echo("  ".join([row[0].ljust(widths[0]), row[1].ljust(widths[1]), *cells]).rstrip())
+    table(rows, left=2)
     echo(f"\nthe difference of {gaps[other].mean:+.4f} between {first} and {other}, by character")
     for share in shares:
         echo(

@@ -1,4 +1,4 @@
-"""``charlm corpus``: list, make and get the texts to begin with."""
+"""``charlm corpus``: list, make and download texts to train on."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 
-from charlm.cli.terminal import echo
+from charlm.cli.options import HELP, Group, Number, either, option
+from charlm.cli.terminal import echo, say, table
 from charlm.errors import RequestError
+from charlm.extras import how_to_install
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings=HELP)
 def command() -> None:
-    """Make or get a text to train on.
+    """List, make or download a text to train on.
 
     \b
-    charlm corpus list                              what there is
-    charlm corpus make viaggi                       1 MB of Italian diary, corpora/viaggi.txt
+    charlm corpus list                              list available corpora
+    charlm corpus make viaggi                       1 MB of Italian diary, in corpora/viaggi.txt
     charlm corpus make viaggi --chars 5000 --out -  5000 characters of it, on stdout
     charlm corpus make python-prose --seed 3        English prose, in another order
     charlm corpus get dante                         the Divina Commedia, verified by SHA-256
@@ -25,39 +27,54 @@ def command() -> None:
 
 @command.command("list")
 def list_() -> None:
-    """Show the corpora that can be made here or fetched.
+    """List the corpora that can be made here or downloaded.
 
     \b
     charlm corpus list
     """
     from charlm.text.catalogue import CATALOGUE
 
-    rows = [("NAME", "HOW", "SIZE", "LANGUAGE", "WHAT")]
+    rows = [("NAME", "HOW", "SIZE", "LANGUAGE", "DESCRIPTION")]
     rows += [
         (e.name, e.kind, e.size, e.language, f"{e.description} ({e.source})") for e in CATALOGUE
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        click.echo("  ".join([*cells, row[4]]).rstrip())
+    table(rows, left=5)
 
 
 def _check(name: str, kind: str) -> None:
+    """RequestError unless there is such a corpus and ``kind``, make or get, is how to have it."""
     from charlm.text.catalogue import CATALOGUE
 
     kinds = {entry.name: entry.kind for entry in CATALOGUE}
     if name not in kinds:
-        raise RequestError(f"no corpus {name!r}: choose from {', '.join(kinds)}")
+        raise RequestError(f"no corpus is called {name!r}; choose {either(kinds)}")
     if kinds[name] != kind:
-        raise RequestError(f"{name} is not for {kind}: run charlm corpus {kinds[name]} {name}")
+        raise RequestError(
+            f"charlm corpus {kind} cannot {kind} {name}; type charlm corpus {kinds[name]} {name}"
+        )
+
+
+def _target(name: str, out: str | None) -> Path:
+    """The file to write; RequestError if it is a directory."""
+    path = Path("corpora", f"{name}.txt") if out is None else Path(out)
+    if path.is_dir():
+        raise RequestError(f"--out {path} is a directory; give a file name")
+    return path
+
+
+_force = option("--force", is_flag=True, help="Replace a file that contains another text.")
 
 
 @command.command()
 @click.argument("name")
-@click.option("--out", help="File to write, or - for stdout.  [default: corpora/NAME.txt]")
-@click.option("--chars", type=int, help="Characters of viaggi.  [default: 1000000]")
-@click.option("--seed", type=int, help="Another seed, another text.  [default: 2009]")
-@click.option("--force", is_flag=True, help="Replace a file that holds another text.")
+@option("--out", help="File to write; -: stdout [default: corpora/NAME.txt]")
+@option("--chars", type=Number(int, min=1), help="Characters, for viaggi [default: 1000000]")
+@option(
+    "--seed",
+    type=Number(int),
+    help="Random seed, for viaggi and python-prose [default: 2009]",
+)
+@_force
 def make(name: str, out: str | None, chars: int | None, seed: int | None, force: bool) -> None:
     """Make a corpus without the network: viaggi, python-prose or python-stdlib.
 
@@ -70,9 +87,9 @@ def make(name: str, out: str | None, chars: int | None, seed: int | None, force:
 
     _check(name, "make")
     if chars is not None and name != "viaggi":
-        raise RequestError(f"--chars is for viaggi only: {name} has the size it has")
+        raise RequestError(f"--chars is only for viaggi; leave it out for {name}")
     if seed is not None and name == "python-stdlib":
-        raise RequestError("--seed is for viaggi and python-prose: python-stdlib has one order")
+        raise RequestError(f"--seed is for viaggi and python-prose; leave it out for {name}")
     seed = catalogue.DEFAULT_SEED if seed is None else seed
     if name == "viaggi":
         text = catalogue.make_viaggi(catalogue.VIAGGI_CHARS if chars is None else chars, seed)
@@ -86,44 +103,42 @@ def make(name: str, out: str | None, chars: int | None, seed: int | None, force:
     if out == "-":
         click.echo(text.encode("utf-8"), nl=False)
         return
-    path = Path("corpora", f"{name}.txt") if out is None else Path(out)
-    if path.is_dir():
-        raise RequestError(f"{path} is a directory: give --out a file name")
+    path = _target(name, out)
     if path.exists():
         if path.read_bytes() == text.encode("utf-8"):
-            click.echo("already there, the same text", err=True)
+            say("the file exists already, with the same text")
             echo(str(path))
             return
         if not force:
-            raise RequestError(f"{path} exists and is another text: give --force to replace it")
+            raise RequestError(f"{path} contains another text; give --force to replace it")
     catalogue.write(path, text)
-    click.echo(f"{len(text):,} characters, {origin}", err=True)
+    say(f"{len(text):,} characters, {origin}")
     echo(str(path))
 
 
-@command.command()
-@click.argument("name")
-@click.option("--out", help="File to write.  [default: corpora/NAME.txt]")
-@click.option("--force", is_flag=True, help="Replace a file that holds another text.")
-def get(name: str, out: str | None, force: bool) -> None:
-    """Download a corpus and verify its SHA-256: shakespeare, dante or names.
+@command.command(
+    help=f"""Download a corpus and verify its SHA-256: shakespeare, dante or names.
 
-    A file that is there already and is the right one is kept. Needs pip install "charlm[data]".
+    A file that exists already is kept if it is the right one. Downloading needs pooch:
+    {how_to_install("data")}.
 
     \b
     charlm corpus get shakespeare
     charlm corpus get dante --out commedia.txt
     """
+)
+@click.argument("name")
+@option("--out", help="File to write [default: corpora/NAME.txt]")
+@_force
+def get(name: str, out: str | None, force: bool) -> None:
     from charlm.text import catalogue
 
     _check(name, "get")
     if out == "-":
-        raise RequestError("get writes a file: give --out a file name, then read that")
-    path = Path("corpora", f"{name}.txt") if out is None else Path(out)
-    if path.is_dir():
-        raise RequestError(f"{path} is a directory: give --out a file name")
+        raise RequestError("charlm corpus get cannot write to stdout; give --out a file name")
+    path = _target(name, out)
     fetched = catalogue.fetch(
         name, path.parent, filename=path.name, force=force, downloads=catalogue.DOWNLOADS
     )
-    click.echo("already there, verified" if fetched.reused else "downloaded, verified", err=True)
+    say("the file exists already; verified" if fetched.reused else "downloaded and verified")
     echo(str(fetched.path))

@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from charlm.cli.options import (
+    Command,
+    corpus_option,
+    encoding_option,
+    json_option,
+    on_unknown_option,
+    option,
+    run_argument,
+)
 from charlm.cli.terminal import echo_json, say
-from charlm.cli.texts import corpus_option, open_named, text_of, texts_of
+from charlm.cli.texts import open_named, text_of, texts_of
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
@@ -19,19 +28,24 @@ _NOTABLE = 0.1
 """The share of a text in the training text from which on it is mentioned."""
 
 
-@click.command()
-@click.argument("model", metavar="[RUN]", required=False)
+@click.command(cls=Command)
+@run_argument("[RUN]")
 @click.argument("file", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option(
-    "--on-unknown",
-    type=click.Choice(["error", "skip"]),
-    default="error",
+@json_option()
+@on_unknown_option()
+@option(
+    "--ladder/--no-ladder",
+    default=True,
     show_default=True,
-    help="What to do with characters that the model has never seen.",
+    help="Show the baselines beside the model.",
 )
-@click.option("--ladder/--no-ladder", default=True, show_default=True, help="Show the baselines.")
-@click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+@option(
+    "--ladder/--no-ladder",
+    default=True,
+    show_default=True,
+    help="Show the baselines beside the model.",
+)
+@encoding_option()
 @corpus_option()
 def command(
     model: str | None,

@@ -1,4 +1,4 @@
-"""``charlm experiment``: questions put to several kinds of networks, with figures."""
+"""``charlm experiment``: train several kinds of networks on one question and compare them."""
 
 from __future__ import annotations
 
@@ -10,61 +10,76 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.options import given
+from charlm.cli.options import (
+    HELP,
+    Group,
+    Number,
+    given,
+    json_option,
+    option,
+    typed,
+)
+from charlm.cli.progress import bar
 from charlm.cli.signals import Interruption
-from charlm.cli.terminal import echo, echo_json, say
+from charlm.cli.terminal import echo, echo_json, say, table, use_colour
 from charlm.display import printable
 from charlm.errors import CharlmError, DivergenceError, RequestError
+from charlm.extras import how_to_install
 
 if TYPE_CHECKING:
     from charlm.experiments.position_invariance.ask import Panel
     from charlm.experiments.position_invariance.grid import Grid
     from charlm.experiments.position_invariance.measures import Results
 
-_HELP = {"help_option_names": ["-h", "--help"]}
 _OUT = "checkpoints/position-invariance"
 
 
-@click.group(context_settings=_HELP)
+@click.group(cls=Group, context_settings=HELP)
 def command() -> None:
-    """Ask what networks can and cannot do.
+    """Test what several kinds of networks can and cannot do.
 
     \b
-    charlm experiment position-invariance --quick     does the model find the year, anywhere?
+    charlm experiment position-invariance --quick     find a year, wherever it is in the sentence
     """
 
 
-@command.group("position-invariance", invoke_without_command=True, context_settings=_HELP)
-@click.option("--readers", help="Which ones, separated by commas  [default: all]")
-@click.option("--seeds", type=click.IntRange(1, 1000), help="Repetitions  [default: 5]")
-@click.option(
+@command.group("position-invariance", cls=Group, invoke_without_command=True, context_settings=HELP)
+@option("--readers", help="Readers (kinds of network) to train, separated by commas [default: all]")
+@option(
+    "--seeds",
+    type=Number(int, min=1, max=1000),
+    help="Networks of each kind, each with its own random seed [default: 5; --quick: 1]",
+)
+@option(
     "--out",
     type=click.Path(path_type=Path),
     default=_OUT,
     show_default=True,
-    help="Where everything is kept.",
+    help="Directory of the experiment.",
 )
-@click.option("--quick", is_flag=True, help="One seed, four readers, fewer updates.")
-@click.option(
+@option("--quick", is_flag=True, help="Train four kinds with one seed for fewer steps.")
+@option(
     "--steps",
-    type=click.IntRange(1),
-    help="Updates of 64 sentences  [default: 2200; --quick: 1900]",
+    type=Number(int, min=1),
+    help="Training steps, of 64 sentences each [default: 2200; --quick: 1900]",
 )
-@click.option(
-    "--jobs", type=click.IntRange(1, 256), help="Processes side by side  [default: one a core]"
+@option(
+    "--jobs",
+    type=Number(int, min=1, max=256),
+    help="Processes at the same time [default: one per core]",
 )
-@click.option("--resume", is_flag=True, help="Go on with the experiment in --out.")
-@click.option(
+@option("--resume", is_flag=True, help="Continue the experiment in --out.")
+@option(
     "--template",
     type=click.Path(path_type=Path),
-    help="Your own sentences, with a {slot}, and fillers for it.",
+    help="Use your own sentences: a file of sentences with a {slot}, and fillers for it.",
 )
 @click.pass_context
 def position_invariance(ctx: click.Context, /, **options: Any) -> None:
-    """Does the model find the year in "Sono andato in Nepal nel 2009", at any position?
+    """Test whether a network finds the year in "Sono andato in Nepal nel 2009", at any position.
 
-    Trains feedforward, time-delay and recurrent readers on the same Italian sentences, in which the
-    year never stands in certain bands of offsets, and asks for it there.
+    Trains feedforward, time-delay and recurrent networks on the same Italian sentences. In training
+    the year never occurs in certain ranges of positions; the test asks for it there.
 
     \b
     charlm experiment position-invariance --quick --out quick
@@ -81,8 +96,8 @@ def position_invariance(ctx: click.Context, /, **options: Any) -> None:
     if options["resume"]:
         also = given(ctx) - {"resume", "out", "jobs"}
         if also:
-            named = ", ".join(f"--{name}" for name in sorted(also))
-            raise RequestError(f"--resume takes everything from --out; leave out {named}")
+            named = ", ".join(typed(ctx, name) for name in sorted(also))
+            raise RequestError(f"--resume uses the saved settings in --out; leave out {named}")
         made = grid.find(str(options["out"]))
         made.check_recipe()
     else:
@@ -90,7 +105,7 @@ def position_invariance(ctx: click.Context, /, **options: Any) -> None:
     try:
         _run(made, options["jobs"] or os.cpu_count() or 1)
     except DivergenceError:
-        _show(made, made.collect())  # what the others found is not lost
+        _show(made, made.collect())  # the results of the other readers are valid
         raise
     _show(made, made.collect())
 
@@ -105,9 +120,7 @@ def _begin(made: Grid, options: dict[str, Any]) -> None:
         names = [name.strip() for name in options["readers"].split(",") if name.strip()]
         unknown = [name for name in names if name not in KINDS]
         if unknown or not names:
-            raise RequestError(
-                f"--readers {', '.join(unknown) or 'names none'}: choose from {', '.join(KINDS)}"
-            )
+            raise RequestError(f"--readers {options['readers']}: choose from {', '.join(KINDS)}")
     question = (
         design.years() if options["template"] is None else design.from_template(options["template"])
     )
@@ -121,8 +134,6 @@ def _begin(made: Grid, options: dict[str, Any]) -> None:
 
 
 def _run(made: Grid, jobs: int) -> None:
-    from tqdm import tqdm
-
     missing = len(made.unfinished())
     settings = made.settings
     total = len(settings.cells())
@@ -130,40 +141,37 @@ def _run(made: Grid, jobs: int) -> None:
         say(f"all {total} readers are trained already")
         return
     say(
-        f"{missing} of {total} readers to train: {len(settings.readers)} kinds, {settings.seeds} "
-        f"seeds, {settings.steps:,} updates each, {jobs} at a time"
+        f"training {missing} of {total} readers: {len(settings.readers)} kinds, {settings.seeds} "
+        f"seeds, {settings.steps:,} steps each, {jobs} at a time"
     )
-    shown = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-    bar = tqdm(
-        total=missing * settings.steps,
-        file=sys.stderr,
-        disable=not shown,
-        unit=" updates",
-        dynamic_ncols=True,
-        bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, {remaining} left",
-    )
-    told = 0
+    shown = bar(missing * settings.steps, unit=" steps")
+    printed = 0
 
     def progress(done: int, all_of_them: int) -> None:
-        nonlocal told
-        bar.update(done - bar.n)
-        if not shown and done * 20 // max(1, all_of_them) > told:
-            told = done * 20 // max(1, all_of_them)
-            say(f"{5 * told} %")
+        nonlocal printed
+        if shown is not None:
+            shown.update(done - shown.n)
+        elif done * 20 // max(1, all_of_them) > printed:
+            printed = done * 20 // max(1, all_of_them)
+            say(f"{5 * printed} %")
+
+    def close() -> None:
+        if shown is not None:
+            shown.close()
 
     with Interruption() as interrupted:
         try:
             made.run(jobs, progress)
         except KeyboardInterrupt:
-            bar.close()
+            close()
             left = len(made.unfinished())
             say(
-                f"{total - left} of {total} readers are finished; go on: charlm experiment "
+                f"{total - left} of {total} readers are trained; continue: charlm experiment "
                 f"position-invariance --resume --out {shlex.quote(str(made.path))}"
             )
             sys.exit(interrupted.exit_code)
         finally:
-            bar.close()
+            close()
 
 
 def _show(made: Grid, results: Results) -> None:
@@ -185,23 +193,26 @@ def _show(made: Grid, results: Results) -> None:
         files += plots.draw_all(results, made.path / "figures")
         files.append(page.write(results, made))
     except ImportError:
-        say('no figures without matplotlib: pip install "charlm[plots]", then --resume')
+        say(
+            f"no figures, because matplotlib is not installed: {how_to_install('plots')}, then "
+            "--resume"
+        )
     click.echo("\n".join(str(file) for file in files))
 
 
 @position_invariance.command()
 @click.argument("run")
 @click.argument("sentence", required=False)
-@click.option("--reader", help="Which kind of reader  [default: the best]")
-@click.option("--saliency", is_flag=True, help="Show which characters moved the answer.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write the saliency as a page.")
+@option("--reader", help="Reader (kind of network) that answers [default: the best]")
+@option("--saliency", is_flag=True, help="Show how much each character influenced the answer.")
+@option("--html", type=click.Path(path_type=Path), help="Write the saliency to this HTML file.")
 def ask(
     run: str, sentence: str | None, reader: str | None, saliency: bool, html: Path | None
 ) -> None:
-    """Print the year of SENTENCE; without it, of every line of standard input.
+    """Print the year of SENTENCE, or of every line of standard input.
 
-    "-" is said of a sentence without four digits in a row. The answer is the vote of the reader's
-    seeds.
+    The networks of all seeds vote on the answer. It is "-" if the sentence has no four digits in a
+    row.
 
     \b
     charlm experiment position-invariance ask quick "Nel 2009, sono andato in Nepal"
@@ -212,7 +223,7 @@ def ask(
     name = reader or panel.best
     if sentence is None:
         if sys.stdin is None:
-            raise RequestError("no SENTENCE, and standard input is closed; give one")
+            raise RequestError("standard input is closed; give a SENTENCE")
         from charlm.text.reading import decode
 
         lines = decode(sys.stdin.buffer.read(), "standard input").removesuffix("\n").split("\n")
@@ -226,7 +237,7 @@ def ask(
 
     answers = panel.answers(name, texts)
     if html is not None and len(texts) > 1:
-        raise RequestError("--html shows one sentence; give one, or leave it out for many")
+        raise RequestError(f"--html shows one sentence, not {len(texts)}; give one SENTENCE")
     for text, answer in zip(texts, answers, strict=True):
         _explain(panel, name, text, answer)
         unanswered = answer in ("", NO_ANSWER)
@@ -236,39 +247,41 @@ def ask(
         found = maps.of(panel, name, text, answer)
         if saliency:
             shown = f"{printable(answer) or '?'}  "
-            click.echo(shown + maps.in_terminal(found, sys.stdout.isatty(), len(shown)))
+            click.echo(shown + maps.in_terminal(found, use_colour(), len(shown)))
         if html is not None:
             maps.write_page(html, found, answer, name)
             click.echo(str(html))
 
 
 def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
-    """Say on stderr why there is no answer, or what the reader has never seen."""
+    """Say on stderr why there is no answer, or which characters the reader does not know."""
     from charlm.experiments.position_invariance.ask import NO_ANSWER
     from charlm.experiments.position_invariance.readers import KINDS
     from charlm.text.tokenizer import describe_unknown
 
     shown = printable(text if len(text) <= 60 else text[:60] + "...").replace("\n", "\\n")
     if answer == NO_ANSWER:
-        say(f"nothing to find: no {panel.wanted} in {shown!r}")
+        say(f"no answer, because there is no {panel.wanted} in {shown!r}")
     elif panel.too_long(name, text):
         longest = KINDS[name].longest
-        say(f"{name} cannot read {len(text):,} characters, only {longest}: {shown!r}")
+        say(f"{name} reads at most {longest} characters, not {len(text):,}: {shown!r}")
     unseen = panel.vocabulary.tokenizer.unseen(text)
     if len(unseen):
         say(f"read as unknown: {describe_unknown(text, unseen)}")
 
 
-_ERRORS_SHOWN = 10  # of each reader; --json has them all
+_ERRORS_SHOWN = 10  # of each reader; --json prints all
 
 
 @position_invariance.command()
 @click.argument("run")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--reader", help="Only this kind of reader  [default: all]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@option("--reader", help="Reader (kind of network) to measure [default: all]")
+@json_option()
 def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
-    """Score every reader of RUN on FILE: a sentence, a tab and its year on each line.
+    """Measure the accuracy of every reader of RUN on FILE.
+
+    Each line of FILE has a sentence, a tab, and its year.
 
     \b
     charlm experiment position-invariance score quick mine.tsv
@@ -295,13 +308,14 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
             }
         )
         return
-    width = max(map(len, names))
     order = sorted(names, key=lambda name: -scored[name].accuracy)
+    rows = []
     for name in order:
         each = scored[name]
-        note = f"  ({each.unread} it cannot read)" if each.unread else ""
+        note = f"({each.unread} too long for it)" if each.unread else ""
         right = each.count - len(each.errors)
-        click.echo(f"{name:<{width}}  {100 * each.accuracy:5.1f} %  {right}/{each.count}{note}")
+        rows.append([name, f"{100 * each.accuracy:5.1f} %", f"{right}/{each.count}", note])
+    table(rows, left=4)
     for name in order:
         errors = scored[name].errors
         if errors:
@@ -322,7 +336,7 @@ def _panel(run: str) -> Panel:
     found = grid.find(run)
     if not any(found.cell(*cell).exists() for cell in found.settings.cells()):
         raise CharlmError(
-            f"{run}: no reader is finished yet; go on: charlm experiment position-invariance "
+            f"{run}: no reader is finished yet; continue: charlm experiment position-invariance "
             f"--resume --out {shlex.quote(run)}"
         )
     return Panel(found)

@@ -1,4 +1,4 @@
-"""Figures that commands write: which kinds of files there are, and what draws them."""
+"""``--figure FILE``: the kinds of files, and the module that draws them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli.options import option
 from charlm.errors import CharlmError, RequestError
+from charlm.extras import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,36 +19,29 @@ DRAWN, TEXT = (".svg", ".png"), (".svg",)
 
 
 def figure_option(endings: tuple[str, ...] = DRAWN) -> Callable[[Any], Any]:
-    """``--figure FILE``, refused where its name has another ending."""
+    """``--figure FILE``; RequestError if the name of the file has another ending."""
 
     def check(ctx: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
         if value is not None and value.suffix not in endings:
             raise RequestError(f"--figure {value}: name a file that ends in {' or '.join(endings)}")
         if value is not None and ".png" in endings:
-            plots()  # refused here, before anything is computed, where it cannot be drawn
+            plots()  # before anything is computed: without matplotlib nothing can be drawn
         return value
 
-    return click.option(
+    return option(
         "--figure",
         type=click.Path(path_type=Path),
         callback=check,
-        help=f"Draw into this {' or '.join(endings)} file.",
+        help=f"Draw the result to this {' or '.join(endings)} file.",
     )
 
 
-def only_one(**given: object) -> None:
-    """RequestError where more than one of these options was given: each is the whole result."""
-    names = [f"--{name}" for name, value in given.items() if value]
-    if len(names) > 1:
-        raise RequestError(f"{' and '.join(names)} each give the result; give one of them")
-
-
 def plots() -> ModuleType:
-    """``charlm.inspection.plots``; CharlmError where matplotlib is missing."""
+    """``charlm.inspection.plots``; CharlmError if matplotlib is not installed."""
     try:
         from charlm.inspection import plots as module
     except ImportError as error:
         raise CharlmError(
-            'a figure needs matplotlib: pip install "charlm[plots]", or leave out --figure'
+            f"--figure needs matplotlib, which is not installed: {how_to_install('plots')}"
         ) from error
     return module

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from charlm.cli.options import Command, json_option, run_argument
 
-@click.command()
-@click.argument("model", metavar="[RUN|FILE]", required=False)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+@click.command(cls=Command)
+@run_argument("[RUN|FILE]")
+@json_option()
 def command(model: str | None, as_json: bool) -> None:
     """Print a model's shape, size, checksums and provenance.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from charlm.cli.terminal import echo, write_result
+from charlm.cli.terminal import echo, use_colour, write_result
 from charlm.display import printable
 from charlm.engine import softmax
 from charlm.generate import CharLM, Drawn
@@ -22,7 +21,7 @@ from charlm.inspection.textmap import shown
 def show(loaded: CharLM, prompt: str, draws: Iterator[Drawn], alternatives: int) -> None:
     """Print each character with its probability: as a colour, or, without colours or with
     ``--alternatives``, as a line."""
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not alternatives
+    colour = use_colour() and not alternatives
     if colour:
         sys.stdout.write(printable(prompt))
     for drawn in draws:

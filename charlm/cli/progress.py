@@ -1,45 +1,48 @@
-"""What training looks like: a bar on a terminal; a line per evaluation everywhere else, and where
-``NO_COLOR`` asks for a plain terminal."""
+"""The progress of training: a bar on a colour terminal, else only one line per evaluation."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from typing import Any
 
 from tqdm import tqdm
 
-from charlm.cli.terminal import say
+from charlm.cli.terminal import say, use_colour
 from charlm.display import printable
 from charlm.surprisal import LN2
 
 
-class ProgressReporter:
-    """Tells a person on stderr how training goes; implements ``charlm.training.trainer.Reporter``.
+def bar(total: int, *, initial: int = 0, unit: str = "it") -> tqdm[Any] | None:
+    """A progress bar on stderr, or None if stderr is no terminal or NO_COLOR is set."""
+    if not use_colour(sys.stderr):
+        return None
+    return tqdm(
+        total=total,
+        initial=initial,
+        unit=unit,
+        file=sys.stderr,
+        dynamic_ncols=True,
+        ascii=None if "utf" in (sys.stderr.encoding or "").lower() else True,
+        colour="cyan",
+        bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, {remaining} left",
+    )
 
-    symbols_per_char: by how much a symbol's loss is multiplied to be a character's (bytes)
+
+class ProgressReporter:
+    """Prints the progress of training on stderr; implements ``charlm.training.trainer.Reporter``.
+
+    symbols_per_char: the mean number of symbols in a character: 1, or more with bytes
     """
 
     def __init__(self, steps: int, step: int, symbols_per_char: float) -> None:
         self._steps = steps
         self._symbols_per_char = symbols_per_char
-        self._nats: float | None = None  # smoothed, so that the figure can be read
+        self._nats: float | None = None  # a moving average, which does not flicker
         self._characters = 0.0
         self._began = time.monotonic()
-        self._bar: tqdm[Any] | None = None
-        if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
-            self._bar = tqdm(
-                total=steps,
-                initial=step,
-                file=sys.stderr,
-                dynamic_ncols=True,
-                ascii=None if "utf" in (sys.stderr.encoding or "").lower() else True,
-                colour="cyan",
-                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, "
-                "{remaining} left",
-            )
+        self._bar = bar(steps, initial=step)
 
     def updated(self, step: int, nats: float, characters: int) -> None:
         nats *= self._symbols_per_char
@@ -75,7 +78,7 @@ class ProgressReporter:
         self.say("--- sample", *printable(text).splitlines(), "---")
 
     def say(self, *lines: str) -> None:
-        """Lines on stderr, above the bar if there is one."""
+        """Print lines on stderr, above the bar if there is one."""
         with contextlib.suppress(OSError):
             if self._bar is not None:
                 self._bar.clear()

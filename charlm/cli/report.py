@@ -7,21 +7,26 @@ from pathlib import Path
 
 import click
 
+from charlm.cli.options import (
+    Command,
+    corpus_option,
+    encoding_option,
+    option,
+    run_argument,
+    seed_option,
+)
 from charlm.cli.terminal import say, write_result
-from charlm.cli.texts import corpus_option, open_named, text_of, texts_of
+from charlm.cli.texts import open_named, text_of, texts_of
 from charlm.errors import CharlmError, RequestError
+from charlm.extras import how_to_install
 
 
-@click.command()
-@click.argument("model", metavar="[RUN]", required=False)
+@click.command(cls=Command)
+@run_argument("[RUN]")
 @click.argument("file", required=False)
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Where to write it  [default: NAME.html]"
-)
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the samples."
-)
-@click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+@option("--out", type=click.Path(path_type=Path), help="File to write [default: NAME.html]")
+@seed_option("the samples")
+@encoding_option()
 @corpus_option()
 def command(
     model: str | None,
@@ -47,7 +52,7 @@ def command(
         from charlm.inspection import horizon, report
     except ImportError as error:
         raise CharlmError(
-            f'the report needs more than charlm alone: pip install "charlm[report]" ({error})'
+            f"the report needs {error.name}, which is not installed: {how_to_install('report')}"
         ) from error
 
     found = open_named(model, "report", file, corpus)

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.figures import TEXT, figure_option
-from charlm.cli.options import from_fields
+from charlm.cli.options import (
+    Command,
+    Number,
+    corpus_option,
+    from_fields,
+    json_option,
+    on_unknown_option,
+    option,
+    run_argument,
+)
 from charlm.cli.terminal import say, write_result
-from charlm.cli.texts import corpus_option
 from charlm.config import SampleConfig
 from charlm.errors import CharlmError, RequestError
 
@@ -23,64 +31,63 @@ if TYPE_CHECKING:
 
     from charlm.inspection.novelty import SuffixArray
 
-_DRAWING = (
-    "temperature",
-    "length",
-    "top_k",
-    "top_p",
-    "min_p",
-    "repetition_penalty",
-    "seed",
-)
 
-
-@click.command()
-@click.argument("model", metavar="[RUN|FILE]", required=False)
-@from_fields(SampleConfig, *_DRAWING)
-@click.option("--prompt", help="Text to go on from; - reads standard input.")
-@click.option(
-    "--prompt-file", type=click.Path(path_type=Path), help="Read the prompt from this file."
+@click.command(cls=Command)
+@run_argument("[RUN|FILE]")
+@from_fields(SampleConfig)
+@option(
+    "--greedy",
+    group="Sampling",
+    is_flag=True,
+    help="Always take the most likely character: temperature 0.",
 )
-@click.option("--greedy", is_flag=True, help="Always the likeliest character: temperature 0.")
-@click.option(
-    "--num-samples", type=click.IntRange(1), default=1, show_default=True, help="How many texts."
+@option("--prompt", group="Prompt", help="Text to continue; - reads standard input.")
+@option(
+    "--prompt-file",
+    group="Prompt",
+    type=click.Path(path_type=Path),
+    help="Read the prompt from this file.",
 )
-@click.option(
+@on_unknown_option("the prompt", group="Prompt")
+@option(
+    "--num-samples",
+    type=Number(int, min=1),
+    default=1,
+    show_default=True,
+    help="Number of samples to write.",
+)
+@option(
     "--stop",
     multiple=True,
     metavar="STR",
     help="End the text before this string, in which \\n, \\t and \\\\ are a line end, a tab and a "
     "backslash. Repeat it for several strings: the first that occurs ends the text.",
 )
-@click.option(
-    "--on-unknown",
-    type=click.Choice(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="What to do with a character in the prompt that the model has never seen.",
+@json_option("Print one JSON object per sample.")
+@option(
+    "--show-probs", is_flag=True, help="Show the model's probability of each character it wrote."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per text.")
-@click.option("--show-probs", is_flag=True, help="Show how likely each character was to the model.")
-@click.option(
+@option(
     "--alternatives",
-    type=click.IntRange(0, 50),
+    type=Number(int, min=0, max=50),
     default=0,
     show_default=True,
-    help="With --show-probs: a line per character, with so many that were likelier or next.",
+    help="With --show-probs: print a line per character, with the N most likely alternatives.",
 )
 @figure_option(TEXT)
-@click.option(
+@option(
     "--novelty",
     is_flag=True,
-    help="Say how much stands in the training text; its index takes 8 bytes of memory a character.",
+    help="Report the longest passage copied from the training text; needs 8 bytes of memory per "
+    "character of it.",
 )
-@click.option(
+@option(
     "--max-copy",
-    type=click.IntRange(1),
+    type=Number(int, min=1),
     metavar="N",
     help="Never copy more than N characters in a row from the training text.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write to this file instead.")
+@option("--out", type=click.Path(path_type=Path), help="Write to this file, not to stdout.")
 @corpus_option()
 def command(
     model: str | None,

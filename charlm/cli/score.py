@@ -5,14 +5,25 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.figures import TEXT, figure_option, only_one
-from charlm.cli.terminal import echo, say, write_result
+from charlm.cli.figures import TEXT, figure_option
+from charlm.cli.options import (
+    Choice,
+    Command,
+    Number,
+    encoding_option,
+    file_argument,
+    json_option,
+    on_unknown_option,
+    only_one,
+    option,
+    run_argument,
+)
+from charlm.cli.terminal import echo, say, use_colour, write_result
 from charlm.cli.texts import open_named, text_of
 from charlm.errors import RequestError
 
@@ -21,39 +32,31 @@ if TYPE_CHECKING:
     from charlm.inspection.reading import Reading
 
 
-@click.command()
-@click.argument("model", metavar="RUN")
-@click.argument("file", metavar="[FILE]", required=False, default="-")
-@click.option("--by", type=click.Choice(["line", "word"]), help="Rank lines or words by surprise.")
-@click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object per character, line or word."
-)
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page with the heat map.")
+@click.command(cls=Command)
+@run_argument()
+@file_argument
+@option("--by", type=Choice(["line", "word"]), help="Rank lines or words by their surprisal.")
+@json_option("Print one JSON object per character, line or word.")
+@option("--html", type=click.Path(path_type=Path), help="Write the heat map to this HTML file.")
 @figure_option(TEXT)
-@click.option(
+@option(
     "--alternatives",
-    type=click.IntRange(1, 50),
+    type=Number(int, min=1, max=50),
     default=5,
     show_default=True,
-    help="How many expected symbols to list.",
+    help="List this many of the characters that the model found most likely.",
 )
-@click.option("--exact", is_flag=True, help="One pass in one stream, however long the text.")
-@click.option("--dynamic", is_flag=True, help="Let the model learn as it reads, and say the gain.")
-@click.option(
+@option("--exact", is_flag=True, help="Read a long text in one stream, not in many.")
+@option("--dynamic", is_flag=True, help="Let the model learn while it reads; print the gain.")
+@option(
     "--rate",
-    type=click.FloatRange(0, 100, min_open=True),
+    type=Number(float, above=0.0, max=100.0),
     default=0.1,
     show_default=True,
     help="Learning rate of --dynamic.",
 )
-@click.option(
-    "--on-unknown",
-    type=click.Choice(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="What to do with characters that the model has never seen.",
-)
-@click.option("--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]")
+@on_unknown_option()
+@encoding_option()
 def command(
     model: str,
     file: str,
@@ -117,7 +120,7 @@ def command(
     elif by:
         for begin, end, bits in _ranked(reading, by):
             echo(f"{bits:6.3f}  {reading.characters[begin:end]}")
-    elif sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+    elif use_colour():
         click.echo(_in_colour(reading))
     else:
         _table(reading, loaded)

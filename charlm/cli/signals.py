@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: at once where nothing can be lost, politely where something can."""
+"""Ctrl-C and SIGTERM: stop at once if nothing can be lost, else after saving."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from types import FrameType, TracebackType
 
 
 class Stop(KeyboardInterrupt):
-    """A signal, as an exception. Not KeyboardInterrupt itself: Python takes one that leaves code in
-    a string (which importing torch runs a lot of) for one that nobody caught, and ends with -2."""
+    """A signal as an exception. A subclass, because of Python's treatment of KeyboardInterrupt
+    itself: one that leaves code run from a string, as in importing torch, ends the process with
+    -2 even if it is caught later."""
 
 
 class Interruption:
-    """A context in which SIGINT and SIGTERM raise Stop, so that what is being written is cleaned
-    up; within ``politely()`` they only set a flag that the training loop asks for.
+    """A context in which SIGINT and SIGTERM raise Stop, so that unfinished files are removed.
 
-    Calling it says whether a signal came; ``exit_code`` is 128 + its number. After the first one
-    the system's own handling is back, so that a second one ends the process.
+    Within ``politely()`` they only set a flag, which the training loop reads. Calling the object
+    returns whether a signal came; ``exit_code`` is 128 + its number. The first signal restores the
+    system's handlers, so a second one ends the process.
     """
 
     def __init__(self) -> None:
@@ -62,6 +63,6 @@ class Interruption:
             signal.signal(each, signal.SIG_DFL)
         if not self._polite:
             raise Stop
-        # A handler may interrupt a write to the same stream, which buffered writing does not allow.
+        # Unbuffered: the signal may have interrupted a buffered write to the same stream.
         with contextlib.suppress(OSError):
-            os.write(2, b"\nstopping after this update and saving; once more leaves at once\n")
+            os.write(2, b"\nsaving after this training step; press Ctrl-C again to stop at once\n")

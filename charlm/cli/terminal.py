@@ -1,13 +1,18 @@
-"""What goes to a terminal: a model's text, made safe, and charlm's own talk."""
+"""What commands print: results on stdout, messages on stderr, and whether to use colour.
+
+Text from a model or a file may hold control characters; on a terminal they are shown as escapes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import math
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -15,13 +20,49 @@ from charlm.display import one_line, printable
 from charlm.errors import CharlmError
 
 
+def use_colour(stream: TextIO | None = None) -> bool:
+    """Whether to print colours and bars: to a terminal, unless NO_COLOR is set (no-color.org).
+
+    stream: where it goes; default: stdout
+    """
+    stream = sys.stdout if stream is None else stream
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def say(text: str) -> None:
+    """Print one line of messages on stderr, with control characters and line ends as escapes.
+
+    If stderr takes no more (a closed pipe, a full disk), work continues without messages.
+    """
+    try:
+        click.echo(one_line(text), err=True)
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Let what could not be written to ``stream``, and what follows, go nowhere.
+
+    Else Python would try again at exit, fail, print an error of its own and exit with 120.
+    """
+    with contextlib.suppress(OSError, ValueError):  # a stream that is closed or has no descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 def say_error(message: str) -> None:
-    """``error: MESSAGE`` as one line on stderr: it may quote a file that somebody else made."""
+    """``error: MESSAGE`` as one line on stderr."""
     say(f"error: {message}")
 
 
+def echo(text: str) -> None:
+    """Print a line of results: safe on a terminal, unchanged in a pipe."""
+    click.echo(printable(text) if sys.stdout.isatty() else text)
+
+
 def echo_json(value: Any) -> None:
-    """One line of JSON on stdout that every parser reads: what is not finite becomes null."""
+    """Print one line of strict JSON: numbers that are not finite become null."""
     click.echo(json.dumps(_finite(value), allow_nan=False))
 
 
@@ -33,20 +74,22 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def echo(text: str) -> None:
-    """A line of results on stdout: harmless on a terminal, as it is in a pipe."""
-    click.echo(printable(text) if sys.stdout.isatty() else text)
+def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """Print rows in aligned columns, two spaces apart; the first row is usually the heading.
 
-
-def say(text: str) -> None:
-    """One line of talk on stderr, whatever it quotes. Where nobody listens any more (a closed
-    pipe), work goes on."""
-    with contextlib.suppress(OSError):
-        click.echo(one_line(text), err=True)
+    left: how many columns, from the first, are aligned left; the others are aligned right
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        echo("  ".join(cells).rstrip())
 
 
 def write_result(option: str, path: Path, text: str) -> None:
-    """Write what an option asked for into a file, whole or not at all, and print its name."""
+    """Write the file that ``option`` asked for, whole or not at all, and print its name."""
     from charlm.files import write_atomically
 
     try:

@@ -4,27 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from charlm.runs import OpenModel
     from charlm.text.dataset import Texts
-
-
-def corpus_option(*, name: str = "corpus") -> Callable[[Any], Any]:
-    """``--corpus``, as the parameter ``name``."""
-    return click.option(
-        "--corpus",
-        name,
-        multiple=True,
-        metavar="PATH",
-        help="Where the run's corpus is now, if it has moved; its checksum must agree. Repeat it "
-        "for several files.",
-    )
 
 
 def text_of(file: str, encoding: str | None) -> str:
@@ -39,7 +23,7 @@ def open_named(
     model: str | None, command: str, file: str | None = None, corpus: tuple[str, ...] = ()
 ) -> OpenModel:
     """The model that a command works on. If it turns out to be a text, the error shows how
-    ``command`` is to be typed with that text, or with ``file``."""
+    ``command`` must be typed with that text, or with ``file``."""
     from charlm import runs
 
     text = shlex.quote(file or model or "FILE")

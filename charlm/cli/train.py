@@ -13,11 +13,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm import runs
-from charlm.cli.options import from_fields, given, typed
+from charlm.cli.options import (
+    Choice,
+    Command,
+    Number,
+    chosen,
+    corpus_option,
+    either,
+    encoding_option,
+    fields_of,
+    from_fields,
+    given,
+    option,
+    typed,
+)
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
-from charlm.cli.texts import corpus_option
-from charlm.config import ModelConfig, TrainConfig
+from charlm.config import CELLS, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, RequestError
 from charlm.text.dataset import DEFAULT_VAL_FRACTION
 from charlm.text.reading import NEWLINES
@@ -28,115 +40,107 @@ if TYPE_CHECKING:
     from charlm.text.dataset import Dataset, Source, Texts
     from charlm.training.trainer import Trainer
 
-_SHAPE = (
-    "cell",
-    "hidden_size",
-    "num_layers",
-    "embedding_size",
-    "nonlinearity",
-    "context",
-    "kernel_size",
-    "dropout",
-    "tie",
-)
-_TRAINING = (
-    "batch_size",
-    "seq_len",
-    "optimizer",
-    "learning_rate",
-    "schedule",
-    "warmup",
-    "final_learning_rate",
-    "clip",
-    "weight_decay",
-    "seed",
-    "precision",
-    "epochs",
-    "steps",
-    "minutes",
-    "eval_every",
-    "save_every",
-    "sample_every",
-    "patience",
-)
-_OF_ONE_CELL = {
-    "nonlinearity": ("rnn", "window", "conv"),
-    "context": ("window",),
-    "kernel_size": ("conv",),
-}
-# What may be said beside --resume: where the run is, where it computes, how far it goes now.
+# What may be given together with --resume: where the run and its corpus are, which device, how far
+# to train now.
 _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("corpus", nargs=-1)
-@from_fields(ModelConfig, *_SHAPE)
-@from_fields(TrainConfig, *_TRAINING)
-@click.option(
-    "--stop-at", type=click.IntRange(1), help="End after this update; schedule unchanged."
+@from_fields(ModelConfig)
+@option(
+    "--init-from",
+    group="Model",
+    metavar="MODEL",
+    help="Start from the weights of this run or model file, with its shape and vocabulary.",
 )
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ... or auto.")
-@click.option(
+@from_fields(TrainConfig)
+@option(
+    "--stop-at",
+    group="Length",
+    type=Number(int, min=1),
+    help="Save and stop after this training step; --resume continues on the same schedule.",
+)
+@option(
     "--tokenizer",
     "level",
-    type=click.Choice(["char", "byte"]),
+    group="Corpus",
+    type=Choice(["char", "byte"]),
     default="char",
     show_default=True,
-    help="Unicode characters, or the bytes of UTF-8.",
+    help="Model Unicode characters, or the bytes of UTF-8.",
 )
-@click.option(
+@option(
     "--min-count",
-    type=click.IntRange(1),
+    group="Corpus",
+    type=Number(int, min=1),
     default=1,
     show_default=True,
-    help="Fold characters rarer than this into one unknown symbol.",
+    help="Replace characters that occur less often by one unknown symbol.",
 )
-@click.option("--nfc", is_flag=True, help="Bring the text to Unicode's composed form (NFC).")
-@click.option("--encoding", help="Encoding of the files [default: UTF-8, or by byte-order mark]")
-@click.option(
+@option("--nfc", group="Corpus", is_flag=True, help="Normalize the text to Unicode NFC.")
+@encoding_option("the files", group="Corpus")
+@option(
     "--newline",
-    type=click.Choice(NEWLINES),
+    group="Corpus",
+    type=Choice(NEWLINES),
     default="keep",
     show_default=True,
-    help="Keep line ends as they are, or make CRLF and CR into LF.",
+    help="Keep line ends as they are, or turn CRLF and CR into LF.",
 )
-@click.option(
+@option(
     "--val-fraction",
-    type=float,
+    group="Corpus",
+    type=Number(float, min=0.0, below=1.0),
     default=DEFAULT_VAL_FRACTION,
     show_default=True,
-    help="Share of the text, at its end, that validates.",
+    help="Validate on this share of the text, taken from its end; 0: no validation.",
 )
-@click.option("--val-file", multiple=True, help="Validate on this text instead.")
-@click.option("--name", help="Name of the run [default: after the corpus]")
-@click.option("--force", is_flag=True, help="Replace a run that has this name already.")
-@click.option(
+@option("--val-file", group="Corpus", multiple=True, help="Validate on this file; can be repeated.")
+@option("--name", group="Run", help="Name of the run [default: the name of the corpus]")
+@option(
     "--out",
+    group="Run",
     type=click.Path(path_type=Path),
     default=runs.DEFAULT_OUT,
     show_default=True,
-    help="Where runs are kept.",
+    help="Directory that holds the runs.",
 )
-@corpus_option(name="moved_to")
-@click.option("--resume", metavar="RUN", help="Go on with a run, exactly; takes all from it.")
-@click.option("--init-from", metavar="MODEL", help="Start from the weights of this model.")
+@option("--force", group="Run", is_flag=True, help="Replace the run of this name.")
+@option(
+    "--resume",
+    group="Run",
+    metavar="RUN",
+    help="Continue this run from its last checkpoint, with its saved settings.",
+)
+@option(
+    "--device",
+    group="Run",
+    default="auto",
+    show_default=True,
+    help="Device to train on: cpu, cuda, ...; auto: a GPU if there is one.",
+)
+@corpus_option("moved_to", group="Run")
 @click.pass_context
 def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> None:
-    """Train a model on CORPUS: files, directories, globs, or - for standard input.
+    """Train a model on CORPUS: files, directories, glob patterns, or - for standard input.
+
+    The defaults are sensible: no options are needed. Ctrl-C saves the run; --resume continues it.
 
     \b
-    charlm train book.txt                        good results with no option
-    charlm train book.txt --minutes 2            as good as two minutes allow
+    charlm train book.txt                          train, save in checkpoints/book
+    charlm train book.txt --minutes 2              train for two minutes
     charlm train src/**/*.py --cell gru --name code
     zcat big.gz | charlm train - --name big
-    charlm train --resume book                   go on where it stopped
+    charlm train --resume book                     continue from the last checkpoint
+    charlm train more.txt --init-from book         continue with book's weights on another text
     """
     began = time.monotonic()
     with Interruption() as interrupted:
         try:
             if options["resume"] is None:
                 trainer, piped = _prepare(ctx, corpus, options, began)
-                # Made only now: what is refused leaves nothing behind.
+                # Only now, so that a request that is refused leaves nothing behind.
                 with runs.begin(
                     options["out"],
                     options["name"],
@@ -150,22 +154,22 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                 also = given(ctx) - _WITH_RESUME
                 if also:
                     named = ", ".join(typed(ctx, name) for name in sorted(also))
-                    raise RequestError(f"--resume takes everything from the run; leave out {named}")
+                    raise RequestError(f"--resume uses the run's saved settings; leave out {named}")
                 run = runs.find_run(options["resume"], options["out"])
-                with run.locked():  # before it is read, so that nobody moves it on in between
+                with run.locked():  # before reading it: another process could train it further
                     trainer = _resume(run, options["device"], options["moved_to"])
                     _train(run, trainer, options["stop_at"], interrupted)
         except KeyboardInterrupt:
-            say("interrupted before anything was begun")
+            say("interrupted before training began")
             sys.exit(interrupted.exit_code)
 
 
 def _prepare(
     ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any], began: float
 ) -> tuple[Trainer, bytes]:
-    """A trainer with everything settled, and what came from standard input."""
+    """A trainer for a new run, with every setting decided, and the text of standard input."""
     if not corpus:
-        raise RequestError("no corpus given: charlm train corpus.txt, or --resume RUN")
+        raise RequestError("no corpus given; type charlm train corpus.txt, or give --resume RUN")
     _check_options(ctx, options)
     from charlm.text import dataset as data
     from charlm.training import plan
@@ -181,7 +185,7 @@ def _prepare(
     )
     piped = _piped(source)
     texts = data.read(source, io.BytesIO(piped))
-    shape = {name: options[name] for name in _SHAPE}
+    shape = chosen(ModelConfig, options)
     start: Checkpoint | None = None
     if options["init_from"] is not None:
         start, shape = _start_from(ctx, options)
@@ -192,9 +196,9 @@ def _prepare(
         )
         dataset = data.encode(texts, tokenizer)
     shape["vocab_size"] = dataset.tokenizer.vocab_size
-    # Refuse a wrong shape before anything is timed; dropout stays open until the steps are known.
+    # Refuse a wrong shape before timing anything; dropout is decided once the steps are known.
     ModelConfig.resolve(**shape)
-    config = TrainConfig(**{name: options[name] for name in _TRAINING})
+    config = TrainConfig(**chosen(TrainConfig, options))
     _describe_corpus(texts, dataset)
     settled = plan.settle(ModelConfig(**shape), config, dataset, source, device, began=began)
     for note in (*texts.notes, *settled.notes):
@@ -206,55 +210,51 @@ def _prepare(
 
 
 def _piped(source: Source) -> bytes:
-    """Standard input, if the corpus or the validation text is to come from it."""
+    """The bytes of standard input if the corpus or the validation text is "-", else none."""
     asked = (*source.sources, *source.val_sources).count("-")
     if asked > 1:
-        raise RequestError("'-' stands for standard input, which can be read only once")
+        raise RequestError("standard input can be read only once; give - once")
     if asked and sys.stdin is None:
-        raise RequestError("'-' stands for standard input, which is closed")
+        raise RequestError("- means standard input, which is closed; give a file")
     return sys.stdin.buffer.read() if asked else b""
 
 
 def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
-    """What can be refused in a moment is refused before torch is imported."""
+    """Refuse wrong options before torch is imported, which takes seconds."""
     if options["moved_to"]:
         raise RequestError(
             "--corpus says where the corpus of a run is now, for --resume; to train on a text, "
             f"type charlm train {shlex.quote(options['moved_to'][0])}"
         )
-    ModelConfig.resolve(**{name: options[name] for name in _SHAPE})
-    TrainConfig(**{name: options[name] for name in _TRAINING}).check_length()
-    for name, cells in _OF_ONE_CELL.items():
+    ModelConfig.resolve(**chosen(ModelConfig, options))
+    TrainConfig(**chosen(TrainConfig, options)).check_length()
+    for name, spec in fields_of(ModelConfig).items():
+        cells = spec.metadata.get("cells", CELLS)
         if name in given(ctx) and options["cell"] not in cells and options["init_from"] is None:
             raise RequestError(
-                f"{typed(ctx, name)} means nothing to --cell {options['cell']}, only to "
-                f"{', '.join(cells)}; leave it out"
+                f"{typed(ctx, name)} has no effect with --cell {options['cell']}, only with "
+                f"{either(cells)}; leave it out"
             )
     if options["val_file"] and "val_fraction" in given(ctx):
-        raise RequestError("--val-file and --val-fraction both say what validates; give one")
+        raise RequestError("--val-file and --val-fraction both set the validation text; give one")
     if options["name"] is not None:
         runs.check_name(options["out"], options["name"], force=options["force"])
-    if not 0.0 <= options["val_fraction"] < 1.0:
-        raise RequestError(
-            f"--val-fraction is {options['val_fraction']}; give at least 0 and less than 1"
-        )
 
 
 def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint, dict[str, Any]]:
-    """The model to start from and its shape, which options may not contradict."""
+    """The model of --init-from and its shape; RequestError if an option contradicts it."""
     start = runs.open_model(options["init_from"], options["out"]).checkpoint
     shape = start.config.to_dict()
-    for name in given(ctx) & {*_SHAPE, "level", "min_count", "nfc"} - {"dropout"}:
+    for name in given(ctx) & {*fields_of(ModelConfig), "level", "min_count", "nfc"} - {"dropout"}:
         if options[name] != shape.get(name):
             raise RequestError(
-                "--init-from takes shape and vocabulary from the model; leave out "
-                f"{typed(ctx, name)}"
+                f"--init-from uses the model's shape and vocabulary; leave out {typed(ctx, name)}"
             )
     return start, shape | {"dropout": options["dropout"]}
 
 
 def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
-    """The trainer as it was when the run last saved."""
+    """The trainer in the state of the run's last checkpoint."""
     from charlm import checkpoint
     from charlm.text import dataset as data
     from charlm.training.trainer import Trainer
@@ -267,8 +267,8 @@ def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
     trainer = Trainer(saved.config, config, dataset, source, _device(device))
     trainer.restore(saved)
     if damage:
-        say(f"{damage}; going on from {run.previous}")
-        # Before the next save, which keeps what it finds in this place.
+        say(f"{damage}; continuing from {run.previous}")
+        # Before the next save, which would keep the damaged file as ``previous``.
         checkpoint.write(run.last, saved)
     say(f"resuming {run.path} at step {trainer.progress.step:,}")
     differences = trainer.differences(saved)
@@ -278,7 +278,7 @@ def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
 
 
 def _newest_state(run: Run) -> tuple[Checkpoint, str]:
-    """The state to go on from: ``last``; where that is damaged or gone ``previous``, and why."""
+    """``last``, and ""; if it is damaged or missing, ``previous`` and what is wrong."""
     from charlm import checkpoint
 
     try:
@@ -296,7 +296,10 @@ def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
     from charlm.text.dataset import Source
 
     if saved.training is None:
-        raise RequestError(f"{run.path} holds no state of training to resume from")
+        raise RequestError(
+            f"{run.path} cannot be resumed: it has no optimizer state; to train its weights "
+            f"further: charlm train CORPUS --init-from {shlex.quote(str(run.path))}"
+        )
     source = Source.from_dict(saved.training.get("source"))
     config = TrainConfig.from_dict(saved.training.get("config"))
     if not config.settled:
@@ -305,7 +308,7 @@ def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
 
 
 def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interruption) -> None:
-    """Run the loop, then say what came of it. Interrupted, it is saved, and this exits."""
+    """Train, then print the result. If interrupted: save, and exit with the signal's code."""
     from charlm.cli.progress import ProgressReporter
 
     config, progress = trainer.config, trainer.progress
@@ -325,18 +328,18 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
         except KeyboardInterrupt:
             say("")
     resume = f"charlm train --resume {shlex.quote(str(run.path))}"
-    say(f"saved at step {progress.step:,} of {config.steps:,}; go on: {resume}")
+    say(f"saved at step {progress.step:,} of {config.steps:,}; continue: {resume}")
     if interrupted():
         sys.exit(interrupted.exit_code)
 
 
 def _summarize(run: Run, trainer: Trainer) -> None:
-    """The result on stdout: the exact figure of the best model, its files, the next command."""
+    """Print the exact validation loss of the best model, the files, and a command to try next."""
     from charlm.training import summary
 
     result = summary.finish(run, trainer.dataset)
     if result is None:
-        click.echo("no validation text, so no figure: give --val-fraction or --val-file")
+        click.echo("no validation loss: the run has no validation text (see --val-fraction)")
     else:
         click.echo(
             f"best validation {result.bits_per_char:.4f} bits/char = "
@@ -348,8 +351,8 @@ def _summarize(run: Run, trainer: Trainer) -> None:
             say(result.folded.note)
         if trainer.progress.best_step == 0:
             say(
-                "the validation loss never fell below the untrained model's; the newest weights "
-                f"are in {run.last}"
+                "the validation loss never fell below that of the model before training; the "
+                f"newest weights are in {run.last}"
             )
     echo(f"files  {run.best}  {run.last}  {run.log}")
     echo(f"next   charlm sample {shlex.quote(str(run.path))}")
@@ -362,7 +365,7 @@ def _device(name: str) -> Any:
 
 
 def _absolute(name: str) -> str:
-    """A path that still means the same text when the run is resumed from another directory."""
+    """An absolute path, so that the run can be resumed from another directory."""
     return name if name == "-" else os.path.abspath(name)
 
 
@@ -382,7 +385,7 @@ def _describe_run(run: Run, trainer: Trainer) -> None:
     epochs = config.steps / trainer.streams.steps_per_epoch
     say(f"model   {model.describe()}")
     say(
-        f"train   {config.steps:,} updates of {B}x{T} ({epochs:.1f} epochs), {config.optimizer}, "
+        f"train   {config.steps:,} steps of {B}x{T} ({epochs:.1f} epochs), {config.optimizer}, "
         f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}, "
         f"{config.precision} on {trainer.device}"
     )

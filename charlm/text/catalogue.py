@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlm.errors import CorpusError, RequestError
+from charlm.extras import how_to_install
 from charlm.files import write_atomically
 
 VIAGGI_CHARS = 1_000_000
@@ -318,7 +319,7 @@ def fetch(
         import pooch
     except ImportError as error:
         raise RequestError(
-            'downloading needs pooch: run pip install "charlm[data]" and try again'
+            f"downloading needs pooch, which is not installed: {how_to_install('data')}"
         ) from error
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Ten minutes of hostile model files: a fuzzer that follows the code's branches (atheris).
 
-    pip install 'charlm[fuzz]'
+    pip install -e '.[fuzz]'
     python tests/fuzz/fuzz_checkpoint.py --minutes 10
     python tests/fuzz/fuzz_checkpoint.py CASE             run one case
 

@@ -1,21 +1,22 @@
-"""``charlm inspect``: what goes on inside a trained model; one module per subcommand."""
+"""``charlm inspect``: look inside a trained model; one module per subcommand."""
 
 from __future__ import annotations
 
 import click
 
 from charlm.cli.inspect import gradients, memory, neurons, unroll
+from charlm.cli.options import HELP, Group
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Group, context_settings=HELP)
 def command() -> None:
     """Look inside a trained model.
 
     \b
-    charlm inspect unroll book "ciao"            the unrolled graph, with the model's own values
-    charlm inspect neurons book book.txt         what single units stand for
-    charlm inspect gradients book book.txt       how far back a gradient reaches
-    charlm inspect memory book book.txt          how much of the past the state holds
+    charlm inspect unroll book "ciao"            inputs, states and gates, step by step
+    charlm inspect neurons book book.txt         units that respond to something in the text
+    charlm inspect gradients book book.txt       how far back the gradients reach
+    charlm inspect memory book book.txt          how much of the past the hidden state holds
     """
 
 

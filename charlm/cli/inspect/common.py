@@ -1,34 +1,22 @@
-"""What the commands that inspect share: a run, a text, and what of it the model knows."""
+"""What the ``inspect`` commands share: several runs, and the part of a text that a model knows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import click
-
+from charlm.cli.options import option
 from charlm.cli.terminal import say
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from charlm.arrays import Ids
     from charlm.generate import CharLM
 
-run_argument = click.argument("model", metavar="RUN")
-file_argument = click.argument("file", required=False, default="-")
-encoding_option = click.option(
-    "--encoding", help="Encoding of FILE [default: UTF-8, or by byte-order mark]"
+with_option = option(
+    "--with", "others", multiple=True, metavar="RUN", help="Add this run; can be repeated."
 )
-with_option = click.option(
-    "--with", "others", multiple=True, metavar="RUN", help="Put this run beside it."
-)
-
-
-def seed_option(of: str) -> Callable[[Any], Any]:
-    return click.option(
-        "--seed", type=click.IntRange(0), default=0, show_default=True, help=f"Of the {of}."
-    )
 
 
 def ids_of(loaded: CharLM, text: str) -> Ids:
@@ -36,16 +24,20 @@ def ids_of(loaded: CharLM, text: str) -> Ids:
 
 
 def same_unit(units: Iterable[str]) -> None:
-    """RequestError where one figure would have to count characters as well as bytes."""
+    """RequestError if one figure would have to count characters and bytes on the same axis."""
     if len(set(units)) > 1:
         raise RequestError(
-            "models of characters and of bytes have no common scale; draw them in two figures"
+            "some of these models read characters and some read bytes, which have no common scale; "
+            "draw two figures"
         )
 
 
 def known(loaded: CharLM, text: str) -> str:
-    """What is inspected may hold characters that a model has never seen: they are left out, also
-    where the model has an unknown symbol, which would make a text easier than it is."""
+    """``text`` without the characters that the model does not know.
+
+    They are left out even if the model has an unknown symbol: one symbol for many characters is
+    easier to predict than the characters are.
+    """
     from charlm.text.tokenizer import describe_unknown
 
     unseen = loaded.tokenizer.unseen(text)

@@ -1,4 +1,4 @@
-"""``charlm inspect gradients``: how far back the gradient of one character's loss reaches."""
+"""``charlm inspect gradients``: how far back in the text the gradient of a loss reaches."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.figures import figure_option, only_one, plots
-from charlm.cli.inspect.common import (
+from charlm.cli.figures import figure_option, plots
+from charlm.cli.inspect.common import ids_of, same_unit, with_option
+from charlm.cli.options import (
+    Command,
+    Number,
     encoding_option,
     file_argument,
-    ids_of,
+    json_option,
+    named_once,
+    only_one,
+    option,
     run_argument,
-    same_unit,
     seed_option,
-    with_option,
 )
-from charlm.cli.terminal import echo, echo_json
+from charlm.cli.terminal import echo, echo_json, table
 from charlm.cli.texts import text_of
-from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,28 +32,28 @@ if TYPE_CHECKING:
     from charlm.inspection.gradients import Flow
 
 
-@click.command("gradients")
-@run_argument
+@click.command("gradients", cls=Command)
+@run_argument()
 @file_argument
 @with_option
-@click.option(
+@option(
     "--lags",
-    type=click.IntRange(2, 2000),
+    type=Number(int, min=2, max=2000),
     default=100,
     show_default=True,
-    help="How many characters to look back.",
+    help="Follow the gradient back over this many characters.",
 )
-@click.option(
+@option(
     "--places",
-    type=click.IntRange(4, 4096),
+    type=Number(int, min=4, max=4096),
     default=64,
     show_default=True,
-    help="At how many places of the text.",
+    help="Measure at this many positions of the text.",
 )
-@seed_option("places")
-@click.option("--json", "as_json", is_flag=True, help="Quartiles at every lag, as one JSON object.")
+@seed_option("the choice of positions")
+@json_option("Print the quartiles at every lag as one JSON object.")
 @figure_option()
-@encoding_option
+@encoding_option()
 def command(
     model: str,
     file: str,
@@ -62,12 +65,12 @@ def command(
     figure: Path | None,
     encoding: str | None,
 ) -> None:
-    """How the gradient of one character's loss fades, or grows, on its way back through FILE (- or
-    none: standard input).
+    """Measure how the gradient of one character's loss shrinks or grows on its way back through
+    FILE (default, or -: standard input).
 
-    The norm of dL_t/dx_{t-k}, at the embedded input k characters back, and of dL_t/ds_{t-k}, at the
-    whole state of each layer: medians and quartiles over many places t. Beside each model stands an
-    untrained one of the same shape.
+    L_t is the loss at position t. The table shows the norm of dL_t/dx_{t-k}, at the embedding of
+    the character k positions back, and of dL_t/ds_{t-k}, at the hidden state of each layer: medians
+    and quartiles over many positions t. An untrained model of the same shape is the control.
 
     \b
     charlm inspect gradients book book.txt
@@ -79,9 +82,7 @@ def command(
     from charlm.runs import load
 
     only_one(figure=figure, json=as_json)
-    names = [model, *others]
-    if len(set(names)) < len(names):
-        raise RequestError("a run stands twice; name each once")
+    names = named_once(model, *others)
     text = text_of(file, encoding)
     flows: dict[str, Flow] = {}
     controls: dict[str, Flow] = {}
@@ -110,7 +111,7 @@ def command(
         )
     else:
         for name in names:
-            _table(name, flows[name], controls[name], units[name])
+            _show(name, flows[name], controls[name], units[name])
 
 
 def _facts(flow: Flow) -> dict[str, object]:
@@ -124,12 +125,12 @@ def _facts(flow: Flow) -> dict[str, object]:
     }
 
 
-def _table(name: str, flow: Flow, control: Flow, unit: str) -> None:
+def _show(name: str, flow: Flow, control: Flow, unit: str) -> None:
     lags = flow.inputs.shape[1] - 1
     shown = [lag for lag in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000) if lag <= lags]
     echo(
         f"{name}: norm of the gradient of one {unit}'s loss, by {unit}s back: median [quartiles] "
-        f"of {len(flow.inputs):,} places"
+        f"over {len(flow.inputs):,} positions"
     )
     layers = 0 if flow.states is None else flow.states.shape[1]
     columns = [("input", None), *((f"state {layer + 1}", layer) for layer in range(layers))]
@@ -141,9 +142,7 @@ def _table(name: str, flow: Flow, control: Flow, unit: str) -> None:
             for each in (flow, control)
         ]
         rows.append([str(lag), *cells])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        echo("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
+    table(rows, left=0)
     echo(f"{flow.fading(unit)}\n")
 
 

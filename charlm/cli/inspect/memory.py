@@ -1,4 +1,4 @@
-"""``charlm inspect memory``: how much of the past a state holds."""
+"""``charlm inspect memory``: how much of the past the hidden state holds."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.figures import figure_option, only_one, plots
-from charlm.cli.inspect.common import (
+from charlm.cli.figures import figure_option, plots
+from charlm.cli.inspect.common import ids_of, same_unit, with_option
+from charlm.cli.options import (
+    Command,
     encoding_option,
     file_argument,
-    ids_of,
+    json_option,
+    named_once,
+    only_one,
     run_argument,
-    same_unit,
     seed_option,
-    with_option,
 )
 from charlm.cli.terminal import echo, echo_json
 from charlm.cli.texts import text_of
-from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
     from charlm.text.tokenizer import Tokenizer
 
 
-@click.command("memory")
-@run_argument
+@click.command("memory", cls=Command)
+@run_argument()
 @file_argument
 @with_option
-@seed_option("places")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@seed_option("the choice of positions")
+@json_option()
 @figure_option()
-@encoding_option
+@encoding_option()
 def command(
     model: str,
     file: str,
@@ -48,11 +49,11 @@ def command(
     figure: Path | None,
     encoding: str | None,
 ) -> None:
-    """How much of the past the state still holds, on FILE (- or none: standard input).
+    """Measure how much of the past the hidden state holds, on FILE (default, or -: standard input).
 
-    Three measures: the loss after contexts of 1 to 512 characters; how well a linear probe reads
-    the character k back off the state; what a decoder rebuilds from the state alone. Each beside
-    its control.
+    Three measures, each with its control: the loss after contexts of 1 to 512 characters; how often
+    a linear probe finds the character k positions back in the hidden state; what a decoder
+    reconstructs from the hidden state alone.
 
     \b
     charlm inspect memory book book.txt
@@ -62,9 +63,7 @@ def command(
     from charlm.runs import load
 
     only_one(figure=figure, json=as_json)
-    names = [model, *others]
-    if len(set(names)) < len(names):
-        raise RequestError("a run stands twice; name each once")
+    names = named_once(model, *others)
     text = text_of(file, encoding)
     loaded = {name: load(name) for name in names}
     found = {
@@ -105,7 +104,7 @@ def _show(found: Horizon, tokenizer: Tokenizer) -> None:
     curve, probe, rebuilt = found.curve, found.probe, found.rebuilt
     unit = found.unit
     low, high = curve.interval()
-    echo(f"loss after a context of so many {unit}s, in bits per {unit}")
+    echo(f"loss by the length of the context in {unit}s, in bits per {unit}")
     _rows(
         "context",
         curve.contexts,
@@ -121,7 +120,7 @@ def _show(found: Horizon, tokenizer: Tokenizer) -> None:
         "between contexts are surer than the values"
     )
     echo(found.verdict())
-    echo(f"\nshare of {unit}s that a linear probe reads off the state, so many back")
+    echo(f"\nshare of {unit}s that a linear probe finds in the hidden state, by {unit}s back")
     _rows(
         "back",
         probe.lags,
@@ -133,14 +132,14 @@ def _show(found: Horizon, tokenizer: Tokenizer) -> None:
         },
         "{:.2f}",
     )
-    echo("\nthe same of a decoder with one hidden layer")
+    echo("\nthe same for a decoder with one hidden layer")
     _rows(
         "back",
         range(len(rebuilt.accuracy)),
         {"model": rebuilt.accuracy, "shuffled": rebuilt.shuffled},
         "{:.2f}",
     )
-    echo("\nwhat was read, and what the decoder made of the state alone")
+    echo("\nwhat the model read, and what the decoder reconstructed from the hidden state")
     for read, made in rebuilt.examples(tokenizer):
         echo(f"  {''.join(map(shown, read))}   {''.join(map(shown, made))}")
 

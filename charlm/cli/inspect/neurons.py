@@ -1,37 +1,39 @@
-"""``charlm inspect neurons``: what single units stand for."""
+"""``charlm inspect neurons``: units that respond to something in the text."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import click
 
-from charlm.cli.figures import TEXT, figure_option, only_one
-from charlm.cli.inspect.common import (
+from charlm.cli.figures import TEXT, figure_option
+from charlm.cli.inspect.common import known
+from charlm.cli.options import (
+    Command,
     encoding_option,
     file_argument,
-    known,
+    json_option,
+    only_one,
+    option,
     run_argument,
     seed_option,
 )
-from charlm.cli.terminal import echo, echo_json, say, write_result
+from charlm.cli.terminal import echo_json, say, table, use_colour, write_result
 from charlm.cli.texts import text_of
 from charlm.errors import RequestError
 
 DRAWN, DRAWN_LENGTH = 3, 420
-"""Units in a figure and in a coloured terminal, and characters of text for each."""
+"""How many units a figure or a colour terminal shows, and how much text for each, in characters."""
 
 
-@click.command("neurons")
-@run_argument
+@click.command("neurons", cls=Command)
+@run_argument()
 @file_argument
-@seed_option("shifts")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per label.")
-@click.option("--html", type=click.Path(path_type=Path), help="Write a page with coloured text.")
+@seed_option("the random shifts and the random unit")
+@json_option("Print one JSON object per label.")
+@option("--html", type=click.Path(path_type=Path), help="Write coloured text to this HTML file.")
 @figure_option(TEXT)
-@encoding_option
+@encoding_option()
 def command(
     model: str,
     file: str,
@@ -41,14 +43,14 @@ def command(
     figure: Path | None,
     encoding: str | None,
 ) -> None:
-    """Units that stand for something: inside quotes, far into the line, the line ends soon, ...
+    """Find units that respond to something: inside quotes, far into the line, line ends soon, ...
 
-    For each label that can be found in FILE (- or none: standard input) automatically, the single
-    unit that tells it best: the area under its ROC curve on the half of the text that it was not
-    chosen on, beside what the same search finds by chance (labels shifted against the text) and
-    what the current character alone tells. Then the loss when that unit is held at its mean, beside
-    that of a unit drawn at random. A terminal shows the best of them on coloured text. Of a long
-    text the first 20,000 characters are read.
+    charlm finds such labels in FILE (default, or -: standard input) and, for each, the unit that
+    predicts it best. AUC is the area under the unit's ROC curve, on the half of the text that was
+    not used to choose the unit. For comparison: the AUC that the same search finds by chance
+    (labels shifted against the text), and the AUC of the current character alone. The last columns
+    are the increase of the loss when this unit is fixed at its mean, and when a random unit is. On
+    a terminal the best units are shown on coloured text. At most 20,000 characters are read.
 
     \b
     charlm inspect neurons book book.txt
@@ -67,16 +69,15 @@ def command(
     ids = loaded.tokenizer.encode(text)
     seen = units.activations(loaded.engine, ids, loaded.tokenizer.normalize(text))
     if len(seen.text) < len(text):
-        say(f"the first {len(seen.text):,} of {len(text):,} characters are read")
+        say(f"reading the first {len(seen.text):,} of {len(text):,} characters")
     found = units.search(seen, seed=seed)
     if not found:
         raise RequestError(
-            f"no label holds at {100 * units.RAREST:.0f} % of the characters that are read; give "
-            "another text"
+            f"no label applies to {100 * units.RAREST:.0f} % of the characters; give another text"
         )
     rare = set(units.labels(seen.text)) - {each.label for each in found}
     if rare:
-        say(f"too rare in it, or nearly always so: {', '.join(sorted(rare))}")
+        say(f"labels left out, too rare or too common in this text: {', '.join(sorted(rare))}")
     found = units.with_ablation(loaded.engine, ids, seen, found, seed=seed)
     if as_json:
         for each in found:
@@ -92,18 +93,23 @@ def command(
         telling = units.remembering(found, DRAWN)
         write_result("--figure", figure, textmap.svg(neuron_blocks(telling, seen, DRAWN_LENGTH)))
     else:
-        width = max(len(each.label) for each in found)
-        echo(
-            f"{'label':<{width}}  unit   value    AUC  chance  character alone  held at its mean"
-            "  one at random"
-        )
+        heads = ["label", "unit", "value", "AUC", "by chance", "character alone"]
+        rows = [[*heads, "fixed at its mean", "random unit fixed"]]
         for each in found:
-            echo(
-                f"{each.label:<{width}}  {each.layer + 1}:{each.unit:<5}{each.side:<6}  "
-                f"{each.strength:.3f}  {each.chance:6.3f}  {each.by_character:15.3f}  "
-                f"{each.bits:+.4f} bits/char  {each.usual_bits:+.4f}"
+            rows.append(
+                [
+                    each.label,
+                    f"{each.layer + 1}:{each.unit}",
+                    each.side,
+                    f"{each.strength:.3f}",
+                    f"{each.chance:.3f}",
+                    f"{each.by_character:.3f}",
+                    f"{each.bits:+.4f} bits/char",
+                    f"{each.usual_bits:+.4f}",
+                ]
             )
-        if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        table(rows, left=3)
+        if use_colour():
             from charlm.inspection import textmap
             from charlm.inspection.pages import neuron_blocks
 
@@ -111,4 +117,4 @@ def command(
             for block in neuron_blocks(telling, seen, DRAWN_LENGTH):
                 heading = block.heading.partition("\n")[0]
                 click.echo(f"\n{heading}\n{textmap.ansi(block.marks)}")
-            click.echo("\nblue: the unit is low, red: high; underlined: the label holds")
+            click.echo("\nblue: the unit is low; red: high; underlined: the label applies")

@@ -1,42 +1,40 @@
-"""``charlm inspect unroll``: the unrolled graph, in the terminal, as SVG and as a page."""
+"""``charlm inspect unroll``: the unrolled graph, in the terminal, as SVG or as a page."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from charlm.cli.figures import figure_option, only_one
-from charlm.cli.inspect.common import run_argument
-from charlm.cli.terminal import echo_json, write_result
+from charlm.cli.figures import figure_option
+from charlm.cli.options import Command, Number, json_option, only_one, option, run_argument
+from charlm.cli.terminal import echo_json, use_colour, write_result
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     from charlm.inspection.unrolling import Step
 
 
-@click.command("unroll")
-@run_argument
+@click.command("unroll", cls=Command)
+@run_argument()
 @click.argument("text")
-@click.option("--steps", type=click.IntRange(1), help="Only the last so many.")
-@click.option(
+@option("--steps", type=Number(int, min=1), help="Show only the last N time steps.")
+@option(
     "--top",
-    type=click.IntRange(1, 10),
+    type=Number(int, min=1, max=10),
     default=3,
     show_default=True,
-    help="How many expected symbols to show.",
+    help="Show the N characters that the model expects most.",
 )
 @figure_option((".svg", ".html"))
-@click.option("--json", "as_json", is_flag=True, help="Every value, one JSON object per step.")
+@json_option("Print every value, one JSON object per time step.")
 def command(
     model: str, text: str, steps: int | None, top: int, figure: Path | None, as_json: bool
 ) -> None:
-    """The unrolled computational graph of a model that reads TEXT: inputs, states, gates and what
-    is expected next, one column per time step.
+    """Show the unrolled graph of a model that reads TEXT: inputs, hidden states, gates and the
+    characters that the model expects next, one column per time step.
 
     \b
     charlm inspect unroll book "ciao"
@@ -51,7 +49,7 @@ def command(
     unseen = loaded.tokenizer.unseen(text)
     if len(unseen):
         raise RequestError(
-            f"{describe_unknown(loaded.tokenizer.normalize(text), unseen)}; give a text without"
+            f"TEXT has {describe_unknown(loaded.tokenizer.normalize(text), unseen)}; leave them out"
         )
     found = unrolling.unroll(loaded.engine, loaded.tokenizer, text, steps=steps, top=top)
     cell, units = loaded.config.cell, loaded.config.hidden_size
@@ -79,8 +77,8 @@ def command(
                 }
             )
     else:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        # As many steps side by side as the terminal is wide.
+        colour = use_colour()
+        # As many time steps side by side as fit the width of the terminal.
         beside = max(
             1, (shutil.get_terminal_size((100, 24)).columns - 11) // (18 if colour else 14)
         )
@@ -88,16 +86,16 @@ def command(
             click.echo("\n".join(_columns(found[first : first + beside], cell, colour)))
             click.echo()
         shows = unrolling.cell_of(units, _CELLS[colour])
-        click.echo(shows if colour else f"{shows}, in tenths; beyond 0.9 it reads 9")
-        click.echo(f"expected by a model that has learnt nothing: each symbol {100 * chance:.1f}%")
+        click.echo(shows if colour else f"{shows}, in tenths; more than 0.9 is shown as 9")
+        click.echo(f"an untrained model expects each symbol with {100 * chance:.1f}%")
 
 
-_CELLS = {True: 8, False: 4}  # of a strip, in colour and in figures
+_CELLS = {True: 8, False: 4}  # values per layer and time step: with colour, without
 
 
 def _columns(steps: list[Step], cell: str, colour: bool) -> list[str]:
-    """The graph in characters: a row for what is expected, for each strip and for what was read.
-    Without colour a cell is a digit, its value in tenths, with a sign where it is negative."""
+    """The graph in characters: rows for the expected characters, for each state and gate, and for
+    the character that was read. Without colour a value is a digit, in tenths, with its sign."""
     from charlm.display import printable
     from charlm.inspection.unrolling import GATES, OPEN, squeezed
 
@@ -151,7 +149,7 @@ def _digits(value: float) -> str:
 
 
 def _coloured(value: float) -> str:
-    """Two spaces on a ground from blue (-1) over white to red (1)."""
+    """Two spaces with a background from blue (-1) through white (0) to red (1)."""
     scale = (25, 32, 74, 117, 159, 231, 224, 217, 210, 203, 160)
     place = round((max(-1.0, min(1.0, value)) + 1) / 2 * (len(scale) - 1))
     return f"\x1b[48;5;{scale[place]}m  \x1b[0m"

@@ -57,9 +57,7 @@ def of(panel: Panel, name: str, text: str, answer: str) -> Saliency:
 def in_terminal(found: Saliency, colour: bool, indent: int = 0) -> str:
     """The text with coloured backgrounds. Without colour, a line of marks follows below the text,
     after ``indent`` spaces: 1 to 9 for the answer, - against it."""
-    import os
-
-    if colour and not os.environ.get("NO_COLOR"):
+    if colour:
         pieces = []
         for character, share in zip(found.text, found.shares, strict=True):
             scale = _FOR if share > 0 else _AGAINST
