@@ -50,13 +50,13 @@ def command(
     figure: Path | None,
     encoding: str | None,
 ) -> None:
-    """Compare two or more models on FILE (- for standard input): bits per character with paired
-    intervals, on which characters and words one model is better, speed and size.
+    """Compare two or more models on a text.
 
-    Every model is compared with the first. Characters that one of them does not know are left out
-    for all. An interval is a 95 % bootstrap interval over blocks of 200 characters. Beside it: how
-    large a difference becomes by chance (permutation test: in each block the labels of the models
-    are swapped at random).
+    FILE: a text, or - for standard input. Shows bits per character with paired intervals, on which
+    characters and words one model is better, speed and size. Every model is compared with the
+    first. Characters that one of them does not know are left out for all. An interval is a 95 %
+    bootstrap interval over blocks of 200 characters. Beside it: how large a difference becomes by
+    chance (permutation test: in each block the labels of the models are swapped at random).
 
     \b
     charlm compare lstm rnn held-out.txt

@@ -39,12 +39,6 @@ _NOTABLE = 0.1
     show_default=True,
     help="Show the baselines beside the model.",
 )
-@option(
-    "--ladder/--no-ladder",
-    default=True,
-    show_default=True,
-    help="Show the baselines beside the model.",
-)
 @encoding_option()
 @corpus_option()
 def command(
@@ -56,13 +50,13 @@ def command(
     encoding: str | None,
     corpus: tuple[str, ...],
 ) -> None:
-    """Score FILE (- for standard input) with a model. Without FILE: the run's validation text;
-    without RUN: the newest run.
+    """Print the bits per character of a text, with baselines.
 
-    The text is read in one exact pass; the first character is context and is not counted. The
-    baselines beside the result: a model that knows only the vocabulary, character frequencies, an
-    n-gram model and three compressors, each given the run's training text. If the model was trained
-    on the text, or on a part of it, this is said.
+    FILE: a text, or - for standard input; default: the run's validation text. RUN: a run or a model
+    file; default: the newest run. The text is read in one exact pass; the first character is
+    context and is not counted. The baselines beside the result: a model that knows only the
+    vocabulary, character frequencies, an n-gram model and three compressors, each given the run's
+    training text. If the model was trained on the text, or on a part of it, this is said.
 
     \b
     charlm eval book

@@ -76,10 +76,11 @@ def command() -> None:
 )
 @click.pass_context
 def position_invariance(ctx: click.Context, /, **options: Any) -> None:
-    """Test whether a network finds the year in "Sono andato in Nepal nel 2009", at any position.
+    """Test whether networks find a year at any position.
 
-    Trains feedforward, time-delay and recurrent networks on the same Italian sentences. In training
-    the year never occurs in certain ranges of positions; the test asks for it there.
+    The year is in sentences such as "Sono andato in Nepal nel 2009". The command trains
+    feedforward, time-delay and recurrent networks on the same Italian sentences. In training the
+    year never occurs in certain ranges of positions; the test asks for it there.
 
     \b
     charlm experiment position-invariance --quick --out quick
@@ -261,7 +262,7 @@ def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
 
     shown = printable(text if len(text) <= 60 else text[:60] + "...").replace("\n", "\\n")
     if answer == NO_ANSWER:
-        say(f"no answer, because there is no {panel.wanted} in {shown!r}")
+        say(f"no answer: {shown!r} has no {panel.wanted}")
     elif panel.too_long(name, text):
         longest = KINDS[name].longest
         say(f"{name} reads at most {longest} characters, not {len(text):,}: {shown!r}")

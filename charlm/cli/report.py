@@ -36,10 +36,11 @@ def command(
     encoding: str | None,
     corpus: tuple[str, ...],
 ) -> None:
-    """Write one HTML page about a run: learning curves, baselines, samples, the surprisal map,
-    units, gradients and memory. Without RUN: the newest run; without FILE: its validation text.
+    """Write one HTML page with everything about a run.
 
-    The page needs neither a network nor other files, so it can be sent, kept and opened anywhere.
+    Learning curves, baselines, samples, the surprisal map, units, gradients and memory. RUN: a run
+    or a model file; default: the newest run. FILE: a text; default: the validation text. The page
+    needs neither a network nor other files, so it can be sent, kept and opened anywhere.
 
     \b
     charlm report

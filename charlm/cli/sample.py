@@ -107,9 +107,10 @@ def command(
     corpus: tuple[str, ...],
     **drawing: Any,
 ) -> None:
-    """Sample text from a model: a run's name or directory, a model file, or the newest run.
+    """Write text with a model.
 
-    One line end at the end of a prompt from a file or from standard input is left out.
+    RUN: a run's name or directory; FILE: a model file; default: the newest run. One line end at the
+    end of a prompt from a file or from standard input is left out.
 
     \b
     charlm sample

@@ -71,11 +71,12 @@ def command(
     on_unknown: str,
     encoding: str | None,
 ) -> None:
-    """Show the surprisal of every character of FILE (default and -: standard input).
+    """Show the surprisal of every character of a text.
 
-    A terminal shows the text in colour (redder background: higher surprisal); a pipe, or a terminal
-    with NO_COLOR, gets a table. A text of 20,000 characters or more is read in many parallel
-    streams, each after 128 characters of context; --exact reads it in one.
+    FILE: a text; default, or -: standard input. A terminal shows the text in colour (redder
+    background: higher surprisal); a pipe, or a terminal with NO_COLOR, gets a table. A text of
+    20,000 characters or more is read in many parallel streams, each after 128 characters of
+    context; --exact reads it in one.
 
     \b
     charlm score book letter.txt

@@ -123,9 +123,10 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
 @corpus_option("moved_to", group="Run")
 @click.pass_context
 def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> None:
-    """Train a model on CORPUS: files, directories, glob patterns, or - for standard input.
+    """Train a model on a text and save it as a run.
 
-    The defaults are sensible: no options are needed. Ctrl-C saves the run; --resume continues it.
+    CORPUS: files, directories, glob patterns, or - for standard input. The defaults are sensible:
+    no options are needed. Ctrl-C saves the run; --resume continues it.
 
     \b
     charlm train book.txt                          train, save in checkpoints/book

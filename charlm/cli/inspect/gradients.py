@@ -65,12 +65,13 @@ def command(
     figure: Path | None,
     encoding: str | None,
 ) -> None:
-    """Measure how the gradient of one character's loss shrinks or grows on its way back through
-    FILE (default, or -: standard input).
+    """Measure how far back the gradients reach.
 
-    L_t is the loss at position t. The table shows the norm of dL_t/dx_{t-k}, at the embedding of
-    the character k positions back, and of dL_t/ds_{t-k}, at the hidden state of each layer: medians
-    and quartiles over many positions t. An untrained model of the same shape is the control.
+    FILE: a text; default, or -: standard input. The gradient of one character's loss shrinks or
+    grows on its way back through the text. L_t is the loss at position t. The table shows the norm
+    of dL_t/dx_{t-k}, at the embedding of the character k positions back, and of dL_t/ds_{t-k}, at
+    the hidden state of each layer: medians and quartiles over many positions t. An untrained model
+    of the same shape is the control.
 
     \b
     charlm inspect gradients book book.txt

@@ -49,11 +49,11 @@ def command(
     figure: Path | None,
     encoding: str | None,
 ) -> None:
-    """Measure how much of the past the hidden state holds, on FILE (default, or -: standard input).
+    """Measure how much of the past the hidden state holds.
 
-    Three measures, each with its control: the loss after contexts of 1 to 512 characters; how often
-    a linear probe finds the character k positions back in the hidden state; what a decoder
-    reconstructs from the hidden state alone.
+    FILE: a text; default, or -: standard input. Three measures, each with its control: the loss
+    after contexts of 1 to 512 characters; how often a linear probe finds the character k positions
+    back in the hidden state; what a decoder reconstructs from the hidden state alone.
 
     \b
     charlm inspect memory book book.txt

@@ -43,14 +43,15 @@ def command(
     figure: Path | None,
     encoding: str | None,
 ) -> None:
-    """Find units that respond to something: inside quotes, far into the line, line ends soon, ...
+    """Find units that respond to something in the text.
 
-    charlm finds such labels in FILE (default, or -: standard input) and, for each, the unit that
-    predicts it best. AUC is the area under the unit's ROC curve, on the half of the text that was
-    not used to choose the unit. For comparison: the AUC that the same search finds by chance
-    (labels shifted against the text), and the AUC of the current character alone. The last columns
-    are the increase of the loss when this unit is fixed at its mean, and when a random unit is. On
-    a terminal the best units are shown on coloured text. At most 20,000 characters are read.
+    FILE: a text; default, or -: standard input. charlm knows labels such as "inside quotes" or "the
+    line ends soon" and finds, for each, the unit that predicts it best. AUC is the area under the
+    unit's ROC curve, on the half of the text that was not used to choose the unit. For comparison:
+    the AUC that the same search finds by chance (labels shifted against the text), and the AUC of
+    the current character alone. The last columns are the increase of the loss when this unit is
+    fixed at its mean, and when a random unit is. On a terminal the best units are shown on coloured
+    text. At most 20,000 characters are read.
 
     \b
     charlm inspect neurons book book.txt

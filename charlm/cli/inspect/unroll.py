@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 def command(
     model: str, text: str, steps: int | None, top: int, figure: Path | None, as_json: bool
 ) -> None:
-    """Show the unrolled graph of a model that reads TEXT: inputs, hidden states, gates and the
-    characters that the model expects next, one column per time step.
+    """Show the unrolled graph of a model that reads TEXT.
+
+    One column per time step: the input, the hidden states and gates, and the characters that the
+    model expects next.
 
     \b
     charlm inspect unroll book "ciao"
