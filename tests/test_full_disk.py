@@ -274,6 +274,47 @@ def test_a_text_finds_no_room_and_leaves_none_or_the_old_one(
     assert file.stat().st_size > 100
 
 
+def buffered() -> dict[str, str]:
+    """An environment in which Python buffers stdout, as it does unless it is told otherwise."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+
+
+PRINTED: dict[str, list[object]] = {
+    "help": ["--help"],
+    "help of a group": ["inspect", "-h"],
+    "corpus list": ["corpus", "list"],
+    "corpus make": ["corpus", "make", "viaggi", "--chars", 300, "--out", "-"],
+    "sample": ["sample", "RUN", "--length", 300],
+    "sample --json": ["sample", "RUN", "--length", 300, "--json"],
+    "sample --out": ["sample", "RUN", "--length", 300, "--out", "OUT"],
+    "eval": ["eval", "RUN", "--no-ladder"],
+    "score": ["score", "RUN", "TEXT"],
+    "info": ["info", "RUN"],
+    "unroll": ["inspect", "unroll", "RUN", "il mare"],
+}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("command", slow_but(["help", "corpus list", "sample"], PRINTED))
+def test_output_to_a_full_disk_is_one_line_and_exit_1(
+    trained: Path, corpus: Path, tmp_path: Path, command: str
+) -> None:
+    """That line is all: Python must not try to write the output again at exit."""
+    places = {"RUN": trained, "TEXT": corpus, "OUT": tmp_path / "out"}
+    arguments = [str(places.get(str(part), part)) for part in PRINTED[command]]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "charlm", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=buffered(),
+        )
+    refused(done.returncode, "", done.stderr, "the output cannot be written (No space left on")
+    assert done.stderr.count("\n") == done.stderr.count("error: ") == 1
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("stream", slow_but(["stdout"], ["stdout", "stderr"]))
 def test_a_full_disk_behind_the_output_costs_the_output_alone(
@@ -293,6 +334,7 @@ def test_a_full_disk_behind_the_output_costs_the_output_alone(
                 str(tmp_path),
                 *map(str, OPTIONS),
             ],
+            env=buffered(),
             **(streams | {stream: full}),
         )
         output, talk = process.communicate()
