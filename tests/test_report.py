@@ -107,6 +107,32 @@ def test_a_rung_below_resolution_has_a_dash(make_lm: Callable[..., CharLM]) -> N
     assert page.count("below resolution: the text adds") == 3
 
 
+@pytest.mark.parametrize(("dropout", "legend"), [(0, "training"), (0.3, "training (with dropout)")])
+def test_dropout_is_named_only_where_there_was_some(
+    dropout: float, legend: str, make_lm: Callable[..., CharLM]
+) -> None:
+    text = write_text(300)
+    lm = make_lm(CharTokenizer.from_text(text), dropout=dropout)
+    log = [
+        {"step": step, "train_nats_per_char": 3.0, "val_nats_per_char": 3.1 - step / 100}
+        for step in (10, 20, 30)
+    ]
+    page = unescape(report.html(report.gather("run", lm, text, log=log)))
+    assert f">{legend}<" in page
+    assert ("dropout" in page) == bool(dropout)
+
+
+def test_a_run_without_validation_has_a_curve_too(make_lm: Callable[..., CharLM]) -> None:
+    text = write_text(300)
+    lm = make_lm(CharTokenizer.from_text(text))
+    log = [{"step": step, "train_nats_per_char": 3.0 - step / 100} for step in (10, 20)]
+    log.insert(0, {"step": 0, "train_nats_per_char": None})
+    for records, drawn in ((log, True), (log[:2], False), ([], False)):
+        made = report.html(report.gather("run", lm, text, log=records))
+        assert (">training<" in made) == ("Training loss:" in made) == drawn
+        assert "best:" not in made
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_what_a_model_or_a_text_cannot_have_says_why(
     cell: str, make_lm: Callable[..., CharLM]

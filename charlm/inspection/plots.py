@@ -181,15 +181,17 @@ def learning_curve(
     """Training and validation loss of a run's log against the training steps, in bits per
     character. The curve begins after the first tenth of the run, and its best model is marked.
 
-    training, validation: the log's keys of the two losses in nats; a record may lack the first
+    training, validation: the log's keys of the two losses in nats; a record may lack either, and a
+        run without validation text has no best model to mark
     dropout: whether the training loss was measured with dropout, which the legend then says
     """
     losses = {
         key: [(r["step"], r[key] / LN2) for r in log if isinstance(r.get(key), int | float)]
         for key in (training, validation)
     }
-    best = min(losses[validation], key=lambda point: point[1])
-    begin = first_step(losses[validation], best[0])
+    best = min(losses[validation], key=lambda point: point[1], default=None)
+    judged = losses[validation] if best else losses[training]
+    begin = first_step(judged, best[0] if best else judged[-1][0])
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]
         figure, axes = plt.subplots(figsize=(5.4, 3.5), layout="constrained")
         for (colour, dash), key, name in (
@@ -200,13 +202,14 @@ def learning_curve(
             if points:
                 x, y = zip(*points, strict=True)
                 axes.plot(x, y, color=colour, linestyle=dash, linewidth=1.8, label=name)
-        axes.plot(
-            *best,
-            "o",
-            color=STYLES[0][0],
-            markersize=6,
-            label=f"best: {best[1]:.3f} at step {best[0]:,}",
-        )
+        if best is not None:
+            axes.plot(
+                *best,
+                "o",
+                color=STYLES[0][0],
+                markersize=6,
+                label=f"best: {best[1]:.3f} at step {best[0]:,}",
+            )
         axes.set_xlabel("training steps")
         axes.set_ylabel("bits per character")
         grid(axes)

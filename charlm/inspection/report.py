@@ -191,7 +191,7 @@ def html(report: Report) -> str:
 
 def _figures(report: Report) -> dict[str, Figure]:
     figures = {}
-    if len(report.log) > 1:
+    if _has_curve(report.log):
         figures["curve"] = plots.learning_curve(
             report.log,
             "train_nats_per_char",
@@ -206,6 +206,14 @@ def _figures(report: Report) -> dict[str, Figure]:
     if report.horizon is not None:
         figures["memory"] = plots.memory({report.name: report.horizon})
     return figures
+
+
+def _has_curve(log: list[dict[str, Any]]) -> bool:
+    """Whether one of the losses was logged at two steps."""
+    return any(
+        sum(isinstance(record.get(f"{part}_nats_per_char"), int | float) for record in log) > 1
+        for part in ("train", "val")
+    )
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:
