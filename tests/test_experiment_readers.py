@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 import charlm
 from charlm.engine import Engine
@@ -173,9 +175,8 @@ def test_no_logit_depends_on_padding_or_on_the_rest_of_the_batch(name: str) -> N
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", [name for name in READERS if name != "feedforward"])
+@every_reader
 def test_what_the_padding_is_made_of_does_not_matter(name: str) -> None:
-    """A window has fixed places, so its padding is a symbol that it reads; all others skip it."""
     reader = reader_of(name).double()
     ids, lengths = encoded(SENTENCES)
     expected = reader(ids, lengths)
@@ -185,6 +186,37 @@ def test_what_the_padding_is_made_of_does_not_matter(name: str) -> None:
     if reader.kind.tags:
         expected, found = expected[inside], found[inside]
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+class SelectAll(TorchFunctionMode):
+    """On the meta device no value is known, so ``x[mask]`` selects every place."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if function is Tensor.__getitem__:
+            x, index = args
+            if x.is_meta and isinstance(index, Tensor) and index.dtype == torch.bool:
+                return x.flatten(0, index.ndim - 1)
+        return function(*args, **(kwargs or {}))
+
+
+@every_kind
+def test_the_loss_is_computed_on_the_device_of_the_batch(name: str) -> None:
+    """The meta device refuses most mixing with the processor, as a GPU does."""
+    reader = make(name).to("meta")
+    with SelectAll():
+        loss = reader.loss(*(part.to("meta") for part in batch()))
+    assert loss.device.type == "meta"
+    assert loss.shape == ()
+
+
+def test_a_tensor_left_on_the_processor_is_seen() -> None:
+    """The control of the test above."""
+    reader = make("tagger").to("meta")
+    ids, lengths, answers, starts = (part.to("meta") for part in batch())
+    with SelectAll(), pytest.raises(RuntimeError, match="device"):
+        reader.loss(ids, lengths.new_zeros(len(ids), device="cpu"), answers, starts)
 
 
 @every_kind

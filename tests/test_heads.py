@@ -85,9 +85,21 @@ def test_a_window_reads_its_first_characters_and_no_more() -> None:
     torch.testing.assert_close(made(texts(), LENGTHS), made(other, LENGTHS))
     assert not torch.equal(made(other.flip(1), LENGTHS), made(other, LENGTHS))
     # A shorter batch is filled up: the body's own first window, begun after that filling.
-    short = made(other[:, :2], torch.tensor([2, 2, 1]))
+    lengths = torch.tensor([2, 2, 1])
+    short = made(other[:, :2], lengths)
     filled = torch.nn.functional.pad(other[:, :2], (0, 2))
-    torch.testing.assert_close(short, made(filled, LENGTHS))
+    torch.testing.assert_close(short, made(filled, lengths))
+
+
+def test_a_window_reads_pad_in_the_place_of_any_padding() -> None:
+    made = SequenceReader(config("window"), 4, reading="window", pad=2)
+    made.initialize()
+    torch.nn.init.normal_(made.head.weight)
+    padded = [made(texts(pad), LENGTHS) for pad in (0, 2, 9)]
+    assert torch.equal(padded[0], padded[1])
+    assert torch.equal(padded[0], padded[2])
+    features, _ = made.body(texts(2)[:, :4], made.body.initial_state(3))  # read in the ordinary way
+    torch.testing.assert_close(padded[0], made.head(features[:, -1]))
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -149,8 +161,12 @@ def model() -> LanguageModel:
 def test_a_line_is_text_separator_answer_end() -> None:
     ids, lengths = torch.tensor([[5, 6, 0], [7, 0, 0]]), torch.tensor([2, 1])
     answers = torch.tensor([[8, 9], [9, 8]])
+    expected = [[5, 6, 1, 8, 9, 0, 0], [7, 1, 9, 8, 0, 0, 0]]
     line = heads.continuation(ids, lengths, answers, separator=1, end=0)
-    assert line.tolist() == [[5, 6, 1, 8, 9, 0, 0], [7, 1, 9, 8, 0, 0, 0]]
+    assert line.tolist() == expected
+    # Whatever the texts are padded with, lines are padded with ends.
+    ids[ids == 0] = 3
+    assert heads.continuation(ids, lengths, answers, separator=1, end=0).tolist() == expected
 
 
 def test_nats_of_a_line_are_those_of_single_steps() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from charlm.config import CELLS, GATES, RECURRENT_CELLS, ModelConfig
+from charlm.engine import Engine
 from charlm.models.language import LanguageModel, build, loss_sum
 
 V, H = 11, 12
@@ -78,6 +79,31 @@ def test_a_model_that_sees_one_character_has_an_empty_state(
     assert all(part.numel() == 0 for part in state)
     rest, _ = model(ids[:, 3:], model(ids[:, :3], model.initial_state(2))[1])
     torch.testing.assert_close(rest, whole[:, 3:], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@every_cell
+@every_depth
+def test_a_state_has_the_shapes_that_the_config_states(cell: str, layers: int) -> None:
+    """In torch and in the engine, before the first character and after a few."""
+    model = make(cell, layers)
+    shapes = model.config.state_shapes(3)
+    engine = Engine(model.config, {name: p.numpy() for name, p in model.named_parameters()})
+    ids = some_ids(3, 4)
+    before = model.initial_state(3)
+    assert tuple(tuple(part.shape) for part in before) == shapes
+    assert all((part == 0).all() for part in before)
+    assert tuple(tuple(part.shape) for part in model(ids, before)[1]) == shapes
+    start = engine.initial_state(3)
+    assert tuple(part.shape for part in start) == shapes
+    assert tuple(part.shape for part in engine.forward(ids.numpy(), start)[1]) == shapes
+
+
+@every_cell
+def test_a_state_follows_the_parameters_to_their_device_and_type(cell: str) -> None:
+    for part in make(cell, 2).double().to("meta").initial_state(2):
+        assert part.device.type == "meta"
+        assert part.dtype == torch.float64
 
 
 @torch.no_grad()

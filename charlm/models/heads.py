@@ -15,9 +15,11 @@ looks is its ``Reading``:
 character. A language model answers too: ``continuation`` builds the text that it is trained on, and
 ``continue_text`` decodes greedily.
 
-Texts of unequal length are padded on the right and come with ``lengths`` (B,). No result depends on
-the padding: a causal body never sees it, the maximum leaves it out, and a backward body reads each
-text reversed within its own length. Tensors are made on the device of the ids.
+Texts of unequal length are padded on the right and come with ``lengths`` (B,), each at least 1. No
+result depends on the padding, neither on its amount nor on its ids: a causal body does not see it
+before the end of the text, the maximum leaves it out, a window reads ``pad`` in its place, and a
+backward body reads each text reversed within its own length. New tensors are created on the device
+of the ids.
 """
 
 from __future__ import annotations
@@ -66,14 +68,15 @@ def maximum(features: Tensor, lengths: Tensor) -> Tensor:
     return features.masked_fill(padding[..., None], -torch.inf).amax(1)
 
 
-def window(body: Body, ids: Tensor, pad: int) -> Tensor:
+def window(body: Body, ids: Tensor, lengths: Tensor, pad: int) -> Tensor:
     """A window body's features for the first ``context`` characters alone: (B, T) -> (B, H).
 
-    Shorter texts are filled with ``pad``. By the body's contract, all characters of the window but
-    the last are its state.
+    Every place beyond a text's end is read as ``pad``. By the body's contract, all characters of
+    the window but the last are its state.
     """
     size = body.config.context
-    seen = F.pad(ids[:, :size], (0, max(0, size - ids.shape[1])), value=pad)
+    text = torch.where(inside(ids, lengths), ids, pad)
+    seen = F.pad(text[:, :size], (0, max(0, size - ids.shape[1])), value=pad)
     before = body.embedding(seen[:, :-1])  # (B, context - 1, E)
     features, _ = body(seen[:, -1:], (before[None],))
     return cast(Tensor, features[:, 0])
@@ -113,7 +116,7 @@ class SequenceReader(nn.Module):
     def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """What the head sees: (B, H), or (B, T, H) for "each"; 2 H if it reads both ways."""
         if self.reading == "window":
-            return window(self.body, ids, self.pad)
+            return window(self.body, ids, lengths, self.pad)
         B = len(ids)
         features, _ = self.body(ids, self.body.initial_state(B))  # (B, T, H)
         if self.backward_body is not None:
@@ -158,7 +161,7 @@ def continuation(
     ids (B, T) and lengths (B,) of the texts, answers (B, A) -> (B, T + A + 2), padded with ``end``.
     """
     B, A = answers.shape
-    line = F.pad(ids, (0, A + 2), value=end)
+    line = F.pad(torch.where(inside(ids, lengths), ids, end), (0, A + 2), value=end)
     rows, after = torch.arange(B, device=ids.device), lengths.clone()
     line[rows, after] = separator
     for place in range(A):

@@ -48,7 +48,8 @@ def save(path: Path, reader: AnyReader) -> None:
     """Write a reader's weights, atomically."""
     module = reader.model if isinstance(reader, Writer) else reader
     weights = {
-        name: parameter.detach().numpy().copy() for name, parameter in module.named_parameters()
+        name: parameter.detach().cpu().numpy().copy()
+        for name, parameter in module.named_parameters()
     }
     if isinstance(reader, Writer):
         provenance = {"corpus": "position-invariance", "commonest": SEPARATOR}
