@@ -1,14 +1,15 @@
-"""The legend of axes, and the array types that the NumPy half of charlm speaks.
+"""The letters for the axes of arrays, and the types of the arrays in the NumPy core.
 
-    B  batch: independent sequences side by side
+    B  batch: independent texts, processed in parallel
     T  time: characters (or bytes) of one window
     V  vocabulary: symbols of the tokenizer
     E  embedding size
     H  hidden size
     L  layers
-    G  gates of one matrix: 1 for the RNN, 3 for the GRU (r, z, n), 4 for the LSTM (i, f, g, o)
+    G  blocks of H rows in a weight matrix: 1 in the RNN, 3 in the GRU (r, z, n), 4 in the LSTM
+       (i, f, g, o)
 
-A comment such as ``# (B, T, V)`` at the end of a line gives the shape of what was computed there.
+A comment such as ``# (B, T, V)`` at the end of a line is the shape of the result of that line.
 """
 
 from __future__ import annotations
@@ -21,4 +22,4 @@ from numpy.typing import NDArray
 Ids: TypeAlias = NDArray[np.integer[Any]]
 Floats: TypeAlias = NDArray[np.floating[Any]]
 State: TypeAlias = tuple[Floats, ...]
-"""What a model remembers between two calls: a tuple of arrays whose axis 1 is the batch."""
+"""The state of a model between two calls: a tuple of arrays. Axis 1 of each is the batch."""

@@ -1,18 +1,18 @@
-"""Foreign text made safe to look at: what a model or a file says cannot steer a terminal."""
+"""Make text from a model or a file safe to print: it cannot control the terminal."""
 
 from __future__ import annotations
 
 import re
 
-# Control characters but for newline and tab, and the marks that reorder a line: either could change
-# what a terminal does or shows beyond the text itself.
+# Control characters except newline and tab, and the marks that reverse the direction of writing.
+# Either could make a terminal do or show something else than this text.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _LONGEST = 4000
 
 
 def printable(text: str) -> str:
-    r"""``text`` with unsafe characters as escapes: ESC becomes the four characters ``\x1b``.
+    r"""Replace unsafe characters by escapes: ESC becomes the four characters ``\x1b``.
 
     >>> printable("red: \x1b[31m")
     'red: \\x1b[31m'
@@ -21,6 +21,10 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """``text`` with unsafe characters and line ends as escapes, cut before it fills a screen."""
+    r"""``printable`` on one line: newlines become escapes, and after 4,000 characters comes "...".
+
+    >>> one_line("one\ntwo")
+    'one\\ntwo'
+    """
     shown = text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
     return printable(shown).replace("\n", "\\n")

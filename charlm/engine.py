@@ -1,10 +1,13 @@
-"""The forward pass of every charlm model in NumPy, as the textbook writes it.
+"""The forward pass of every charlm model in NumPy, written like the equations of a textbook.
 
-This is what ``charlm sample`` and ``charlm eval`` run on: it starts without torch, and one step of
-a small model costs microseconds. It is also the readable reference against which the torch models
-are tested. Weights are those of the checkpoint; gate order and the GRU's form are torch's.
+``charlm sample`` and ``charlm eval`` use this module, because it starts without importing torch and
+one step of a small model takes microseconds. It is also the readable reference that the torch
+models are tested against. It takes the weights as a checkpoint stores them; the order of the gates
+and the form of the GRU are torch's.
 
-Shapes use the legend of ``charlm.arrays``. At time t, with input x (B, E) and state h, c (B, H):
+``charlm.arrays`` explains the letters for axes. At time t the input is x (B, E). On the right of an
+equation, h and c (B, H) are the state at time t - 1; on the left, at time t. * multiplies element
+by element:
 
     rnn     h = tanh(W x + U h + b)                          Elman (1990)
 
@@ -24,8 +27,12 @@ Shapes use the legend of ``charlm.arrays``. At time t, with input x (B, E) and s
 
     conv    h = tanh(sum_k W_k x_{t-kd} + b), d = 2^layer    Waibel et al. (1989)
 
-A layer beyond the first adds its input to its output. The products W x of a whole window do not
-depend on h, so they are one matrix product before the loop; only U h has to wait for its turn.
+torch stores two biases for a recurrent layer, one with W and one with U; b is their sum. Only the
+candidate of the GRU keeps them apart, as b_n and d_n, because r scales the second one.
+
+From the second layer on, a layer adds its input to its output (a residual connection). The products
+W x do not depend on h, so one matrix product before the loop computes them for the whole window.
+Only U h has to be computed step by step.
 """
 
 from __future__ import annotations
@@ -43,7 +50,13 @@ LayerTrace = dict[str, Floats]
 
 
 def sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x)), through tanh, which does not overflow."""
+    """The logistic function 1 / (1 + exp(-x)).
+
+    It is computed as (1 + tanh(x / 2)) / 2, because exp(-x) overflows if x is very negative.
+
+    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
+    array([0. , 0.5, 1. ])
+    """
     y: Floats = np.tanh(0.5 * x)
     y += 1
     y *= 0.5
@@ -51,18 +64,35 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def relu(x: Floats) -> Floats:
+    """The larger of x and 0, element by element.
+
+    >>> relu(np.array([-2.0, 3.0]))
+    array([0., 3.])
+    """
     return np.maximum(x, 0)
 
 
 def softmax(logits: Floats) -> Floats:
-    """Probabilities along the last axis; the largest logit is taken off, so nothing overflows."""
+    """Probabilities exp(x) / sum(exp(x)) along the last axis, in the shape of the logits.
+
+    The largest logit is subtracted first. This changes no probability, and exp cannot overflow.
+
+    >>> softmax(np.array([0.0, 0.0, 1000.0, 1000.0]))
+    array([0. , 0. , 0.5, 0.5])
+    """
     p: Floats = np.exp(logits - logits.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
     return p
 
 
 def log_softmax(logits: Floats) -> Floats:
-    """Log-probabilities in nats along the last axis."""
+    """The logarithm of ``softmax``, in nats, along the last axis.
+
+    ``np.log(softmax(x))`` would be -inf for a probability too small for a float.
+
+    >>> log_softmax(np.array([0.0, 1000.0]))
+    array([-1000.,     0.])
+    """
     shifted: Floats = logits - logits.max(axis=-1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return shifted
@@ -70,13 +100,13 @@ def log_softmax(logits: Floats) -> Floats:
 
 @dataclass
 class Trace:
-    """Everything that a model computed while it read.
+    """Everything that a model computed for a window of T characters.
 
-    layers: per layer, name -> (B, T, H): ``h``, and for the GRU ``r z n``, for the LSTM
-            ``i f g o c``. ``h`` is the layer's own output, before the residual sum.
-    features: what the head reads, (B, T, H)
-    logits: (B, T, V)
-    state: after the last character
+    layers: for each layer, a dictionary of arrays (B, T, H): ``h``, and ``r z n`` of the GRU or
+            ``i f g o c`` of the LSTM. ``h`` is the output of the layer before the residual sum.
+    features: the input of the head, (B, T, H)
+    logits: scores of the next character, (B, T, V)
+    state: the state after the last character
     """
 
     layers: list[LayerTrace] = field(default_factory=list)
@@ -86,9 +116,17 @@ class Trace:
 
 
 class Engine:
-    """A model's forward pass. ``weights`` as ``ModelConfig.parameter_shapes`` names them.
+    """The forward pass of one model.
 
-    The arithmetic is that of the weights: float32 as stored, float64 if they are widened.
+    ``weights`` has the names and shapes of ``ModelConfig.parameter_shapes``. Their type decides the
+    precision: float32 as in a checkpoint, or float64 if the caller converts them.
+
+    >>> config = ModelConfig.resolve(vocab_size=5, cell="gru", hidden_size=3)
+    >>> shapes = config.parameter_shapes()
+    >>> engine = Engine(config, {name: np.zeros(shape) for name, shape in shapes.items()})
+    >>> logits, state = engine.step(np.array([4]), engine.initial_state())
+    >>> softmax(logits)  # with all weights 0, every character is equally likely
+    array([[0.2, 0.2, 0.2, 0.2, 0.2]])
     """
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
@@ -107,25 +145,29 @@ class Engine:
 
     @cached_property
     def table(self) -> Floats | None:
-        """W x + b of the first layer for every symbol, (V, G * H): a product saved at each step.
+        """W x + b of the first layer for every symbol: (V, G * H).
 
-        None where the layer has no such product or there are too many symbols to work ahead.
+        A step then looks up a row instead of computing a product. None for window and conv models,
+        and for more than 1,024 symbols, whose table would be large and mostly unused.
         """
         if not self.config.recurrent or self.config.vocab_size > 1024:
             return None
         return self.layers[0].project(self.embedding)
 
     def initial_state(self, batch_size: int = 1) -> State:
-        """The state before the first character: zeros, axis 1 the batch."""
+        """The state before the first character: zeros of ``ModelConfig.state_shapes``."""
         shapes = self.config.state_shapes(batch_size)
         return tuple(np.zeros(shape, self.dtype) for shape in shapes)
 
     def body(
         self, ids: Ids, state: State, trace: list[LayerTrace] | None = None
     ) -> tuple[Floats, State]:
-        """ids (B, T) -> features (B, T, H) and the state after the last id."""
+        """ids (B, T) and the state before them -> features (B, T, H) and the state after them.
+
+        If ``trace`` is a list, the arrays of each layer are appended to it (see ``Trace.layers``).
+        """
         table = self.table
-        x = self.embedding[ids] if table is None else table[ids]  # (B, T, E), or projected already
+        x = self.embedding[ids] if table is None else table[ids]  # (B, T, E) or (B, T, G * H)
         after: list[State] = []
         for number, layer in enumerate(self.layers):
             projected = x if number == 0 and table is not None else layer.project(x)
@@ -142,7 +184,7 @@ class Engine:
         return x, tuple(part[None] for parts in after for part in parts)
 
     def _part(self, state: State, layer: int) -> State:
-        """Layer ``layer``'s share of the model's state, without the layer axis."""
+        """The part of the state that belongs to one layer, without the axis of layers."""
         if self.config.recurrent:
             return tuple(part[layer] for part in state)
         return (state[layer][0],) if layer < len(state) else ()
@@ -152,17 +194,23 @@ class Engine:
         return features @ self.head_weight + self.head_bias
 
     def forward(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """ids (B, T) -> logits (B, T, V), of the character after each id, and the state after."""
+        """ids (B, T) -> logits (B, T, V) and the state after the last id.
+
+        ``logits[b, t]`` scores every symbol as the character that follows ``ids[b, t]``.
+        """
         features, state = self.body(ids, state)
         return self.head(features), state
 
     def step(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """One character: ids (B,) -> logits (B, V) and the state after it."""
+        """``forward`` for one character of each text: ids (B,) -> logits (B, V) and the state."""
         logits, state = self.forward(ids[:, None], state)
         return logits[:, 0], state
 
     def trace(self, ids: Ids, state: State | None = None) -> Trace:
-        """ids (B, T) -> every layer's states and gates, the features, the logits and the state."""
+        """``forward`` that keeps the hidden states and gates of every layer: ids (B, T).
+
+        Without ``state``, it starts from ``initial_state``.
+        """
         layers: list[LayerTrace] = []
         features, state = self.body(ids, state or self.initial_state(len(ids)), layers)
         return Trace(layers, features, self.head(features), state)
@@ -172,22 +220,28 @@ class Engine:
 
 
 class Layer:
-    """One layer: ``project`` is all that needs no past, ``run`` the loop over time."""
+    """One layer. ``project`` is the part that needs no earlier state, ``run`` the loop over time.
+
+    ``number`` counts the layers from 0.
+    """
 
     def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
         raise NotImplementedError
 
     def project(self, x: Floats) -> Floats:
-        """x (..., E) -> what ``run`` reads at every t; for a recurrent layer W x + b."""
+        """x (..., E) -> the input of ``run``: W x + b for a recurrent layer, otherwise x itself."""
         return x
 
     def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
-        """(B, T, ...) and the layer's state -> h (B, T, H) and the state after; fills ``trace``."""
+        """Projected input (B, T, ...) and state -> h (B, T, H) and the state after time T.
+
+        If ``trace`` is a dictionary, the gates are stored in it under their names.
+        """
         raise NotImplementedError
 
 
 class _Recurrent(Layer):
-    """What the three recurrent cells share: W, U and the bias that stands with W."""
+    """The parts that the three recurrent cells share: W, U and the bias b."""
 
     def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
         self.W = np.ascontiguousarray(weights["weight_ih_l0"].T)  # (E, G * H)
@@ -202,6 +256,8 @@ class _Recurrent(Layer):
 
 
 class RNN(_Recurrent):
+    """h = tanh(W x + U h + b), or relu instead of tanh."""
+
     def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
         (h,) = state  # (B, H)
         hs = np.empty_like(Wx)
@@ -212,9 +268,11 @@ class RNN(_Recurrent):
 
 
 class GRU(_Recurrent):
+    """Two gates, r and z, and the candidate n. The new h lies between n and the old h."""
+
     def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
         super().__init__(config, weights, number)
-        self.b, self.d = weights["bias_ih_l0"], weights["bias_hh_l0"]  # r comes between the two
+        self.b, self.d = weights["bias_ih_l0"], weights["bias_hh_l0"]  # r scales only the second
 
     def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
         (h,) = state  # (B, H)
@@ -234,7 +292,11 @@ class GRU(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """One tanh for all gates: sigmoid(a) = (1 + tanh(a / 2)) / 2, and halving weights is exact."""
+    """Three gates, i, f and o, and the candidate g. The cell c carries what is remembered.
+
+    One call of tanh computes all four, because sigmoid(a) = (1 + tanh(a / 2)) / 2. The weights of
+    i, f and o are therefore halved in advance. Halving a float is exact.
+    """
 
     def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
         super().__init__(config, weights, number)
@@ -249,7 +311,7 @@ class LSTM(_Recurrent):
         hs = np.empty((*Wx.shape[:2], H), Wx.dtype)
         gates = _room(trace, "ifgoc", hs)
         for t in range(Wx.shape[1]):
-            a = h @ self.U  # (B, 4H), the rows of i, f and o halved
+            a = h @ self.U  # (B, 4H); for i, f and o half the pre-activation
             a += Wx[:, t]
             np.tanh(a, out=a)
             a *= self.scale
@@ -263,6 +325,8 @@ class LSTM(_Recurrent):
 
 
 class Window(Layer):
+    """A fully connected layer. The first one reads the last ``context`` embedded characters."""
+
     def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
         self.W, self.b = np.ascontiguousarray(weights["weight"].T), weights["bias"]
         self.activation = np.tanh if config.nonlinearity == "tanh" else relu
@@ -271,7 +335,7 @@ class Window(Layer):
     def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
         x, n = Wx, self.context
         B, T, _ = x.shape
-        if state:  # the first layer: x_{t-n+1} ... x_t side by side, the oldest first
+        if state:  # the first layer reads x_{t-n+1} ... x_t side by side, the oldest first
             seen = np.concatenate([state[0], x], axis=1)  # (B, n - 1 + T, E)
             state = (seen[:, T:],)
             x = np.stack([seen[:, k : k + T] for k in range(n)], axis=2).reshape(B, T, -1)
@@ -279,9 +343,11 @@ class Window(Layer):
 
 
 class Conv(Layer):
+    """A causal convolution with kernel size K. Layer l (from 0) reads every 2^l-th input."""
+
     def __init__(self, config: ModelConfig, weights: Weights, number: int) -> None:
         kernel = np.moveaxis(weights["weight"], 2, 0)  # (K, H, E)
-        self.W = [np.ascontiguousarray(w.T) for w in kernel]  # the furthest back first
+        self.W = [np.ascontiguousarray(w.T) for w in kernel]  # the oldest input first
         self.b = weights["bias"]
         self.activation = np.tanh if config.nonlinearity == "tanh" else relu
         self.dilation = 2**number
@@ -296,7 +362,7 @@ class Conv(Layer):
 
 
 def _room(trace: LayerTrace | None, names: str, like: Floats) -> list[Floats]:
-    """Arrays (B, T, H) in the trace for what a loop wants kept; none where nobody asked."""
+    """New arrays (B, T, H) in the trace, one for each name; no arrays without a trace."""
     if trace is None:
         return []
     for name in names:
@@ -305,5 +371,6 @@ def _room(trace: LayerTrace | None, names: str, like: Floats) -> list[Floats]:
 
 
 def _keep(kept: list[Floats], t: int, *values: Floats) -> None:
+    """Store the values of time t in the arrays of ``_room``."""
     for array, value in zip(kept, values, strict=False):
         array[:, t] = value

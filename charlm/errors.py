@@ -1,23 +1,24 @@
-"""Every error that charlm raises on purpose, and the exit code each one ends a command with.
+"""All errors that charlm raises on purpose, and the exit code of a command that fails with them.
 
-    CharlmError                 1   could not be done: cause, values and remedy in one line
+    CharlmError                 1   the command failed: cause, values and remedy in one line
     ├── CorpusError             1   a text that cannot be read or used
-    ├── CheckpointError         1   a model file that is damaged, foreign or incomplete
+    ├── CheckpointError         1   a model file that is damaged, incomplete or not charlm's
     ├── DivergenceError         1   training produced a number that is not finite
-    ├── BusyError               1   another process works on the same run
-    └── RequestError            2   the request itself is wrong
-        ├── UnknownCharacterError   a character that the model has never seen
-        └── ShortCorpusError        the options ask for more text than there is
+    ├── BusyError               1   another process is writing the same run
+    └── RequestError            2   the request is wrong
+        ├── UnknownCharacterError   a character that is not in the model's vocabulary
+        └── ShortCorpusError        the corpus is too short for the options
 
-The command line prints the message of any of these as one line on stderr and leaves with the code.
-Anything else is the system's doing or a bug: one line too, and code 1; --debug shows the traceback.
+The command line prints the message as one line on stderr and exits with the code. Any other
+exception comes from the operating system or is a bug in charlm. It is also printed as one line,
+with exit code 1; --debug shows the traceback.
 """
 
 from __future__ import annotations
 
 
 class CharlmError(Exception):
-    """Root of the tree. The message is one line: cause, values, remedy."""
+    """The base of all errors of charlm. The message is one line: cause, values, remedy."""
 
     exit_code = 1
 
@@ -27,7 +28,7 @@ class CorpusError(CharlmError):
 
 
 class CheckpointError(CharlmError):
-    """A model file that is damaged, foreign or incomplete."""
+    """A model file that is damaged, incomplete or not charlm's."""
 
 
 class DivergenceError(CharlmError):
@@ -35,18 +36,18 @@ class DivergenceError(CharlmError):
 
 
 class BusyError(CharlmError):
-    """The run is being written by another process."""
+    """Another process is writing the run."""
 
 
 class RequestError(CharlmError):
-    """An option or argument that cannot be honoured as given."""
+    """An option or argument with a value that charlm cannot use."""
 
     exit_code = 2
 
 
 class UnknownCharacterError(RequestError):
-    """A character outside the model's vocabulary, where it cannot be skipped."""
+    """A character that is not in the model's vocabulary and cannot be skipped."""
 
 
 class ShortCorpusError(RequestError):
-    """Fewer characters or bytes than batch size and window need."""
+    """A corpus with fewer characters or bytes than the batch size and window length need."""

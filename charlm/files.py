@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all."""
+"""Atomic, durable writing: at every moment the old file or the new one is complete."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) -> None:
-    """Replace ``path`` by ``data``, durably: whatever happens, one whole version is there.
+    """Write ``data`` to ``path`` atomically and durably, replacing the old file.
 
-    The bytes go to a temporary file beside it, reach the disk, and take the name in one rename;
-    the directory is flushed too, since a name is the directory's data. ``keep_as`` first gives the
-    old file a second name, so that at no moment the only whole version is nameless.
-    Raises OSError, with nothing changed unless it is the last flush that failed.
+    The data goes to a temporary file in the same directory, is flushed to the disk, and is renamed
+    to ``path``. Then the directory is flushed, because it stores the name. A crash at any moment
+    leaves either the old file or the new one, complete.
+
+    With ``keep_as``, the old file is first given that second name, so that the old version always
+    has a name too. Raises OSError. Nothing has changed then, unless the last flush failed.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     temporary = Path(name)
@@ -33,7 +35,7 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
                     copy.write(path.read_bytes())
                     os.fsync(copy.fileno())
             os.replace(second, keep_as)
-            second.unlink(missing_ok=True)  # where both were one file, replacing does nothing
+            second.unlink(missing_ok=True)  # replace does nothing if both names are the same file
         os.replace(temporary, path)
     except BaseException:
         for leftover in (temporary, second):
@@ -44,15 +46,15 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
 
 
 def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
+    """The umask of the process. It can only be read by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
 
 
 def flush_directory(directory: Path) -> None:
-    """Make the names in ``directory`` reach the disk: they are its data, not the files'."""
-    if os.name != "posix":  # elsewhere a directory cannot be opened
+    """Flush the names in ``directory`` to the disk. They are stored there, not in the files."""
+    if os.name != "posix":  # other systems cannot open a directory
         return
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -62,6 +64,6 @@ def flush_directory(directory: Path) -> None:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a directory is a run's. (os.path, since Path.exists raises for a name too long.)"""
+    """Whether a directory is a run. (os.path, because Path.exists raises for a name too long.)"""
     names = ("best", "last", "previous")
     return any(os.path.exists(path / f"{name}.safetensors") for name in names)

@@ -1,9 +1,10 @@
-"""From logits to the next id.
+"""Sampling: from logits to the id of the next character.
 
     logits -> no forbidden ids -> repetition penalty -> temperature -> top-k, top-p, min-p -> draw
 
-Each filter takes probabilities (V,) and returns probabilities (V,) that sum to 1 and keep at least
-one symbol. The arithmetic is float64, so that the filters' edges do not depend on rounding.
+``top_k``, ``top_p`` and ``min_p`` take probabilities (V,) and return probabilities (V,) that sum to
+1. Each keeps at least one symbol. They compute in float64, so that rounding does not decide which
+symbols are kept.
 """
 
 from __future__ import annotations
@@ -18,24 +19,37 @@ from charlm.config import SampleConfig
 from charlm.engine import log_softmax
 
 REPETITION_WINDOW = 64
-"""How many of the last ids the repetition penalty looks at."""
+"""The repetition penalty applies to the symbols among this many last ids."""
 
 Probabilities = NDArray[np.float64]
 
 
 def top_k(p: Probabilities, k: int) -> Probabilities:
-    """Keep the k likeliest symbols (Fan et al., 2018); ties at the edge are kept. 0 keeps all."""
+    """Keep the k most likely symbols (Fan et al., 2018). 0 keeps all.
+
+    Symbols as likely as the k-th are kept too.
+
+    >>> top_k(np.array([0.5, 0.3, 0.2]), 2)
+    array([0.625, 0.375, 0.   ])
+    """
     if k <= 0 or k >= len(p):
         return p
     return _renormalized(p, p >= np.partition(p, -k)[-k])
 
 
 def top_p(p: Probabilities, mass: float) -> Probabilities:
-    """Keep the smallest set of likeliest symbols that holds ``mass`` (Holtzman et al., 2020)."""
+    """Keep the most likely symbols whose total probability reaches ``mass``.
+
+    Nucleus sampling (Holtzman et al., 2020): the smallest such set, but at least one symbol. 1
+    keeps all.
+
+    >>> top_p(np.array([0.5, 0.3, 0.2]), 0.7)
+    array([0.625, 0.375, 0.   ])
+    """
     if mass >= 1.0:
         return p
     order = np.argsort(-p, kind="stable")
-    before = np.cumsum(p[order]) - p[order]  # what the likelier ones already hold
+    before = np.cumsum(p[order]) - p[order]  # total probability of the more likely symbols
     keep = np.zeros(len(p), dtype=bool)
     keep[order[before < mass]] = True
     keep[order[0]] = True
@@ -43,17 +57,30 @@ def top_p(p: Probabilities, mass: float) -> Probabilities:
 
 
 def min_p(p: Probabilities, share: float) -> Probabilities:
-    """Keep symbols at least ``share`` times as likely as the likeliest (Nguyen et al., 2024)."""
+    """Keep symbols at least ``share`` times as likely as the most likely (Nguyen et al., 2024).
+
+    0 keeps all.
+
+    >>> min_p(np.array([0.5, 0.3, 0.2]), 0.5)
+    array([0.625, 0.375, 0.   ])
+    """
     if share <= 0.0:
         return p
     return _renormalized(p, p >= share * p.max())
 
 
 def penalize_repetition(logits: Floats, recent: Sequence[int], penalty: float) -> Floats:
-    """Multiply the log-probability of every recent symbol by ``penalty`` (above 1: less likely).
+    """Multiply the log-probability of every recent symbol by ``penalty``: logits (V,) -> (V,).
 
-    After Keskar et al. (2019), who divide logits; log-probabilities are never positive, so the
-    rule needs no cases and does not depend on a constant added to all logits.
+    A penalty above 1 makes recent symbols less likely; 1 returns the logits unchanged. The result
+    is not normalized. ``recent`` are the ids so far; only the last 64 count.
+
+    Keskar et al. (2019) divide positive logits and multiply negative ones. Log-probabilities are
+    never positive, so one rule is enough, and adding a constant to all logits changes nothing.
+
+    >>> logits = np.log([0.5, 0.25, 0.25])
+    >>> np.exp(penalize_repetition(logits, [1, 1], 2.0)).round(4)
+    array([0.5   , 0.0625, 0.25  ])
     """
     if penalty == 1.0 or not recent:
         return logits
@@ -70,9 +97,18 @@ def distribution(
     recent: Sequence[int] = (),
     forbidden: Sequence[int] = (),
 ) -> Probabilities:
-    """The probabilities (V,) that the next id is drawn from: logits (V,) after every filter.
+    """The probabilities (V,) from which the next id is drawn: logits (V,) after every filter.
 
-    At temperature 0 the likeliest symbol has probability 1 (the first of them, if several tie).
+    recent: the ids so far, for the repetition penalty
+    forbidden: ids that get probability 0
+
+    At temperature 0 the most likely symbol has probability 1. If several tie, the first one has it.
+
+    >>> logits = np.log([0.5, 0.3, 0.2])
+    >>> distribution(logits, SampleConfig(temperature=1.0), forbidden=[0])
+    array([0. , 0.6, 0.4])
+    >>> distribution(logits, SampleConfig(temperature=0.0))
+    array([1., 0., 0.])
     """
     scores: Floats = logits.astype(np.float64)
     if forbidden:
@@ -83,8 +119,8 @@ def distribution(
         certain: Probabilities = np.zeros(len(scores))
         certain[int(np.argmax(scores))] = 1.0
         return certain
-    # The distances from the largest logit are at most 0, and no float32 among them can overflow
-    # when it is divided by this: so exp gives no warning and no NaN, however small the temperature.
+    # After the subtraction no score is above 0. Dividing a difference of float32 numbers by 1e-250
+    # cannot overflow, so a tiny temperature causes neither a warning nor a NaN.
     scores -= scores.max()
     scores /= max(config.temperature, 1e-250)
     p: Probabilities = np.exp(scores)
@@ -93,14 +129,19 @@ def distribution(
 
 
 def draw(p: Probabilities, rng: np.random.Generator) -> int:
-    """One id from probabilities (V,), by inverting their cumulative sum."""
+    """Draw one id from probabilities (V,), by inverting their cumulative sum.
+
+    >>> draw(np.array([0.0, 1.0, 0.0]), np.random.default_rng(1))
+    1
+    """
     cumulative = p.cumsum()
     place = int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
-    # Rounding can put the draw on the total itself: then the last possible symbol is meant.
+    # Rounding can make the drawn number equal to the total. Then take the last possible symbol.
     return place if place < len(p) else int(np.flatnonzero(p)[-1])
 
 
 def _renormalized(p: Probabilities, keep: NDArray[np.bool_]) -> Probabilities:
+    """Set the symbols that are not kept to 0 and scale the others so that they sum to 1."""
     kept: Probabilities = np.where(keep, p, 0.0)
     kept /= kept.sum()
     return kept

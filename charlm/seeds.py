@@ -1,7 +1,8 @@
-"""Where all randomness comes from: a number derived from the seed, a purpose and a step.
+"""Seeds for every random choice, derived from the user's seed, a purpose and a training step.
 
-No generator ever lives longer than one step, so there is no random state to store: any step can be
-reached without running those before it, and what happens between two steps cannot disturb them.
+Every generator is seeded again at each step. So a checkpoint stores no random state, any step can
+be computed without the steps before it, and evaluating or sampling between two steps does not
+change them.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ _PURPOSES = ("streams", "weights", "dropout", "sampling", "timing", "examples")
 
 
 def derive(seed: int, purpose: str, step: int = 0, rank: int = 0) -> int:
-    """A 63-bit seed for one purpose at one step of one process.
+    """A 63-bit seed for one purpose (see ``_PURPOSES``), one step and one process (``rank``).
 
-    SeedSequence mixes well and is stable across NumPy versions and platforms by promise; the
-    streams of NumPy's generators are not.
+    NumPy guarantees that ``SeedSequence`` returns the same numbers in every version and on every
+    platform. It does not guarantee this for its generators.
 
     >>> derive(1, "streams", step=7), derive(1, "streams", step=8)
     (4081306263034554771, 8210927908896119760)
