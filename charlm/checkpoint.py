@@ -1,8 +1,9 @@
-"""A model as one safetensors file: written atomically, read with suspicion, never a pickle.
+"""A model as one safetensors file: written atomically, checked before use, never a pickle.
 
-A file is judged in the order of what it costs: its size, its header (bounded, and before the JSON
-in it is built), its configuration and vocabulary, the names, types and shapes that its tensors must
-have by that configuration. Only then are the tensors read, and the checksum has the last word.
+The checks of a file come in the order of their cost: first its size, then its header (its length
+and its number of values before the JSON is parsed), then the configuration and the vocabulary, then
+the names, types and shapes of the tensors, which the configuration determines. Only then are the
+tensors read and the checksum compared.
 
 Metadata, each value a JSON string:
 
@@ -10,9 +11,10 @@ Metadata, each value a JSON string:
     config      the ModelConfig
     tokenizer   the vocabulary
     provenance  corpus name and SHA-256, split, steps, validation bits per character, versions
-    training    only in a file that training can be resumed from (see charlm.training.state)
-    sha256      over the canonical JSON of all of the above and every tensor's name, dtype, shape
-                and bytes; never compare whole files: safetensors orders metadata at random
+    training    only in a file from which training can be resumed (see charlm.training.state)
+    sha256      of the canonical JSON of all of the above and of the name, dtype, shape and bytes of
+                every tensor; do not compare whole files: safetensors writes metadata in random
+                order
 
 Tensors: the model's parameters under their torch names, in float32; in a resumable file also
 ``optimizer:PARAMETER/SLOT`` and ``state:N`` (float32, int64 or uint8: NumPy has no bfloat16).
@@ -46,13 +48,13 @@ from charlm.text.tokenizer import Tokenizer, tokenizer_from_dict, tokenizer_to_j
 
 FORMAT = "charlm/1"
 MAX_HEADER = 2**23
-"""Bytes of a header: enough for a vocabulary of half a million characters."""
+"""Largest header in bytes: enough for a vocabulary of half a million characters."""
 
 MAX_ITEMS = 200_000
-"""Values in a piece of JSON: a file of 8 MB could else fill memory with empty lists."""
+"""Most values in one JSON text. Without this limit, 8 MB of empty lists could fill the memory."""
 
 MAX_DEPTH = 20
-"""Levels of JSON in one another."""
+"""Deepest nesting of lists and objects in JSON."""
 
 # What an optimizer stores for a parameter: a scalar, or a tensor of the parameter's shape
 # (charlm.training.optim).
@@ -65,9 +67,10 @@ Described = dict[str, tuple[str, tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a model file holds. ``training`` is None in a file that only serves to be used.
+    """The contents of a model file. ``training`` is None if training cannot be resumed from it.
 
-    Raises CheckpointError where the parts do not belong together or a value is not finite.
+    ``weights`` are the parameters by name, ``extra`` the tensors that resuming needs. Raises
+    CheckpointError if the parts do not fit together or if a value is not finite.
     """
 
     config: ModelConfig
@@ -80,7 +83,7 @@ class Checkpoint:
     def __post_init__(self) -> None:
         tensors = {**self.weights, **self.extra}
         if len(tensors) < len(self.weights) + len(self.extra):
-            raise CheckpointError("a tensor has two meanings")
+            raise CheckpointError("a name is used for a parameter and for another tensor")
         described = {name: (str(value.dtype), value.shape) for name, value in tensors.items()}
         _check_belong(self.config, self.tokenizer, self.training, described)
         for name, value in tensors.items():
@@ -90,10 +93,10 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Header:
-    """What a model file says about itself, without its tensors.
+    """The metadata of a model file, without its tensors.
 
-    It was checked like that of ``read``, except for the checksum, which covers the tensors too. So
-    do not use it as a model: only to learn where a text is, which has a checksum of its own.
+    All checks of ``read`` were made except the checksum, which covers the tensors too. So use it
+    only to find things that have a checksum of their own, such as the corpus.
     """
 
     config: ModelConfig
@@ -103,18 +106,21 @@ class Header:
 
 
 def write(path: Path, checkpoint: Checkpoint, *, keep_as: Path | None = None) -> None:
-    """Write ``checkpoint`` to ``path``, atomically and durably; CheckpointError where it cannot."""
+    """Write ``checkpoint`` to ``path``, atomically and durably (see ``write_atomically``).
+
+    Raises CheckpointError if the file cannot be written; the old file is then unchanged.
+    """
     try:
         write_atomically(path, dump(checkpoint), keep_as=keep_as)
     except OSError as error:
         raise CheckpointError(
-            f"{path}: cannot be written ({error.strerror or error}); what was saved before is "
-            "untouched"
+            f"{path}: cannot be written ({error.strerror or error}); earlier checkpoints are "
+            "unchanged"
         ) from error
 
 
 def dump(checkpoint: Checkpoint) -> bytes:
-    """The bytes of a model file; CheckpointError for a header too long to be read again."""
+    """The bytes of a model file. CheckpointError if the header is longer than ``read`` allows."""
     metadata = {
         "format": FORMAT,
         "config": checkpoint.config.to_json(),
@@ -131,35 +137,39 @@ def dump(checkpoint: Checkpoint) -> bytes:
     (length,) = struct.unpack("<Q", data[:8])
     if length > MAX_HEADER or any(_items(text) > MAX_ITEMS for text in metadata.values()):
         raise CheckpointError(
-            f"vocabulary, provenance and sources take {length:,} bytes, more than a model file "
-            "holds; name a directory instead of its files"
+            f"vocabulary, provenance and sources take {length:,} bytes, more than a model file can "
+            "hold; give a directory instead of its files"
         )
     return data
 
 
 def read(path: Path) -> Checkpoint:
-    """Read and verify a model file; CheckpointError, in one line, for anything that charlm did not
-    write or that has changed since."""
+    """Read and verify a model file.
+
+    Raises CheckpointError if the file was not written by charlm or has changed since.
+    """
     with _naming(path), _open(path) as file:
         return _read(file, os.fstat(file.fileno()).st_size)
 
 
 def read_header(path: Path) -> Header:
-    """Read and check the header of a model file, at most ``MAX_HEADER`` bytes of it, and no tensor;
-    CheckpointError as in ``read``."""
+    """Read and check the header of a model file: at most ``MAX_HEADER`` bytes and no tensor.
+
+    Raises CheckpointError like ``read``.
+    """
     with _naming(path), _open(path) as file:
         return _read_header(file, os.fstat(file.fileno()).st_size)[0]
 
 
 def _open(path: Path) -> BinaryIO:
     if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path}: is no file; name a run or a model file")
+        raise CheckpointError(f"{path}: is not a file; name a run or a model file")
     return path.open("rb")
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Turn every error while ``path`` is read into a CheckpointError that begins with its name."""
+    """Turn every error while reading ``path`` into a CheckpointError that begins with the path."""
     try:
         yield
     except FileNotFoundError as error:
@@ -176,7 +186,7 @@ def parse(data: bytes) -> Checkpoint:
 
 
 def digest(metadata: dict[str, str], tensors: Tensors) -> str:
-    """SHA-256 over everything that a file means; ``metadata`` without its own ``sha256``."""
+    """SHA-256 of the metadata, except its entry ``sha256``, and of the tensors."""
     sha = hashlib.sha256()
     rest = {key: value for key, value in metadata.items() if key != "sha256"}
     sha.update(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode())
@@ -188,17 +198,20 @@ def digest(metadata: dict[str, str], tensors: Tensors) -> str:
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:
-    """SHA-256 of the parameters alone: two models with the same one write the same text."""
+    """SHA-256 of the parameters. Models with the same hash and vocabulary generate the same text.
+
+    The provenance and the state of the training are not part of it.
+    """
     return digest({}, checkpoint.weights)
 
 
 def state_sha256(checkpoint: Checkpoint) -> str:
-    """SHA-256 of parameters, optimizer and state: two runs with the same one go on alike."""
+    """SHA-256 of parameters, optimizer and hidden state. Runs with the same hash continue alike."""
     return digest({}, {**checkpoint.weights, **checkpoint.extra})
 
 
 def _read_header(file: BinaryIO, size: int) -> tuple[Header, dict[str, str]]:
-    """The checked header, and its metadata as they are written."""
+    """The checked header, and the metadata as text."""
     entries, metadata = _header(file, size)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"not a charlm model (format {_brief(metadata.get('format'))})")
@@ -234,15 +247,14 @@ def _read(file: BinaryIO, size: int) -> Checkpoint:
 
 
 def _header(file: BinaryIO, size: int) -> tuple[Described, dict[str, str]]:
-    """(what the tensors claim to be, metadata), after checking that the file is large enough for
-    every claim."""
+    """(type and shape of each tensor, metadata), after checking that they agree with the size."""
     if size < 8:
-        raise CheckpointError("not a safetensors file: too short")
+        raise CheckpointError("not a safetensors file: shorter than 8 bytes")
     (length,) = struct.unpack("<Q", file.read(8))
     if length > size - 8:
-        raise CheckpointError("not a safetensors file, or cut off: its header does not fit")
+        raise CheckpointError("not a safetensors file, or cut off: the header is incomplete")
     if length > MAX_HEADER:
-        raise CheckpointError(f"a header of {length:,} bytes; {MAX_HEADER:,} are the most")
+        raise CheckpointError(f"its header has {length:,} bytes; at most {MAX_HEADER:,} are read")
     described: Described = {}
     total = 0
     try:
@@ -250,7 +262,7 @@ def _header(file: BinaryIO, size: int) -> tuple[Described, dict[str, str]]:
         metadata = header.pop("__metadata__", {})
         for name, entry in header.items():
             if entry["dtype"] not in _TYPES:
-                raise CheckpointError(f"a tensor of type {_brief(entry['dtype'])}")
+                raise CheckpointError(f"it has a tensor of type {_brief(entry['dtype'])}")
             dtype, item_size = _TYPES[entry["dtype"]]
             shape = tuple(entry["shape"][:9])
             begin, end = entry["data_offsets"]
@@ -273,7 +285,7 @@ def _header(file: BinaryIO, size: int) -> tuple[Described, dict[str, str]]:
 
 
 def _meanings(metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """The objects that the metadata spell out; ``training`` only where there is one."""
+    """The metadata as objects; ``training`` only if the file has one."""
     parts: dict[str, dict[str, Any]] = {}
     for key in ("config", "tokenizer", "provenance", "training"):
         if key == "training" and key not in metadata:
@@ -283,12 +295,12 @@ def _meanings(metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
         except (KeyError, ValueError, RecursionError) as error:
             raise CheckpointError(f"damaged metadata ({_first_line(error)})") from error
         if not isinstance(parts[key], dict):
-            raise CheckpointError(f"damaged metadata ({key} is no object)")
+            raise CheckpointError(f"damaged metadata ({key} is not an object)")
     return parts
 
 
 def _json(text: str) -> Any:
-    """JSON as charlm writes it: bounded, no key twice, no NaN; ValueError for anything else."""
+    """Parse JSON as charlm writes it: limited in size, no key twice, no NaN. Else ValueError."""
     if _items(text) > MAX_ITEMS:
         raise ValueError(f"more than {MAX_ITEMS:,} values")
     value = json.loads(
@@ -309,24 +321,24 @@ def _check_depth(value: Any, left: int) -> None:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text:.40} is no number")
+        raise ValueError(f"{text:.40} is not a finite number")
     return number
 
 
 def _items(text: str) -> int:
-    """At least as many as there are values in a piece of JSON, without building them."""
+    """At least the number of values inside a JSON text, counted without parsing it."""
     return sum(text.count(mark) for mark in ",[{")
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a key appears twice")
     return values
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a finite number")
 
 
 def _check_belong(
@@ -335,13 +347,13 @@ def _check_belong(
     training: dict[str, Any] | None,
     tensors: Described,
 ) -> None:
-    """The tensors must be those of the configuration, no more, no less: names, shapes, types."""
+    """Check that the tensors have exactly the names, shapes and types of the configuration."""
     if not config.settled:
-        raise CheckpointError("the file's model is of a shape that no training makes")
+        raise CheckpointError("its model has a configuration that charlm does not create")
     if config.vocab_size != tokenizer.vocab_size:
         raise CheckpointError(
-            f"the model has {config.vocab_size} symbols, its tokenizer {tokenizer.vocab_size}; "
-            "the file is damaged"
+            f"the model has {config.vocab_size} symbols, but its tokenizer has "
+            f"{tokenizer.vocab_size}; the file is damaged"
         )
     shapes = config.parameter_shapes()
     slots, states = _training_shapes(config, training, shapes)
@@ -355,26 +367,26 @@ def _check_belong(
             raise CheckpointError(f"tensor {name} is {dtype} {shape}, not float32 {shapes[name]}")
         fitting = [slots[name], ()] if name in slots else [states.get(name, shape)]
         if dtype not in ("float32", "int64", "uint8") or shape not in fitting:
-            raise CheckpointError(f"tensor {name} is {dtype} {shape}, which has no place here")
+            raise CheckpointError(f"tensor {name} is {dtype} {shape}, which charlm does not write")
 
 
 def _training_shapes(
     config: ModelConfig, training: dict[str, Any] | None, shapes: Mapping[str, tuple[int, ...]]
 ) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-    """(optimizer's tensors that there may be, tensors of the state that there must be)."""
+    """Names and shapes of the optimizer's tensors (optional) and of the state's (required)."""
     if training is None:
         return {}, {}
     settings = training.get("config")
     batch_size = settings.get("batch_size") if isinstance(settings, dict) else None
     if type(batch_size) is not int or not 1 <= batch_size <= 65_536:
-        raise CheckpointError("what resuming needs is damaged (no batch size)")
+        raise CheckpointError("damaged metadata (training has no valid batch size)")
     slots = {f"optimizer:{name}/{slot}": shape for name, shape in shapes.items() for slot in _SLOTS}
     states = {f"state:{n}": shape for n, shape in enumerate(config.state_shapes(batch_size))}
     return slots, states
 
 
 def _brief(value: object) -> str:
-    """The beginning of a value that somebody else wrote, as it stands in code."""
+    """The first 60 characters of a text from the file, as a literal; otherwise its type."""
     return repr(value[:60] if isinstance(value, str) else type(value).__name__)
 
 

@@ -380,9 +380,9 @@ def test_a_configuration_that_does_not_fit_is_refused(config: str) -> None:
 
 
 def test_a_tokenizer_of_another_size_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="the model has 4 symbols, its tokenizer 256"):
+    with pytest.raises(CheckpointError, match="the model has 4 symbols, but its tokenizer has 256"):
         checkpoint.parse(signed(tokenizer='{"kind": "byte"}'))
-    with pytest.raises(CheckpointError, match="its tokenizer 256"):
+    with pytest.raises(CheckpointError, match="its tokenizer has 256"):
         Checkpoint(small().config, ByteTokenizer(), small().weights)
 
 
@@ -463,7 +463,7 @@ def test_a_header_alone_is_read_with_the_same_suspicion(path: Path, data: bytes)
 def test_a_file_that_is_not_there_and_a_directory_are_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nowhere: no such file; name a run or a model file"):
         checkpoint.read(tmp_path / "nowhere")
-    with pytest.raises(CheckpointError, match="is no file; name a run"):
+    with pytest.raises(CheckpointError, match="is not a file; name a run"):
         checkpoint.read(tmp_path)
 
 

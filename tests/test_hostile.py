@@ -436,7 +436,7 @@ def test_so_does_a_vocabulary_of_half_a_million_characters(reader: Reader, path:
 
 
 def test_a_vocabulary_that_could_not_be_read_again_is_not_written() -> None:
-    with pytest.raises(CheckpointError, match="more than a model file holds"):
+    with pytest.raises(CheckpointError, match="more than a model file can hold"):
         ordinary("".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)])))
 
 
@@ -479,7 +479,7 @@ def test_the_process_of_its_own_is_the_command_itself(path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert_one_line(done.stderr)
-    assert "a header of 100,000,000 bytes" in done.stderr
+    assert "its header has 100,000,000 bytes" in done.stderr
 
 
 # ------------------------------------------------------------------------------- one file, one read
