@@ -252,7 +252,15 @@ class ModelConfig(_Config):
         return shapes
 
     def state_shapes(self, batch_size: int) -> tuple[tuple[int, ...], ...]:
-        """The shapes of what a model of this configuration carries from window to window."""
+        """The shapes of a model's state; axis 1 is the batch.
+
+        The engine, the bodies in torch and the checkpoints all take the shapes from here. The
+        layers of rnn, gru (h) and lstm (h, c) share arrays; a window has the last embedded inputs,
+        and each conv layer its own last inputs.
+
+        >>> ModelConfig.resolve(cell="lstm", num_layers=2, hidden_size=512).state_shapes(64)
+        ((2, 64, 512), (2, 64, 512))
+        """
         if self.recurrent:
             state = (self.layers, batch_size, self.hidden_size)
             return (state, state) if self.cell == "lstm" else (state,)

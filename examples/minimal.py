@@ -2,10 +2,11 @@
 
     python examples/minimal.py [corpus.txt] [--cell lstm|gru|rnn] [--steps 2000]
 
-It reads B streams of the text side by side, T characters at a time, and carries the state from
-window to window while the gradient stops at the window's edge: truncated backpropagation through
-time. ``charlm.bptt.backward`` is the mathematics, and is meant to be read next. Below is the rest
-that training takes: data, initial weights, Adam, and a sampler.
+The text is cut into B streams. Each update reads the next T characters of every stream: a window.
+The state continues from one window to the next, but the gradient stops at the start of the window.
+This is truncated backpropagation through time. ``charlm.bptt.backward`` computes the gradients;
+read it next. This file has everything else that training needs: data, initial weights, the
+optimizer Adam, and sampling.
 """
 
 import argparse
@@ -18,25 +19,25 @@ from charlm.bptt import backward
 from charlm.config import ModelConfig
 from charlm.engine import Engine, softmax
 
-B, T, H = 16, 32, 128  # streams, characters of a window, hidden units
+B, T, H = 16, 32, 128  # streams, characters per window, hidden units
 
 
 def initial_weights(config: ModelConfig, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Normal with variance 1 / fan-in; the LSTM's forget gate starts open."""
+    """Normal random weights with variance 1 / fan-in; the forget gate of the LSTM starts open."""
     weights = {
         name: rng.normal(size=shape, scale=shape[-1] ** -0.5).astype(np.float32)
         if len(shape) > 1
         else np.zeros(shape, np.float32)
         for name, shape in config.parameter_shapes().items()
     }
-    weights["body.embedding.weight"] *= H**0.5  # a look-up has no sum to keep small
+    weights["body.embedding.weight"] *= H**0.5  # a lookup adds nothing up, so variance 1 is right
     if config.cell == "lstm":
-        weights["body.layers.0.bias_ih_l0"][H : 2 * H] = 1.0  # order of gates: i, f, g, o
+        weights["body.layers.0.bias_ih_l0"][H : 2 * H] = 1.0  # the gates' order is i, f, g, o
     return weights
 
 
 class Adam:
-    """Kingma & Ba (2015): a step in units of each gradient's own recent size."""
+    """Adam (Kingma & Ba, 2015): divides each gradient by its recent root mean square."""
 
     def __init__(self, weights: dict[str, np.ndarray]) -> None:
         self.mean = {name: np.zeros_like(w) for name, w in weights.items()}
@@ -47,7 +48,7 @@ class Adam:
         self.steps += 1
         norm = np.sqrt(sum(float((g * g).sum()) for g in gradients.values()))
         for name, g in gradients.items():
-            g = g * min(1.0, 1.0 / (norm + 1e-12))  # clip: a steep wall must not throw us far
+            g = g * min(1.0, 1.0 / (norm + 1e-12))  # clip: the norm of the whole gradient is <= 1
             self.mean[name] += 0.1 * (g - self.mean[name])
             self.square[name] += 0.01 * (g * g - self.square[name])
             mean = self.mean[name] / (1 - 0.9**self.steps)
@@ -56,7 +57,7 @@ class Adam:
 
 
 def sample(config, weights, characters, length: int, rng: np.random.Generator) -> str:
-    """Draw one character after another, each fed back in as the next input."""
+    """Draw one character after another; each is the next input."""
     engine = Engine(config, weights)
     state, last, text = engine.initial_state(1), np.zeros(1, int), ""
     for _ in range(length):
@@ -67,7 +68,7 @@ def sample(config, weights, characters, length: int, rng: np.random.Generator) -
 
 
 def train(ids, config, weights, steps: int, rate: float):
-    """Yield the loss of every update, in nats per character; the weights change in place."""
+    """Train in place and yield the loss of every update in nats per character."""
     streams = ids[: len(ids) // B * B].reshape(B, -1)  # (B, N / B)
     windows = (streams.shape[1] - 1) // T
     optimizer = Adam(weights)
@@ -77,7 +78,7 @@ def train(ids, config, weights, steps: int, rate: float):
             state = Engine(config, weights).initial_state(B)
         inputs, targets = streams[:, start : start + T], streams[:, start + 1 : start + T + 1]
         result = backward(config, weights, inputs, targets, state)
-        state = result.state  # its values go on; the gradient was cut
+        state = result.state  # the next window continues from these values, without their gradient
         gradients = {name: g / (B * T) for name, g in result.gradients.items()}
         optimizer.update(weights, gradients, rate * (1 - step / steps))
         yield result.nats / (B * T)

@@ -1,1 +1,1 @@
-"""The models in torch: bodies, which read, and heads, which say what was asked."""
+"""The models in torch: bodies turn ids into features, heads turn features into an answer."""

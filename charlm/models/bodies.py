@@ -1,21 +1,22 @@
-"""The models in torch: a body that turns ids into features, a head that turns those into logits.
+"""The bodies of the models in torch: a body turns ids into features, one vector per character.
 
     features, state = body(ids, state)        ids (B, T) -> features (B, T, H)
     logits = head(features)                   (B, T, V)
 
-State goes in and comes out; nothing is remembered in between. It is a tuple of tensors whose axis 1
-is the batch:
+The state is an argument and a result; a body stores nothing between two calls. The state is a tuple
+of tensors. Axis 1 of each is the batch (``ModelConfig.state_shapes``):
 
-    rnn, gru   (h,)            h (L, B, H)
-    lstm       (h, c)          both (L, B, H)
-    window     (x,)            the last embedded inputs, (1, B, context - 1, E)
-    conv       (x_0, ..., x_L) each layer's last inputs, (1, B, its reach, its width)
+    rnn, gru   (h,)                  h (L, B, H)
+    lstm       (h, c)                both (L, B, H)
+    window     (x,)                  the last embedded inputs, (1, B, context - 1, E)
+    conv       (x_0, ..., x_{L-1})   the last inputs of each layer, (1, B, (K - 1) * 2^l, E or H)
 
-A whole pass, a pass in chunks and single steps give the same logits. Zeros are the state before the
-first character. Layers beyond the first add their input to their output (He et al., 2016).
+Before the first character the state is zero. Reading a text at once, in chunks or character by
+character gives the same logits. From the second layer on, a layer adds its input to its output (a
+residual connection; He et al., 2016).
 
-The recurrences are torch's own modules, whose fused kernels (oneDNN, cuDNN) carry the time loop;
-``charlm.engine`` writes the same equations out, and ``charlm.bptt`` their gradients.
+The recurrent layers are torch's own modules. Their fused kernels (oneDNN, cuDNN) contain the loop
+over time. ``charlm.engine`` has the same equations in NumPy, ``charlm.bptt`` their gradients.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ TensorState: TypeAlias = tuple[Tensor, ...]
 
 
 class Body(nn.Module):
-    """Ids to features; the base of the three families."""
+    """The base of the three families of bodies: ids (B, T) to features (B, T, H)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -47,6 +48,7 @@ class Body(nn.Module):
         return tuple(like.new_zeros(shape) for shape in self.config.state_shapes(batch_size))
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        """ids (B, T) and the state before them -> features (B, T, H) and the state after them."""
         raise NotImplementedError
 
 
@@ -79,7 +81,7 @@ class RecurrentBody(Body):
 
 
 class WindowBody(Body):
-    """The feedforward model of Bengio et al. (2003): a fixed window, one weight per offset."""
+    """The feedforward model of Bengio et al. (2003): each offset in the window has its weights."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -102,7 +104,7 @@ class WindowBody(Body):
 
 
 class ConvBody(Body):
-    """Causal 1-D convolutions: the time-delay network of Waibel et al. (1989), dilated by 2^l."""
+    """Causal convolutions over time (time-delay network; Waibel et al., 1989), dilated by 2^l."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -129,19 +131,21 @@ FAMILIES: dict[str, type[Body]] = {"window": WindowBody, "conv": ConvBody}
 
 
 def make_body(config: ModelConfig) -> Body:
-    """The body alone, for another head."""
+    """The body of the model that ``config`` describes, with torch's default initial weights."""
     return (RecurrentBody if config.recurrent else FAMILIES[config.cell])(config)
 
 
 @torch.no_grad()
 def initialize_body(body: Body) -> None:
-    """Recurrent matrices are orthogonal, gate by gate (Saxe et al., 2014), so that a long product
-    of them neither vanishes nor explodes at once; inputs have variance 1 / fan-in; the LSTM's
-    forget gate starts open, with bias 1 (Jozefowicz et al., 2015).
+    """Draw the initial weights of a body from torch's generator.
+
+    The recurrent matrix of each gate is orthogonal (Saxe et al., 2014), so that multiplying by it
+    many times neither shrinks nor enlarges a gradient. Input matrices have variance 1 / fan-in. The
+    bias of the LSTM's forget gate is 1, so that the gate starts open (Jozefowicz et al., 2015).
     """
     config = body.config
     H = config.hidden_size
-    # Tied, the same rows serve as the head's, which must start small.
+    # A tied embedding is the head's matrix too, and the head must start small.
     nn.init.normal_(body.embedding.weight, std=1 / math.sqrt(H) if config.tie else 1.0)
     for layer in body.layers:
         if isinstance(layer, nn.RNNBase):

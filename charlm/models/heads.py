@@ -1,10 +1,10 @@
-"""Heads: what is asked of a body, for batches of texts of unequal length.
+"""Heads for tasks other than the next character, on batches of texts of unequal length.
 
-    features = body(ids)                         (B, T, H), one vector at each character
-    logits = reader(ids, lengths)                what the head says
+    features, _ = body(ids, state)               (B, T, H), one vector per character
+    logits = reader(ids, lengths)                (B, outputs) or (B, T, outputs)
 
-A ``SequenceReader`` is a body, or two that read in opposite directions, and a linear head. Where it
-looks is its ``Reading``:
+A ``SequenceReader`` is a body, or two that read in opposite directions, and a linear head. Its
+``Reading`` decides which features the head sees:
 
     "last"    the features at the last character        many to one, (B, outputs)
     "max"     the maximum over time                     many to one, (B, outputs)
@@ -12,8 +12,8 @@ looks is its ``Reading``:
     "each"    the features at every character           many to many in step, (B, T, outputs)
 
 ``pointer_scores`` turns the logits of an "each" reader with one output into a choice of one
-character. A language model answers too: ``continuation`` builds the text that it is trained on, and
-``continue_text`` decodes greedily.
+character. A language model can answer too: ``continuation`` builds the lines that it is trained on,
+and ``continue_text`` generates the answer.
 
 Texts of unequal length are padded on the right and come with ``lengths`` (B,), each at least 1. No
 result depends on the padding, neither on its amount nor on its ids: a causal body does not see it
@@ -38,14 +38,16 @@ Reading: TypeAlias = Literal["last", "max", "window", "each"]
 
 
 def inside(ids: Tensor, lengths: Tensor) -> Tensor:
-    """Which places of ids (B, T, ...) are text and not padding: (B, T) of bool."""
+    """Which places of ids (B, T, ...) are text and not padding: (B, T) of bool.
+
+    >>> inside(torch.tensor([[7, 8, 9], [7, 0, 0]]), torch.tensor([3, 1])).tolist()
+    [[True, True, True], [True, False, False]]
+    """
     return torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
 
 
 def reverse(x: Tensor, lengths: Tensor) -> Tensor:
-    """Each row of x (B, T, ...) from its last character to its first; padding stays at the end.
-
-    Its own inverse.
+    """Reverse each text in x (B, T, ...); padding stays at the end. Twice changes nothing.
 
     >>> reverse(torch.tensor([[1, 2, 3], [4, 5, 0]]), torch.tensor([3, 2])).tolist()
     [[3, 2, 1], [5, 4, 0]]
@@ -83,11 +85,12 @@ def window(body: Body, ids: Tensor, lengths: Tensor, pad: int) -> Tensor:
 
 
 class SequenceReader(nn.Module):
-    """A body, or one in each direction (Schuster & Paliwal, 1997), and a linear head.
+    """A body, or one body for each direction (Schuster & Paliwal, 1997), and a linear head.
 
-    config: of the body; ``hidden_size`` counts for each direction
-    outputs: logits for each text, or for each character if ``reading`` is "each"
-    pad: the id that fills a window
+    config: the body's; two directions have ``hidden_size`` units each
+    outputs: number of logits per text, or per character if ``reading`` is "each"
+    both_ways: whether a second body, with the same embedding, reads each text from the end
+    pad: the id that a window reads after the end of a text
     """
 
     def __init__(
@@ -114,7 +117,7 @@ class SequenceReader(nn.Module):
         return cast(Tensor, self.head(self.features(ids, lengths)).float())
 
     def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """What the head sees: (B, H), or (B, T, H) for "each"; 2 H if it reads both ways."""
+        """The input of the head: (B, H), or (B, T, H) for "each"; 2 H if it reads both ways."""
         if self.reading == "window":
             return window(self.body, ids, lengths, self.pad)
         B = len(ids)
@@ -125,30 +128,30 @@ class SequenceReader(nn.Module):
             )
             if self.reading != "last":
                 backward = reverse(backward, lengths)
-            # A text's "last" backward features are those at its first character.
+            # The last character that the backward body reads is the first one of the text.
             features = torch.cat([features, backward], dim=-1)
         if self.reading == "each":
             return cast(Tensor, features)
         return (maximum if self.reading == "max" else last)(features, lengths)
 
     def initialize(self) -> None:
-        """Fresh weights, as those of charlm's language models."""
+        """Draw the initial weights like those of a language model."""
         initialize_body(self.body)
         initialize_head(self.head)
         if self.backward_body is not None:
-            initialize_body(self.backward_body)  # and once more the embedding that both share
+            initialize_body(self.backward_body)  # draws the shared embedding a second time
 
 
 def tagging_loss(logits: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-    """Mean binary cross-entropy in nats for each character of the texts: logits, tags (B, T)."""
+    """Mean binary cross-entropy in nats per character of the texts: logits, tags (B, T)."""
     text = inside(logits, lengths)
     return F.binary_cross_entropy_with_logits(logits[text], tags[text])
 
 
 def pointer_scores(logits: Tensor, lengths: Tensor) -> Tensor:
-    """Log-probabilities that each character is the one pointed at: logits (B, T) -> (B, T) nats.
+    """The log-probability of each character to be the chosen one: logits (B, T) -> (B, T) nats.
 
-    A softmax over the places of a text (Vinyals et al., 2015); padding gets probability 0.
+    A softmax over the characters of each text (Vinyals et al., 2015). Padding has probability 0.
     """
     return logits.masked_fill(~inside(logits, lengths), -torch.inf).log_softmax(-1)
 
@@ -170,7 +173,7 @@ def continuation(
 
 
 def continuation_nats(model: LanguageModel, line: Tensor) -> Tensor:
-    """Nats of every character but the first: line (B, T) -> (B, T - 1)."""
+    """Surprisal in nats of every character except the first: line (B, T) -> (B, T - 1)."""
     logits, _ = model(line[:, :-1], model.initial_state(len(line)))
     nats = F.cross_entropy(logits.float().flatten(0, 1), line[:, 1:].flatten(), reduction="none")
     return nats.view(len(line), -1)
@@ -180,9 +183,9 @@ def continuation_nats(model: LanguageModel, line: Tensor) -> Tensor:
 def continue_text(
     model: LanguageModel, ids: Tensor, count: int, *, forbidden: tuple[int, ...] = ()
 ) -> Tensor:
-    """The most likely next character, ``count`` times (greedy decoding): (B, T) -> (B, count).
+    """Append the most likely next character ``count`` times: ids (B, T) -> new ids (B, count).
 
-    All texts have one length, so that nothing is padded. ``forbidden`` ids are never written.
+    All texts must have the same length, without padding. ``forbidden`` ids are never chosen.
     """
     logits, state = model(ids, model.initial_state(len(ids)))
     written: list[Tensor] = []

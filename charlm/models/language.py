@@ -1,4 +1,4 @@
-"""The language model: a body and the head that scores every symbol as the next one."""
+"""The language model: a body and a head that scores every symbol as the next character."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from charlm.seeds import derive
 
 
 class LanguageModel(nn.Module):
-    """A body and the linear head that scores every symbol as the next one."""
+    """A body and a linear head that scores every symbol as the next character.
+
+    If ``config.tie``, the matrix of the head is the embedding (Press & Wolf, 2017).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -25,16 +28,21 @@ class LanguageModel(nn.Module):
             self.head.weight = self.body.embedding.weight
 
     def initial_state(self, batch_size: int) -> TensorState:
+        """The state before the first character: zeros."""
         return self.body.initial_state(batch_size)
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
-        """ids (B, T) -> logits (B, T, V) and the state after the last of them."""
+        """ids (B, T) and the state before them -> logits (B, T, V) and the state after them."""
         features, state = self.body(ids, state)
         return self.head(features), state
 
 
 def build(config: ModelConfig, seed: int) -> LanguageModel:
-    """A model with fresh weights, a pure function of (config, seed) on one version of torch."""
+    """A new model with random weights.
+
+    The same configuration and seed give the same weights, within one version of torch. The global
+    generator of torch is not changed.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights"))
         model = LanguageModel(config)
@@ -43,10 +51,10 @@ def build(config: ModelConfig, seed: int) -> LanguageModel:
 
 
 def initialize(model: LanguageModel) -> None:
-    """Weights that let gradients through from the first step.
+    """Draw the initial weights of a model: those of ``initialize_body``, and a small head.
 
-    The head starts small, so that an untrained model is close to uniform and scores about log2(V)
-    bits.
+    With a small head all symbols are about equally likely, so an untrained model scores about
+    log2(V) bits per symbol.
     """
     initialize_body(model.body)
     if model.config.tie:
@@ -56,6 +64,7 @@ def initialize(model: LanguageModel) -> None:
 
 
 def initialize_head(head: nn.Linear) -> None:
+    """Draw small initial weights for a head; its biases are 0."""
     nn.init.normal_(head.weight, std=0.1 / math.sqrt(head.in_features))
     nn.init.zeros_(head.bias)
 

@@ -1,5 +1,4 @@
-"""The readers: charlm's own bodies with a head that answers instead of predicting the next
-character.
+"""The readers: charlm's bodies with a head that answers instead of predicting a character.
 
     feedforward        a fixed window of 128 characters from the left, one weight for each offset
     time-delay         dilated convolutions, then the maximum over time
@@ -46,8 +45,8 @@ WINDOW = 128
 """Characters that the feedforward reader sees: eight more than the longest training sentence."""
 
 PARAMETERS = 40_000
-"""Of every reader, within ten percent. More would not help the feedforward reader: it needs more
-sentences (docs/position-invariance.md)."""
+"""Parameters of every reader, within ten percent. The feedforward reader would not be better with
+more parameters: it needs more sentences (docs/position-invariance.md)."""
 
 WINDOW_EMBEDDING = 0.1
 """Scale of the feedforward reader's initial embedding, times the default. Its embedding size is 5:
@@ -63,7 +62,7 @@ UNREAD = ""
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of reader: how it reads and with which body."""
+    """A kind of reader: its body and where its head looks."""
 
     name: str
     family: str  # "window", "last", "pool", "both", "tags", "tags both" or "writer"
@@ -82,7 +81,7 @@ class Kind:
 
     @property
     def reading(self) -> Reading:
-        """Where the head looks (``charlm.models.heads``)."""
+        """The features that the head sees (``charlm.models.heads``)."""
         if self.tags:
             return "each"
         named: dict[str, Reading] = {"window": "window", "pool": "max"}
@@ -90,7 +89,7 @@ class Kind:
 
     @property
     def longest(self) -> int | None:
-        """Characters of the longest sentence it can read; None: any length."""
+        """Characters of the longest sentence that it can read; None for any length."""
         return WINDOW if self.family == "window" else None
 
     def can_read(self, text: str) -> bool:
@@ -153,7 +152,7 @@ class Vocabulary:
         return len(self.alphabet) + 1
 
     def encode(self, sentences: Sequence[str]) -> tuple[Ids, Ids]:
-        """(ids (N, T), lengths (N,)), padded to the longest."""
+        """N sentences -> ids (N, T), padded to the longest sentence, and lengths (N,)."""
         lengths = np.array([len(text) for text in sentences], dtype=np.int64)
         ids = np.full((len(sentences), int(lengths.max(initial=1))), self.pad, dtype=np.int64)
         for row, text in enumerate(sentences):
@@ -161,18 +160,19 @@ class Vocabulary:
         return ids, lengths
 
     def encode_answers(self, answers: Sequence[str]) -> Ids:
-        """(N, width)."""
+        """N answers -> symbols (N, width), padded with "no symbol"."""
         none = len(self.alphabet)
         rows = [[self.alphabet.index(c) for c in answer] for answer in answers]
         return np.array([row + [none] * (self.width - len(row)) for row in rows], dtype=np.int64)
 
     def decode_answers(self, symbols: NDArray[np.int64]) -> list[str]:
+        """The inverse of ``encode_answers``."""
         characters = [*self.alphabet, ""]
         return ["".join(characters[s] for s in row) for row in symbols.tolist()]
 
 
 def shape(kind: Kind, vocabulary: Vocabulary, parameters: int = PARAMETERS) -> ModelConfig:
-    """The body's configuration whose reader comes closest to that many parameters."""
+    """The configuration of the body that brings the reader closest to that many parameters."""
 
     def config(hidden_size: int) -> ModelConfig:
         return ModelConfig.resolve(
@@ -197,7 +197,7 @@ def shape(kind: Kind, vocabulary: Vocabulary, parameters: int = PARAMETERS) -> M
 
 
 def num_parameters(kind: Kind, config: ModelConfig, vocabulary: Vocabulary) -> int:
-    """Parameters of a reader, without making one."""
+    """The number of parameters of a reader, computed without creating it."""
     shapes = config.parameter_shapes()
     body = sum(math.prod(s) for name, s in shapes.items() if name.startswith("body."))
     embedding = math.prod(shapes["body.embedding.weight"])
@@ -209,9 +209,9 @@ def num_parameters(kind: Kind, config: ModelConfig, vocabulary: Vocabulary) -> i
 
 
 class Reader(SequenceReader):
-    """A body and a head that answers. ids (B, T), lengths (B,) -> logits.
+    """A body and a head that answers: ids (B, T), lengths (B,) -> logits.
 
-    For an answer (B, width, symbols); for tags (B, T).
+    The logits are (B, width, symbols) for an answer and (B, T) for tags.
     """
 
     def __init__(self, kind: Kind, config: ModelConfig, vocabulary: Vocabulary) -> None:
@@ -232,14 +232,17 @@ class Reader(SequenceReader):
         return logits.view(-1, self.vocabulary.width, self.vocabulary.symbols)
 
     def loss(self, ids: Tensor, lengths: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
-        """Mean nats per symbol of the answer (B, width); for tags, per character of the text."""
+        """Mean cross-entropy in nats per symbol of the answer, or per character for tags.
+
+        ids (B, T), lengths (B,), answers (B, width), starts (B,): where each answer begins.
+        """
         logits = self(ids, lengths)
         if not self.kind.tags:
             return F.cross_entropy(logits.flatten(0, 1), answers.flatten())
         return tagging_loss(logits, self._tags(ids, answers, starts), lengths)
 
     def _tags(self, ids: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
-        """Which characters belong to the answer, as 0 or 1: (B, T)."""
+        """1 for each character of the answer, 0 for the others: (B, T)."""
         places = torch.arange(ids.shape[1], device=ids.device)
         count = (answers < len(self.vocabulary.alphabet)).sum(1)
         wanted = (places >= starts[:, None]) & (places < (starts + count)[:, None])
@@ -296,10 +299,10 @@ class Writer(nn.Module):
         return self.model.head
 
     def loss(self, ids: Tensor, lengths: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
-        """Mean nats per symbol of the answers, plus a tenth of those per character of the texts.
+        """Mean nats per symbol of the answers plus 0.1 times mean nats per character of the texts.
 
-        With equal weights, five symbols would be lost among ninety: a network of this size spends
-        itself on the spelling of invented words and learns late or never to copy the answer.
+        An answer has five symbols, a sentence about ninety. With equal weights, a network of this
+        size mostly learns to spell invented words and learns late or never to copy the answer.
         """
         symbols = torch.from_numpy(self._symbol_ids).to(ids.device)[answers]  # (B, width)
         words = self.vocabulary

@@ -1,6 +1,6 @@
-"""A trained reader as a file: weights in safetensors, checked against the shape they must have.
+"""A trained reader as a safetensors file. Reading one checks its names, shapes and checksum.
 
-A writer's file is an ordinary charlm model: ``charlm sample`` opens it.
+The file of a writer is an ordinary charlm model, so ``charlm sample`` can use it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORMAT = "charlm-reader/1"
 
 
 def vocabulary(config: dict[str, Any]) -> Vocabulary:
-    """The vocabulary of a grid's configuration."""
+    """The vocabulary of an experiment, from the configuration of its grid."""
     design = config["design"]
     answers = design["trained"] + design["held_out"]
     alphabet = "".join(sorted(set("".join(answers))))
@@ -45,7 +45,7 @@ def vocabulary(config: dict[str, Any]) -> Vocabulary:
 
 
 def save(path: Path, reader: AnyReader) -> None:
-    """Write a reader's weights, atomically."""
+    """Write the weights of a reader atomically. OSError or CheckpointError if that fails."""
     module = reader.model if isinstance(reader, Writer) else reader
     weights = {
         name: parameter.detach().cpu().numpy().copy()
@@ -63,7 +63,7 @@ def save(path: Path, reader: AnyReader) -> None:
 
 @torch.no_grad()
 def load(path: Path, name: str, words: Vocabulary) -> AnyReader:
-    """Read a reader of that kind; CheckpointError for anything that ``save`` did not write."""
+    """Read a reader of the kind ``name``. CheckpointError if ``save`` did not write the file."""
     kind = KINDS[name]
     reader = build(kind, shape(kind, words), words, seed=0)
     if isinstance(reader, Writer):
@@ -107,5 +107,5 @@ def _read(path: Path, reader: Reader) -> Tensors:
 
 
 def _remedy(path: Path) -> str:
-    """What counts as finished is the JSON file beside the weights."""
-    return f"remove {path.with_suffix('.json').name} and go on with --resume"
+    """A reader counts as trained if the JSON file of its results exists."""
+    return f"remove {path.with_suffix('.json').name} and continue with --resume"
