@@ -1,7 +1,9 @@
-"""The hand-written backward pass against two oracles: torch's autograd and central differences."""
+"""The hand-written backward pass against torch's autograd and against central differences."""
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ SHAPES: list[dict[str, Any]] = [
     {"cell": "gru", "tie": True},
 ]
 B, T, V, H = 3, 6, 5, 4
+MINIMAL = Path(__file__).parent.parent / "examples" / "minimal.py"
 
 
 def case(shape: dict[str, Any]) -> tuple[ModelConfig, Weights, Floats, Floats, State]:
@@ -108,8 +111,8 @@ def test_gradients_equal_central_differences(shape: dict[str, Any]) -> None:
             assert gradient[place] == pytest.approx(numeric, rel=1e-6, abs=1e-7), (name, place)
 
 
-def test_what_truncation_throws_away_is_what_a_longer_window_adds() -> None:
-    """Two windows in a row lose what their border cuts: the way back through the state."""
+def test_truncation_loses_the_gradient_through_the_state() -> None:
+    """Two short windows have the same loss as a long one, but not the same gradient."""
     config, weights, inputs, targets, state = case({"cell": "lstm", "num_layers": 2})
     whole = backward(config, weights, inputs, targets, state)
     half = T // 2
@@ -117,16 +120,16 @@ def test_what_truncation_throws_away_is_what_a_longer_window_adds() -> None:
     second = backward(config, weights, inputs[:, half:], targets[:, half:], first.state)
     assert whole.nats == pytest.approx(first.nats + second.nats)
     truncated = {name: first.gradients[name] + second.gradients[name] for name in weights}
-    # The head's weights do not reach across time, so for them nothing is lost ...
+    # The head is not part of the recurrence, so its gradient is complete ...
     np.testing.assert_allclose(truncated["head.weight"], whole.gradients["head.weight"])
-    # ... but the recurrent ones do, and what is missing comes back through the state in between.
+    # ... but the gradient of the recurrent weights lacks the part through the state in between.
     name = "body.layers.0.weight_hh_l0"
     assert np.abs(truncated[name] - whole.gradients[name]).max() > 1e-3
     assert max(np.abs(part).max() for part in second.initial) > 1e-3
 
 
 def test_a_long_product_of_jacobians_vanishes_or_explodes_with_the_recurrent_gain() -> None:
-    """The analytic case: a linear one-unit RNN (relu, kept positive) has dh_T/dh_0 = u^T."""
+    """A case with a known result: a linear RNN with one unit has dh_T/dh_0 = u^T."""
     config = ModelConfig.resolve(vocab_size=2, hidden_size=1, cell="rnn", nonlinearity="relu")
     steps = 12
     ids = np.zeros((1, steps), dtype=int)
@@ -142,6 +145,30 @@ def test_a_long_product_of_jacobians_vanishes_or_explodes_with_the_recurrent_gai
         expected = -sum(u**t for t in range(1, steps + 1))
         assert initial[u] == pytest.approx(expected, rel=1e-3)
     assert abs(initial[0.5]) < abs(initial[1.0]) < abs(initial[1.5])
+
+
+def load_minimal() -> Any:
+    spec = importlib.util.spec_from_file_location("minimal", MINIMAL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+def test_the_minimal_example_learns_and_samples(cell: str) -> None:
+    """``examples/minimal.py`` trains with ``backward`` and Adam and nothing else."""
+    minimal, symbols = load_minimal(), "abcd"
+    rng = np.random.default_rng(1)
+    config = ModelConfig.resolve(vocab_size=4, cell=cell, hidden_size=minimal.H)
+    weights = minimal.initial_weights(config, rng)
+    ids = np.arange(4000) % 4  # "abcdabcd...": no uncertainty after the first character
+    losses = list(minimal.train(ids, config, weights, 60, 4e-3))
+    assert losses[0] == pytest.approx(np.log(4), rel=0.5)
+    assert losses[-1] < 0.05
+    text = minimal.sample(config, weights, symbols, 40, rng)
+    assert text[1:] in symbols * 20
 
 
 def test_models_without_recurrence_are_refused() -> None:

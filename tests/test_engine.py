@@ -166,7 +166,7 @@ def layer_weights(model: LanguageModel, layer: int) -> dict[str, Array]:
 
 
 def inputs_of(model: LanguageModel, layers: list[dict[str, Array]], ids: Array) -> list[Array]:
-    """What each layer reads: the embedding, then the residual sums, from the traced outputs."""
+    """The input of each layer: the embedding, then the residual sums of the traced outputs."""
     xs = [model.body.embedding.weight.detach().numpy()[ids]]
     for number, traced in enumerate(layers):
         xs.append(traced["h"] if number == 0 else xs[-1] + traced["h"])
@@ -174,12 +174,12 @@ def inputs_of(model: LanguageModel, layers: list[dict[str, Array]], ids: Array) 
 
 
 def shifted(h: Array) -> Array:
-    """h at the step before; zeros before the first."""
+    """h of the step before; zero before the first step."""
     return np.concatenate([np.zeros_like(h[:, :1]), h[:, :-1]], axis=1)
 
 
 @every_cell
-def test_trace_says_what_forward_computes(cell: str) -> None:
+def test_trace_agrees_with_forward(cell: str) -> None:
     model, engine = make(cell, 3, double=True)
     ids = some_ids(2, 20)
     logits, state = engine.forward(ids, engine.initial_state(2))
@@ -200,7 +200,7 @@ def test_trace_says_what_forward_computes(cell: str) -> None:
 
 
 @every_cell
-def test_trace_goes_on_from_a_state(cell: str) -> None:
+def test_trace_continues_from_a_state(cell: str) -> None:
     _, engine = make(cell, 2, double=True)
     ids = some_ids(2, 20)
     whole = engine.trace(ids)
@@ -255,7 +255,7 @@ def test_gru_trace_obeys_the_textbook() -> None:
 
 
 def one_unit(cell: str, **weights: list[float]) -> Engine:
-    """A model of one unit whose only symbol has the embedding 1 and whose head passes h on."""
+    """A model with one unit and one symbol, whose embedding is 1 and whose logit is h."""
     config = ModelConfig.resolve(vocab_size=1, cell=cell, hidden_size=1)
     column = {"ih": "weight_ih_l0", "hh": "weight_hh_l0"}
     named = {
@@ -321,7 +321,7 @@ def test_log_softmax_is_the_logarithm_of_softmax() -> None:
 
 @torch.no_grad()
 @every_cell
-def test_a_vocabulary_too_large_to_work_ahead_for_gives_the_same_logits(cell: str) -> None:
+def test_a_vocabulary_too_large_for_the_table_gives_the_same_logits(cell: str) -> None:
     config = ModelConfig.resolve(vocab_size=1100, cell=cell, hidden_size=4, embedding_size=3)
     model = build(config, seed=3).double()
     engine = Engine(config, {name: p.numpy() for name, p in model.named_parameters()})

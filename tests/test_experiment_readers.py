@@ -1,4 +1,4 @@
-"""The readers: what each of them may see, what it must not see, and what it is trained to say.
+"""The readers: which characters each of them can see, and what it is trained to answer.
 
 The oracle is charlm's NumPy engine, which knows nothing of batches, lengths and padding: it reads
 one sentence alone, and what a reader says must follow from those features and the head alone.
@@ -63,8 +63,8 @@ every_writer = pytest.mark.parametrize("name", WRITERS)
 
 
 def make(name: str, words: Vocabulary = WORDS, seed: int = 3) -> AnyReader:
-    """A small reader whose every parameter matters: ``build`` alone leaves biases at zero and the
-    head so small that all answers are alike."""
+    """A small reader in which every parameter matters. ``build`` alone leaves biases at zero and
+    the head so small that all answers are alike."""
     kind = KINDS[name]
     reader = build(kind, shape(kind, words, 6000), words, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -97,7 +97,7 @@ def encoded(sentences: list[str], words: Vocabulary = WORDS) -> tuple[Tensor, Te
 
 
 def engine_of(body: Body, head: torch.nn.Linear | None = None) -> Engine:
-    """A body in NumPy and float64; without a head of its own it gets one that says nothing."""
+    """A body in NumPy and float64. Without ``head``, all weights of its head are zero."""
     V, H = body.config.vocab_size, body.config.hidden_size
     weights = {
         f"body.{name}": parameter.detach().double().numpy()
@@ -114,14 +114,14 @@ def _double(tensor: Tensor) -> Array:
 
 
 def features_alone(body: Body, ids: NDArray[np.int64]) -> Array:
-    """One text, nothing before or after it: (T, H)."""
+    """The features of one text without padding: (T, H)."""
     engine = engine_of(body)
     features, _ = engine.body(ids[None], engine.initial_state(1))
     return np.asarray(features[0], dtype=np.float64)
 
 
 def expected_logits(reader: Reader, text: str) -> Array:
-    """(width, symbols), or (T,) of tags, from the text by itself."""
+    """The logits of one text without padding: (width, symbols), or (T,) for tags."""
     words, kind = reader.vocabulary, reader.kind
     ids = words.tokenizer.encode(text).astype(np.int64)
     if kind.family == "window":
@@ -145,13 +145,13 @@ def log_softmax(logits: Array) -> Array:
 @torch.no_grad()
 @every_reader
 def test_logits_are_those_of_the_engine_that_reads_each_sentence_alone(name: str) -> None:
-    """Of a batch of every length, so that padding, lengths and neighbours have their chance."""
+    """The batch has texts of many lengths, so that a mistake with padding or rows would show."""
     reader = reader_of(name)
     logits = reader(*encoded(SENTENCES))
     for row, text in enumerate(SENTENCES):
         found = logits[row, : len(text)] if reader.kind.tags else logits[row]
         np.testing.assert_allclose(found.numpy(), expected_logits(reader, text), atol=2e-4)
-    # Different sentences, different logits: else the above says little.
+    # Different sentences have different logits. Otherwise the test above would mean little.
     other = reader(*encoded(SENTENCES[::-1]))
     assert (logits[0] - other[0]).abs().max() > 0.01
 
@@ -170,7 +170,7 @@ def test_no_logit_depends_on_padding_or_on_the_rest_of_the_batch(name: str) -> N
         further = reader(torch.nn.functional.pad(ids, (0, 190), value=WORDS.pad), lengths)
         for other in (together[row : row + 1], further):
             found = other[:, : len(text)] if reader.kind.tags else other
-            # In float64, but for the logits themselves, which are rounded to float32.
+            # Everything is float64 except the logits, which are rounded to float32.
             torch.testing.assert_close(found, alone, rtol=1e-6, atol=1e-6)
 
 
@@ -262,7 +262,7 @@ def test_feedforward_does_not_read_more_than_its_window_and_the_others_do() -> N
 
 @torch.no_grad()
 def test_time_delay_takes_the_maximum_over_the_features_of_the_text_alone() -> None:
-    """The convolutions written out, place by place: at t it sees t, t - d, t - 2d, ..."""
+    """The convolutions as loops over time: at t they read t, t - d, t - 2d, ..."""
     reader = reader_of("time-delay")
     embedding = _double(reader.body.embedding.weight)
 
@@ -285,7 +285,7 @@ def test_time_delay_takes_the_maximum_over_the_features_of_the_text_alone() -> N
     for row, text in enumerate(SENTENCES):
         own = features(WORDS.tokenizer.encode(text)).max(0)
         np.testing.assert_allclose(found[row], own, atol=1e-4)
-    # The padding's own features would have won somewhere, so leaving it out is what counts.
+    # Some features would be larger at the padding, so it matters that it is left out.
     with_padding = features(ids[0].numpy()).max(0)
     assert (with_padding > found[0] + 0.1).any()
 
@@ -348,7 +348,7 @@ def test_a_reversed_text_is_read_alike_with_the_directions_swapped(name: str) ->
         if reader.kind.tags:
             one, other = one[: len(text)], other[: len(text)].flip(0)
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
-    # Without the swap it is another answer.
+    # Without the swap the logits differ.
     same_way = reader(*encoded([text[::-1] for text in SENTENCES]))
     assert (same_way - mirrored).abs().max() > 0.01
 
@@ -412,8 +412,8 @@ def test_loss_of_tags_is_the_mean_over_every_character_of_the_texts(name: str) -
 @torch.no_grad()
 @every_writer
 def test_loss_of_a_writer_is_that_of_its_answers_and_a_tenth_of_its_sentences(name: str) -> None:
-    """The tab is given and not asked for; behind the answer an end is asked for, and where it is
-    shorter, ends to its full width."""
+    """The tab is not part of the loss. The end of the line after the answer is; a shorter answer is
+    filled with ends to its full width."""
     writer = writer_of(name)
     engine = engine_of(writer.body, writer.head)
     sentences, answers = [], []
@@ -434,7 +434,7 @@ def test_loss_of_a_writer_is_that_of_its_answers_and_a_tenth_of_its_sentences(na
 @torch.no_grad()
 @every_kind
 def test_an_untrained_reader_knows_nothing(name: str) -> None:
-    """As many nats as a choice among all that could be said."""
+    """Its loss is that of a uniform choice among all possible symbols."""
     kind = KINDS[name]
     loss = build(kind, shape(kind, WORDS), WORDS, 1).loss(*batch()).item()
     nothing = math.log(2) if kind.tags else math.log(WORDS.symbols)
@@ -483,7 +483,7 @@ def test_the_answer_of_a_tagger_is_the_characters_that_it_marks(name: str) -> No
 
 @every_writer
 def test_a_writers_answer_is_what_charlm_would_go_on_writing(name: str, tmp_path: Path) -> None:
-    """By another program: the NumPy engine and sampler, from the file."""
+    """Compared with the NumPy engine and sampler, which read the saved file."""
     writer = writer_of(name)
     asked = [text[:n] for text in SENTENCES for n in (1, 3, 9, len(text))]
     seen = []
@@ -527,7 +527,7 @@ def test_unknown_characters_are_read_as_one_unknown_symbol(name: str) -> None:
 
 @pytest.mark.parametrize("name", TAGGERS)
 def test_saliency_of_a_tagger_is_that_of_its_own_tags(name: str) -> None:
-    """Also where they are in pieces, and where the text is longer than one batch of occlusions."""
+    """Also if the marked characters are not adjacent, or if the text needs several batches."""
     reader = make(name)
     text = "14 agosto 1984 a Roma, " * 6  # 138 characters
     whole = [text, *(text[:n] + "\N{SNOWMAN}" + text[n + 1 :] for n in range(len(text)))]

@@ -1,4 +1,4 @@
-"""Heads held against the same reading by hand: each text alone, any padding, any device."""
+"""Heads: a batch gives the logits of each text alone, whatever the padding and the device."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_batch_reads_like_each_text_alone_whatever_the_padding(
 
 
 def test_without_lengths_the_padding_would_be_read() -> None:
-    """The control of the test above: the same texts, all said to be of full length."""
+    """The control of the test above: with full lengths, the padding changes the logits."""
     full = torch.full_like(LENGTHS, 7)
     for reading in ("last", "max"):
         made = reader("lstm", reading)
@@ -84,7 +84,7 @@ def test_a_window_reads_its_first_characters_and_no_more() -> None:
     other[:, 4:] = 3
     torch.testing.assert_close(made(texts(), LENGTHS), made(other, LENGTHS))
     assert not torch.equal(made(other.flip(1), LENGTHS), made(other, LENGTHS))
-    # A shorter batch is filled up: the body's own first window, begun after that filling.
+    # A batch shorter than the window is filled with ``pad``.
     lengths = torch.tensor([2, 2, 1])
     short = made(other[:, :2], lengths)
     filled = torch.nn.functional.pad(other[:, :2], (0, 2))

@@ -1,4 +1,4 @@
-"""The torch models: laws of state, causality, receptive fields, and of what ``build`` makes."""
+"""The torch models: state, causality, receptive fields, initial weights and dropout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ V, H = 11, 12
 
 
 def make(cell: str, layers: int = 1, *, tie: bool = False, **more: object) -> LanguageModel:
-    """A tiny model whose every parameter matters: ``build`` alone leaves biases at zero."""
+    """A tiny model in which every parameter matters. ``build`` alone leaves biases at zero."""
     options = {"context": 5, "embedding_size": H if tie else 7} | more
     model = build(
         ModelConfig.resolve(
@@ -109,7 +109,7 @@ def test_a_state_follows_the_parameters_to_their_device_and_type(cell: str) -> N
 @torch.no_grad()
 @every_cell
 def test_the_state_matters(cell: str) -> None:
-    """Without this, the law above would hold for a model that ignores its state."""
+    """Without this, a model that ignores its state would pass the tests above."""
     model = make(cell, 2)
     ids = some_ids(1, 9)
     _, state = model(ids[:, :4], model.initial_state(1))
@@ -214,7 +214,7 @@ def test_untrained_loss_is_near_log2_of_the_vocabulary(cell: str, tie: bool, lay
     ids = torch.randint(60, (8, 101), generator=torch.Generator().manual_seed(1))
     logits, _ = model(ids[:, :-1], model.initial_state(8))
     bits = loss_sum(logits, ids[:, 1:]).item() / 800 / math.log(2)
-    # A tied head cannot start as small: its rows are the embeddings.
+    # A tied head starts larger, because its rows are the embeddings.
     assert abs(bits - math.log2(60)) < (1.0 if tie else 0.05)
 
 
@@ -273,7 +273,7 @@ def test_tie_shares_one_tensor(tie: bool) -> None:
 
 @torch.no_grad()
 def test_layers_beyond_the_first_are_residual() -> None:
-    """A second layer that says nothing leaves the first one's features as they are."""
+    """A second layer with an output of 0 does not change the features of the first."""
     deep = make("window", 2)
     deep.body.layers[1].weight.zero_()
     deep.body.layers[1].bias.zero_()
@@ -314,7 +314,7 @@ def test_dropout_drops_the_stated_share_and_scales_the_rest(cell: str) -> None:
     kept = features != 0
     assert abs(float(kept.float().mean()) - 0.75) < 0.03
     torch.testing.assert_close(features[kept], (expected / 0.75)[kept], rtol=1e-5, atol=1e-6)
-    # What is remembered is not dropped.
+    # Dropout does not apply to the state.
     assert all(torch.equal(a, b) for a, b in zip(after, noisy_after, strict=True))
 
 
