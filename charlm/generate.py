@@ -16,14 +16,13 @@ from charlm import checkpoint
 from charlm.arrays import Floats, State
 from charlm.config import ModelConfig, SampleConfig
 from charlm.engine import Engine, log_softmax
-from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
+from charlm.errors import CheckpointError, RequestError
 from charlm.sampling import REPETITION_WINDOW, distribution, draw
 from charlm.seeds import derive
 from charlm.surprisal import Score, score
+from charlm.text import unknown
 from charlm.text.folding import types_to_name
-from charlm.text.tokenizer import Tokenizer, describe_unknown
-
-UNKNOWN_POLICIES = ("error", "skip")
+from charlm.text.tokenizer import Tokenizer
 
 Avoid = Callable[[str], Collection[str]]
 
@@ -98,7 +97,7 @@ class CharLM:
         prompt: a text, or what ``start`` made of one
         number: which of several samples with the same seed
         stop: one or several strings; the text ends before the first of them that is complete
-        on_unknown: ``error`` refuses a prompt with an unknown character, ``skip`` leaves it out
+        on_unknown: what to do about unseen characters of the prompt (``charlm.text.unknown``)
         avoid: a function of the text so far, prompt included, to the characters that may not follow
 
         The same model, prompt, config with a seed, and number give the same text. Raises
@@ -132,19 +131,7 @@ class CharLM:
 
     def read_prompt(self, prompt: str, on_unknown: str = "error") -> list[int]:
         """The ids of ``prompt``, or of the opening symbol if nothing is left of it."""
-        if on_unknown not in UNKNOWN_POLICIES:
-            raise RequestError(
-                f"--on-unknown is {on_unknown!r}; choose {' or '.join(UNKNOWN_POLICIES)}"
-            )
-        unseen = self.tokenizer.unseen(prompt)
-        if len(unseen):
-            if on_unknown == "error":
-                text = self.tokenizer.normalize(prompt)
-                raise UnknownCharacterError(
-                    f"the prompt holds {describe_unknown(text, unseen)}; leave it out or give "
-                    "--on-unknown skip"
-                )
-            prompt = self.tokenizer.without_unseen(prompt)
+        prompt = unknown.readable(self.tokenizer, prompt, on_unknown, what="the prompt").text
         return [int(i) for i in self.tokenizer.encode(prompt)] or [self.opening]
 
     @property
@@ -246,25 +233,15 @@ class CharLM:
 
 
 def readable(model: CharLM, text: str, on_unknown: str, say: Callable[[str], None]) -> str:
-    """``text`` without the characters that the model does not know, which ``say`` reports
-    (``on_unknown`` is ``skip``); otherwise UnknownCharacterError, which names them."""
-    unseen = model.tokenizer.unseen(text)
-    if not len(unseen):
-        return text
-    known = model.tokenizer.normalize(text)
-    if model.tokenizer.forbidden:
-        say(
-            "read as the unknown symbol, which stands for any of them: "
-            f"{describe_unknown(known, unseen)}"
-        )
-        return text
-    if on_unknown == "error":
-        raise UnknownCharacterError(
-            f"the text holds {describe_unknown(known, unseen)}; give --on-unknown skip to leave "
-            "them out"
-        )
-    say(f"left out {describe_unknown(known, unseen)}")
-    return model.tokenizer.without_unseen(text)
+    """``text`` as the model can read it, by the rule of ``charlm.text.unknown``.
+
+    ``say`` is called with one line if anything is left out or read as the unknown symbol. Raises
+    UnknownCharacterError as ``unknown.readable`` does.
+    """
+    text, note = unknown.readable(model.tokenizer, text, on_unknown)
+    if note:
+        say(note)
+    return text
 
 
 def _seeded(config: SampleConfig | None) -> SampleConfig:

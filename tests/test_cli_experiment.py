@@ -670,7 +670,7 @@ def test_unknown_characters_are_named_and_read_as_such(charlm: Invoke, experimen
     result = answer(charlm, experiment, "Nel \N{SNOWMAN}2009\N{SNOWMAN} Ж")
     assert result.stdout == "2009\n"
     (line,) = result.stderr.splitlines()
-    assert line.startswith("read as unknown: 3 characters the model has never seen: ")
+    assert line.startswith("read as the unknown symbol: 3 characters the model has never seen: ")
     assert "U+2603 (2 times)" in line
     assert "U+0416" in line
 

@@ -279,10 +279,10 @@ def test_the_unknown_symbol_is_never_written() -> None:
         assert set(written) <= set("abc")
 
 
-def test_an_unseen_prompt_character_is_refused_even_where_there_is_an_unknown_symbol() -> None:
+@pytest.mark.parametrize("policy", ["error", "skip"])
+def test_an_unseen_prompt_character_is_read_as_the_unknown_symbol(policy: str) -> None:
     model = successor(CharTokenizer("abc", unknown=True), [0, 1, 2])
-    with pytest.raises(UnknownCharacterError):
-        model.sample("☃")
+    assert model.read_prompt("a☃b", policy) == [0, 3, 1]
 
 
 # --------------------------------------------------------------------------------------- the facade

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import CheckpointError, UnknownCharacterError
+from charlm.text.newlines import RULES
 from charlm.text.tokenizer import (
     REPLACEMENT,
     ByteTokenizer,
     CharTokenizer,
     Tokenizer,
-    describe_character,
     tokenizer_from_dict,
     tokenizer_to_json,
 )
@@ -25,13 +25,14 @@ from charlm.text.tokenizer import (
 laws = settings(max_examples=60, deadline=None)
 TEXTS = st.text(min_size=1)
 TOKENIZERS = st.one_of(
-    st.just(ByteTokenizer()),
     st.builds(
         CharTokenizer,
         st.sets(st.characters(codec="utf-8"), min_size=1).map(lambda s: "".join(sorted(s))),
         unknown=st.booleans(),
         nfc=st.booleans(),
+        newline=st.sampled_from(RULES),
     ),
+    st.builds(ByteTokenizer, newline=st.sampled_from(RULES)),
 )
 
 
@@ -224,6 +225,44 @@ def test_the_stored_form_is_this() -> None:
         '{"characters": "a\\u00e9", "kind": "char", "nfc": true, "unknown": true}'
     )
     assert tokenizer_to_json(ByteTokenizer()) == '{"kind": "byte"}'
+    assert json.loads(tokenizer_to_json(ByteTokenizer(newline="unix"))) == {
+        "kind": "byte",
+        "newline": "unix",
+    }
+
+
+def test_a_file_from_before_the_newline_rule_keeps_line_ends() -> None:
+    assert tokenizer_from_dict(CHAR).newline == "keep"
+    assert tokenizer_from_dict({"kind": "byte"}).newline == "keep"
+
+
+@pytest.mark.parametrize("tokenizer", [CharTokenizer("\nab"), ByteTokenizer()])
+def test_the_newline_rule_is_applied_to_every_text(tokenizer: Tokenizer) -> None:
+    unix = tokenizer.with_newline("unix")
+    dos = "a\r\nb\ra\n\r"
+    assert unix.normalize(dos) == "a\nb\na\n\n"
+    assert unix.encode(dos).tolist() == unix.encode("a\nb\na\n\n").tolist()
+    assert not len(unix.unseen(dos))
+    assert tokenizer.normalize(dos) == dos
+    assert tokenizer_from_dict(unix.to_dict()).newline == "unix"
+
+
+@pytest.mark.parametrize("make", [ByteTokenizer, lambda **rule: CharTokenizer("a", **rule)])
+def test_another_newline_rule_is_refused(make: Any) -> None:
+    with pytest.raises(ValueError, match="keep or unix"):
+        make(newline="auto")
+
+
+def test_a_long_text_is_encoded_slice_by_slice_to_the_same_ids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = "abcé😀\n" * 50
+    tokenizer = CharTokenizer.from_text(text)
+    whole, unseen = tokenizer.encode(text), tokenizer.unseen(f"{text}z{text}z")
+    monkeypatch.setattr("charlm.text.tokenizer._SLICE", 7)
+    assert tokenizer.encode(text).tolist() == whole.tolist()
+    assert tokenizer.unseen(f"{text}z{text}z").tolist() == unseen.tolist() == [300, 601]
+    assert CharTokenizer.from_text(text).characters == tokenizer.characters
 
 
 CHAR = {"kind": "char", "characters": "ab", "unknown": False, "nfc": False}
@@ -246,6 +285,11 @@ CHAR = {"kind": "char", "characters": "ab", "unknown": False, "nfc": False}
         CHAR | {"characters": "a\ud800"},
         CHAR | {"unknown": 0},
         CHAR | {"nfc": None},
+        CHAR | {"newline": "keep"},
+        CHAR | {"newline": "auto"},
+        CHAR | {"newline": None},
+        CHAR | {"newline": ["unix"]},
+        {"kind": "byte", "newline": "keep"},
     ],
 )
 def test_what_no_tokenizer_wrote_is_refused(values: dict[str, Any]) -> None:
@@ -257,10 +301,3 @@ def test_what_no_tokenizer_wrote_is_refused(values: dict[str, Any]) -> None:
 def test_an_impossible_vocabulary_is_refused(characters: str) -> None:
     with pytest.raises(ValueError, match="a vocabulary holds"):
         CharTokenizer(characters)
-
-
-@pytest.mark.parametrize(
-    ("character", "shown"), [("é", "'é' U+00E9"), ("\x1b", "U+001B"), ("\u202e", "U+202E")]
-)
-def test_an_unprintable_character_is_never_shown_raw(character: str, shown: str) -> None:
-    assert describe_character(character) == shown

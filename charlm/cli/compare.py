@@ -142,17 +142,13 @@ def command(
 
 
 def _known_to_all(loaded: dict[str, CharLM], text: str) -> str:
-    """The text without the characters that one of the models does not know."""
-    from charlm.text.tokenizer import describe_unknown
+    """The text without the characters that one of the models has never seen."""
+    from charlm.text.unknown import OMIT, readable
 
     for name, model in loaded.items():
-        unseen = model.tokenizer.unseen(text)
-        # Also if the model has an unknown symbol: one symbol for many characters is easier to
-        # predict than the characters are.
-        if len(unseen):
-            shown = describe_unknown(model.tokenizer.normalize(text), unseen)
-            say(f"left out for all models, because {name} does not know them: {shown}")
-            text = model.tokenizer.without_unseen(text)
+        text, note = readable(model.tokenizer, text, OMIT)
+        if note:
+            say(f"for all models, because of {name}: {note}")
     return text
 
 

@@ -258,7 +258,7 @@ def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
     """Say on stderr why there is no answer, or which characters the reader does not know."""
     from charlm.experiments.position_invariance.ask import NO_ANSWER
     from charlm.experiments.position_invariance.readers import KINDS
-    from charlm.text.tokenizer import describe_unknown
+    from charlm.text.unknown import readable
 
     shown = printable(text if len(text) <= 60 else text[:60] + "...").replace("\n", "\\n")
     if answer == NO_ANSWER:
@@ -266,9 +266,9 @@ def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
     elif panel.too_long(name, text):
         longest = KINDS[name].longest
         say(f"{name} reads at most {longest} characters, not {len(text):,}: {shown!r}")
-    unseen = panel.vocabulary.tokenizer.unseen(text)
-    if len(unseen):
-        say(f"read as unknown: {describe_unknown(text, unseen)}")
+    note = readable(panel.vocabulary.tokenizer, text).note  # which folds, so nothing is refused
+    if note:
+        say(note)
 
 
 _ERRORS_SHOWN = 10  # of each reader; --json prints all

@@ -137,16 +137,13 @@ def command(
     text = _prompt(prompt, prompt_file)
 
     from charlm import runs
+    from charlm.text.unknown import readable
 
     opened = runs.open_model(model, corpus=corpus)
     loaded = opened.model
-    given = loaded.tokenizer.normalize(text)
-    skipped = loaded.tokenizer.unseen(text)
-    if len(skipped) and on_unknown == "skip":
-        from charlm.text.tokenizer import describe_unknown
-
-        say(f"left out of the prompt: {describe_unknown(given, skipped)}")
-        text = loaded.tokenizer.without_unseen(text)
+    text, note = readable(loaded.tokenizer, text, on_unknown, what="the prompt")
+    if note:
+        say(f"prompt: {note}")
     start = loaded.start(text, on_unknown)  # read once, however many samples follow
     avoid = None
     if novelty or max_copy:

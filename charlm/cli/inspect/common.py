@@ -32,15 +32,8 @@ def same_unit(units: Iterable[str]) -> None:
         )
 
 
-def known(loaded: CharLM, text: str) -> str:
-    """``text`` without the characters that the model does not know.
+def known(loaded: CharLM, text: str, on_unknown: str = "skip") -> str:
+    """``text`` as the model can read it (``charlm.text.unknown``); says what is left out."""
+    from charlm.generate import readable
 
-    They are left out even if the model has an unknown symbol: one symbol for many characters is
-    easier to predict than the characters are.
-    """
-    from charlm.text.tokenizer import describe_unknown
-
-    unseen = loaded.tokenizer.unseen(text)
-    if len(unseen):
-        say(f"left out {describe_unknown(loaded.tokenizer.normalize(text), unseen)}")
-    return loaded.tokenizer.without_unseen(text)
+    return readable(loaded, text, on_unknown, say)

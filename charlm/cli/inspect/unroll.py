@@ -10,8 +10,7 @@ import click
 
 from charlm.cli.figures import figure_option
 from charlm.cli.options import Command, Number, json_option, only_one, option, run_argument
-from charlm.cli.terminal import echo_json, use_colour, write_result
-from charlm.errors import RequestError
+from charlm.cli.terminal import echo_json, say, use_colour, write_result
 
 if TYPE_CHECKING:
     from charlm.inspection.unrolling import Step
@@ -44,15 +43,13 @@ def command(
     """
     from charlm.inspection import unrolling
     from charlm.runs import load
-    from charlm.text.tokenizer import describe_unknown
+    from charlm.text.unknown import readable
 
     only_one(figure=figure, json=as_json)
     loaded = load(model)
-    unseen = loaded.tokenizer.unseen(text)
-    if len(unseen):
-        raise RequestError(
-            f"TEXT has {describe_unknown(loaded.tokenizer.normalize(text), unseen)}; leave them out"
-        )
+    text, note = readable(loaded.tokenizer, text, what="TEXT", remedy="give a text without them")
+    if note:
+        say(note)
     found = unrolling.unroll(loaded.engine, loaded.tokenizer, text, steps=steps, top=top)
     cell, units = loaded.config.cell, loaded.config.hidden_size
     chance = 1 / loaded.tokenizer.vocab_size

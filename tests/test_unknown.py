@@ -1,0 +1,117 @@
+"""Characters a model has never seen: one rule for every command, and how they are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlm.errors import RequestError, UnknownCharacterError
+from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
+from charlm.text.unknown import (
+    OMIT,
+    describe_character,
+    describe_slices,
+    describe_unknown,
+    readable,
+)
+
+Invoke = Callable[..., Result]
+
+PLAIN = CharTokenizer("\nab")
+FOLDING = CharTokenizer("\nab", unknown=True)
+NAMED = "1 character the model has never seen: '☃' U+2603; the first at line 2, column 2"
+
+
+@pytest.mark.parametrize("policy", ["error", "skip", OMIT])
+@pytest.mark.parametrize("tokenizer", [PLAIN, FOLDING, ByteTokenizer()])
+def test_a_text_of_known_characters_passes(
+    tokenizer: CharTokenizer | ByteTokenizer, policy: str
+) -> None:
+    assert readable(tokenizer, "ab\nb", policy) == ("ab\nb", "")
+
+
+def test_a_model_with_an_unknown_symbol_folds_whatever_is_asked() -> None:
+    for policy in ("error", "skip"):
+        found = readable(FOLDING, "a\nb☃", policy)
+        assert found == ("a\nb☃", f"read as the unknown symbol: {NAMED}")
+
+
+def test_a_model_without_one_refuses_or_skips() -> None:
+    with pytest.raises(UnknownCharacterError) as error:
+        readable(PLAIN, "a\nb☃", what="the prompt")
+    assert str(error.value) == (
+        f"the prompt has {NAMED}; remove them or give --on-unknown skip to leave them out"
+    )
+    assert readable(PLAIN, "a\nb☃", "skip") == ("a\nb", f"left out {NAMED}")
+
+
+def test_omitting_does_not_fold() -> None:
+    assert readable(FOLDING, "a\nb☃", OMIT) == ("a\nb", f"left out {NAMED}")
+
+
+def test_another_policy_is_refused() -> None:
+    with pytest.raises(RequestError, match="choose error or skip"):
+        readable(PLAIN, "a", "guess")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(alphabet="ab\n☃é"), min_size=1))
+def test_slices_are_described_as_the_whole(slices: list[str]) -> None:
+    whole = "".join(slices)
+    unseen = PLAIN.unseen(whole)
+    if len(unseen):
+        assert describe_slices(PLAIN, slices) == describe_unknown(whole, unseen)
+
+
+@pytest.mark.parametrize(
+    ("character", "shown"), [("é", "'é' U+00E9"), ("\x1b", "U+001B"), ("\u202e", "U+202E")]
+)
+def test_an_unprintable_character_is_never_shown_raw(character: str, shown: str) -> None:
+    assert describe_character(character) == shown
+
+
+# ------------------------------------------------------------------- the same rule in the commands
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invoke) -> Path:
+    """A run whose model has an unknown symbol."""
+    out = tmp_path_factory.mktemp("folded")
+    options = ["--hidden-size", 8, "--steps", 2, "--min-count", 20, "--out", out]
+    assert charlm("train", corpus, *options).exit_code == 0
+    return out / "tiny"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["eval", "RUN", "-", "--no-ladder"],
+        ["score", "RUN", "-"],
+        ["inspect", "neurons", "RUN", "-", "--json"],
+        ["inspect", "gradients", "RUN", "-", "--lags", 4, "--places", 4],
+        ["inspect", "unroll", "RUN", "il ☃"],
+        ["sample", "RUN", "--prompt", "il ☃", "--length", 3],
+    ],
+    ids=lambda arguments: " ".join(map(str, arguments[:2])),
+)
+@pytest.mark.parametrize("folds", [True, False])
+def test_every_command_follows_the_rule(
+    charlm: Invoke, folded: Path, trained: Path, text: str, arguments: list[object], folds: bool
+) -> None:
+    run = folded if folds else trained
+    given = [run if each == "RUN" else each for each in arguments]
+    done = charlm(*given, input=f"il mare ☃\n{text * 2}".encode())
+    assert "U+2603" in done.stderr
+    if folds:
+        assert done.exit_code == 0, done.output
+        assert "read as the unknown symbol" in done.stderr
+    elif arguments[1] in ("neurons", "gradients"):
+        assert done.exit_code == 0, done.output
+        assert "left out 1 character" in done.stderr
+    else:
+        assert done.exit_code == 2
