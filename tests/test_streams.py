@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -134,6 +136,51 @@ def test_the_ring_closes_without_a_false_pair() -> None:
         batch = streams.batch(0)
     assert batch.inputs.tolist() == [[3, 4, 0, 1, 2]]
     assert batch.targets.tolist() == [[4, 5, 1, 2, 3]]
+
+
+@laws
+@given(many_streams(), st.integers(0, 500))
+def test_a_batch_is_that_of_the_ring_written_out(streams: Streams, step: int) -> None:
+    """The definition: every place of the ring by itself, as in earlier versions."""
+    ids = np.random.default_rng(0).integers(0, 9, len(streams.ids)).astype(np.uint8)
+    streams = Streams(ids, streams.batch_size, streams.seq_len, streams.seed)
+    number, window = divmod(step, streams.steps_per_epoch)
+    rows = np.arange(streams.batch_size)[:, None] * streams.stream_len
+    columns = window * streams.seq_len + np.arange(streams.seq_len)
+    places = (streams.start(number) + rows + columns) % streams.num_targets
+    batch = streams.batch(step)
+    np.testing.assert_array_equal(batch.inputs, ids[places])
+    np.testing.assert_array_equal(batch.targets, ids[places + 1])
+
+
+class FromFile:
+    """A reader that a later version could have: it seeks and reads, one window after another."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __len__(self) -> int:
+        return self.path.stat().st_size
+
+    def windows(self, starts: Any, length: int) -> Any:
+        with self.path.open("rb") as file:
+            rows = []
+            for start in starts.tolist():
+                file.seek(start)
+                rows.append(np.frombuffer(file.read(length), np.uint8))
+        assert all(len(row) == length for row in rows), "a window beyond the end was asked for"
+        return np.stack(rows)
+
+
+def test_a_file_can_take_the_place_of_an_array(tmp_path: Path) -> None:
+    ids = np.random.default_rng(0).integers(0, 99, 500).astype(np.uint8)
+    path = tmp_path / "ids"
+    path.write_bytes(ids.tobytes())
+    array, file = Streams(ids, 3, 7, seed=1), Streams(FromFile(path), 3, 7, seed=1)
+    for step in range(2 * array.steps_per_epoch):
+        one, other = array.batch(step), file.batch(step)
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+        np.testing.assert_array_equal(one.targets, other.targets)
 
 
 def test_ids_keep_their_small_type() -> None:

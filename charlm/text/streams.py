@@ -1,20 +1,23 @@
 """From ids to the windows of truncated backpropagation through time.
 
-``Streams`` lays ``batch_size`` contiguous streams over the training part; a model that carries its
-state from window to window reads each of them as one long text.
+``Streams`` divides the training part into ``batch_size`` contiguous streams; a model that carries
+its state from window to window reads each of them as one long text. It reads the ids through an
+``IdReader``, so that they can be in an array or in a file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charlm.arrays import Ids
 from charlm.errors import ShortCorpusError
 from charlm.seeds import derive
 
-# (batch size, window) where none is asked for: the default first, then those for small texts.
+# (batch size, window) if none is given: the default first, then those for small texts.
 _WINDOWS = [
     (64, 64),
     (32, 64),
@@ -39,11 +42,11 @@ def fit_window(
 ) -> tuple[int, int]:
     """Settle (batch_size, seq_len) for a training part of ``num_ids`` ids.
 
-    unit: what an id stands for, for the errors
+    unit: what an id represents, for the errors
 
-    What is asked for is kept, and is a ShortCorpusError where it does not fit. What is left open
-    takes the first rung of ``_WINDOWS`` that gives an epoch eight windows; where even 4 streams of
-    16 ids are too many for that, the first rung from there on that fits at all.
+    A given value is kept; ShortCorpusError if it does not fit. An open one is taken from the first
+    entry of ``_WINDOWS`` with which an epoch has eight windows; if even 4 streams of 16 ids are too
+    many for that, from the first entry from there on that fits.
     """
     targets = num_ids - 1
     ladder = [(batch_size or b, seq_len or t) for b, t in _WINDOWS]
@@ -69,12 +72,43 @@ def fit_window(
     return B, T
 
 
+class IdReader(Protocol):
+    """The ids of a text, read in windows."""
+
+    def __len__(self) -> int: ...
+
+    def windows(self, starts: NDArray[np.integer[Any]], length: int) -> Ids:
+        """The ``length`` consecutive ids from each of ``starts`` (B,) on: (B, length).
+
+        ``starts + length`` is at most ``len(self)``. One call reads the windows of all streams.
+        """
+
+
+class ArrayReader:
+    """The ids of an array (N,)."""
+
+    def __init__(self, ids: Ids) -> None:
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def windows(self, starts: NDArray[np.integer[Any]], length: int) -> Ids:
+        windows: Ids = self.ids[starts[:, None] + np.arange(length)]
+        return windows
+
+
+def as_reader(ids: Ids | IdReader) -> IdReader:
+    """A reader of ``ids``, which may be one already."""
+    return ArrayReader(ids) if isinstance(ids, np.ndarray) else ids
+
+
 @dataclass(frozen=True)
 class Batch:
     """One window of every stream.
 
     inputs, targets: (B, T); a target is the input one place further
-    starts_epoch: the streams begin anew here, so the state carried so far means nothing
+    starts_epoch: the streams start at new places here, so the carried state must be reset
     """
 
     inputs: Ids
@@ -86,17 +120,17 @@ class Batch:
 class Streams:
     """``batch_size`` contiguous streams over ``ids``, for stateful truncated BPTT.
 
-    The N - 1 transitions (an id and its successor) are laid on a ring. Every epoch starts the ring
-    elsewhere, cuts it into ``batch_size`` streams of equal length and reads them window by window:
-    no target comes twice in an epoch, fewer than batch_size x seq_len are left out, and they are
-    others in the next epoch. Every target has its true predecessor as input; only the state is
-    foreign where a stream begins and where the ring closes.
+    The N - 1 transitions (an id and its successor) form a ring. Every epoch starts at another place
+    of the ring, cuts it into ``batch_size`` streams of equal length and reads them window by
+    window: no target occurs twice in an epoch, fewer than batch_size x seq_len are left out, and
+    the next epoch leaves out others. Every target has its true predecessor as input; only the state
+    belongs to another text at the start of a stream and where the ring closes.
 
     ``batch(step)`` is a pure function of (seed, step): nothing has to be replayed or stored.
     """
 
-    def __init__(self, ids: Ids, batch_size: int, seq_len: int, seed: int) -> None:
-        self.ids = ids
+    def __init__(self, ids: Ids | IdReader, batch_size: int, seq_len: int, seed: int) -> None:
+        self.ids = as_reader(ids)
         self.batch_size = batch_size
         self.seq_len = seq_len
         self.seed = seed
@@ -107,14 +141,25 @@ class Streams:
         self.stream_len = self.steps_per_epoch * seq_len
 
     def start(self, epoch: int) -> int:
-        """Where the ring starts: a random place, moved on by the golden section every epoch."""
+        """Where the ring starts: a random place, moved by the golden section every epoch."""
         first = derive(self.seed, "streams") % self.num_targets
         stride = max(1, round(self.num_targets * 0.6180339887498949))
         return (first + epoch * stride) % self.num_targets
 
     def batch(self, step: int) -> Batch:
+        """The window of every stream at ``step``."""
         epoch, window = divmod(step, self.steps_per_epoch)
-        rows = np.arange(self.batch_size)[:, None] * self.stream_len  # (B, 1)
-        columns = window * self.seq_len + np.arange(self.seq_len)  # (T,)
-        places = (self.start(epoch) + rows + columns) % self.num_targets  # (B, T)
-        return Batch(self.ids[places], self.ids[places + 1], epoch, starts_epoch=window == 0)
+        streams = np.arange(self.batch_size) * self.stream_len  # (B,)
+        starts = (self.start(epoch) + streams + window * self.seq_len) % self.num_targets
+        T = self.seq_len
+        last = self.num_targets - T  # the last start of a window that does not cross the seam
+        ids = self.ids.windows(np.minimum(starts, last), T + 1)  # (B, T + 1)
+        inputs, targets = ids[:, :-1], ids[:, 1:]
+        for row in np.flatnonzero(starts > last):  # one at most: no two windows overlap
+            before = self.num_targets - int(starts[row])  # transitions before the seam
+            end = self.ids.windows(starts[row : row + 1], before + 1)[0]
+            begin = self.ids.windows(np.zeros(1, dtype=np.int64), T - before + 1)[0]
+            inputs, targets = inputs.copy(), targets.copy()  # they shared memory
+            inputs[row] = np.concatenate([end[:-1], begin[:-1]])
+            targets[row] = np.concatenate([end[1:], begin[1:]])
+        return Batch(inputs, targets, epoch, starts_epoch=window == 0)
