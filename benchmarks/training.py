@@ -41,7 +41,7 @@ def make_dataset() -> Dataset:
     """Random text over 65 symbols: speed does not depend on its content."""
     letters = np.array([chr(point) for point in range(32, 32 + V)])
     text = "".join(np.random.default_rng(1).choice(letters, 200_000))
-    return data.encode(Texts("random", text, "", text, "", ()), CharTokenizer.from_text(text))
+    return data.encode(Texts.of(text), CharTokenizer.from_text(text))
 
 
 def plain_loop(dataset: Dataset, layers: int, hidden: int) -> Callable[[], None]:

@@ -29,7 +29,7 @@ from charlm.errors import BusyError, CharlmError, CheckpointError, RequestError
 from charlm.files import flush_directory, is_run, write_atomically
 from charlm.generate import CharLM
 from charlm.text import dataset
-from charlm.text.reading import NEWLINES
+from charlm.text.newlines import RULES
 
 try:
     import fcntl
@@ -339,11 +339,12 @@ class OpenModel:
         """The corpus at ``corpus``, for a model that does not say how its run read it: cut where
         the provenance says, with whichever line ends give the right checksum."""
         cut = self.provenance.get("train_characters")
-        for newline in NEWLINES:
+        for newline in RULES:
             source = dataset.Source(_absolute(self.corpus), newline=newline, val_fraction=0.0)
             texts = dataset.read(source)
             if texts.sha256 == self.provenance.get("corpus_sha256") and type(cut) is int:
-                return replace(texts, train=texts.train[:cut], val=texts.train[cut:])
+                train, val = texts.train.split(cut)
+                return replace(texts, train=train, val=val)
         raise RequestError(_not_the_corpus(self.corpus, self.path))
 
 

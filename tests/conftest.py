@@ -89,7 +89,7 @@ def text() -> str:
 def dataset(text: str) -> data.Dataset:
     """``text`` by characters, its last tenth to validate."""
     cut = len(text) * 9 // 10
-    texts = data.Texts("tiny", text[:cut], text[cut:], text, "nine to one", ())
+    texts = data.Texts.of(text[:cut], text[cut:], name="tiny", split="nine to one")
     return data.encode(texts, data.choose_tokenizer(texts))
 
 

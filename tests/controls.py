@@ -186,8 +186,8 @@ CONTROLS = [
     Control(
         "a byte-order mark is text",
         "text/reading.py",
-        '.removeprefix("\\ufeff")',
-        "",
+        "memoryview(data)[3:] if data.startswith(_UTF_8_MARK) else data",
+        "data",
         "test_bad_text.py::test_it_trains_on_exactly_this_text",
     ),
     Control(
@@ -203,6 +203,20 @@ CONTROLS = [
         "        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):",
         "        if False:",
         "test_bad_text.py -k grow",
+    ),
+    Control(
+        "a model forgets its newline rule",
+        "text/tokenizer.py",
+        '    return {} if newline == "keep" else {"newline": newline}',
+        "    return {}",
+        "test_bad_text.py::test_it_trains_on_exactly_this_text",
+    ),
+    Control(
+        "a text is cut between a letter and its accent",
+        "text/utf8.py",
+        "\\xc2-\\xcb",
+        "\\xc2-\\xcf",
+        "test_utf8.py::test_slices_normalize_to_what_the_whole_does",
     ),
     Control(
         "control characters reach a terminal",
@@ -242,8 +256,8 @@ CONTROLS = [
     Control(
         "an epoch is cut a window short of its ring's end",
         "text/streams.py",
-        "[:, None] * self.stream_len  # (B, 1)",
-        "[:, None] * (self.stream_len - 1)  # (B, 1)",
+        "np.arange(self.batch_size) * self.stream_len",
+        "np.arange(self.batch_size) * (self.stream_len - 1)",
         "test_streams.py::test_no_target_comes_twice_in_an_epoch",
     ),
 ]

@@ -572,7 +572,7 @@ def test_a_missing_or_no_corpus_is_refused(charlm: Invoke, tmp_path: Path) -> No
     refused(charlm("train", str(tmp_path / "*.txt")), 2, "no such file or directory")
     refused(charlm("train"), 2, "no corpus given")
     (tmp_path / "empty").mkdir()
-    refused(charlm("train", tmp_path / "empty"), 1, "holds no file")
+    refused(charlm("train", tmp_path / "empty"), 1, "has no file")
 
 
 def test_an_existing_name_is_refused(charlm: Invoke, corpus: Path, tmp_path: Path) -> None:

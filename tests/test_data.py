@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tracemalloc
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from charlm.errors import CheckpointError, CorpusError, RequestError, UnknownCha
 from charlm.runs import Run
 from charlm.text import dataset as data
 from charlm.text.dataset import Source
+from charlm.text.folding import Folding
 from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
+from charlm.text.utf8 import Utf8Text
 
 
 def write(path: Path, text: str) -> str:
@@ -30,7 +34,7 @@ def book(tmp_path: Path) -> str:
 
 def test_the_last_tenth_validates(book: str) -> None:
     texts = data.read(Source((book,)))
-    assert texts.train + texts.val == texts.whole == Path(book).read_text("utf-8")
+    assert str(texts.train) + str(texts.val) == str(texts.whole) == Path(book).read_text("utf-8")
     assert (len(texts.train), len(texts.val)) == (90, 10)
     assert texts.split == "first 0.9 to train, last 0.1 to validate"
     assert texts.name == "book"
@@ -38,15 +42,16 @@ def test_the_last_tenth_validates(book: str) -> None:
 
 def test_nothing_need_be_kept_for_validation(book: str) -> None:
     texts = data.read(Source((book,), val_fraction=0.0))
-    assert texts.train == texts.whole
+    assert str(texts.train) == str(texts.whole)
     assert texts.split == "all of it to train, nothing to validate"
     assert not data.encode(texts, data.choose_tokenizer(texts)).can_validate
 
 
 def test_another_file_may_validate(book: str, tmp_path: Path) -> None:
     texts = data.read(Source((book,), val_sources=(write(tmp_path / "val.txt", "QRS"),)))
-    assert texts.train == Path(book).read_text("utf-8")
-    assert texts.val == "QRS"
+    assert str(texts.train) == Path(book).read_text("utf-8")
+    assert str(texts.val) == "QRS"
+    assert texts.sha256 == hashlib.sha256(Path(book).read_bytes() + b"QRS").hexdigest()
     assert {"Q", "a"} <= set(data.choose_tokenizer(texts).decode(range(10)))
 
 
@@ -55,7 +60,7 @@ def test_both_parts_are_read_with_the_same_options(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"citt\xe0\r\n")
     train, val = str(tmp_path / "train"), str(tmp_path / "val")
     texts = data.read(Source((train,), "latin-1", "unix", val_sources=(val,)))
-    assert texts.train == texts.val == "città\n"
+    assert str(texts.train) == str(texts.val) == "città\n"
 
 
 def test_the_vocabulary_is_that_of_the_whole_corpus(book: str) -> None:
@@ -81,15 +86,15 @@ def test_bytes_are_chosen_and_go_with_no_option_of_characters(book: str) -> None
     texts = data.read(Source((book,)))
     assert isinstance(data.choose_tokenizer(texts, level="byte"), ByteTokenizer)
     for min_count, nfc in ((2, False), (1, True)):
-        with pytest.raises(RequestError, match="--tokenizer byte goes with neither"):
+        with pytest.raises(RequestError, match="--tokenizer byte cannot be combined"):
             data.choose_tokenizer(texts, level="byte", min_count=min_count, nfc=nfc)
 
 
 def test_ids_are_those_of_the_two_parts(book: str) -> None:
     texts = data.read(Source((book,)))
     dataset = data.encode(texts, data.choose_tokenizer(texts))
-    assert dataset.tokenizer.decode(dataset.train_ids) == texts.train
-    assert dataset.tokenizer.decode(dataset.val_ids) == texts.val
+    assert dataset.tokenizer.decode(dataset.train_ids) == str(texts.train)
+    assert dataset.tokenizer.decode(dataset.val_ids) == str(texts.val)
 
 
 def test_a_foreign_vocabulary_names_what_it_lacks(book: str) -> None:
@@ -161,7 +166,7 @@ def test_standard_input_is_read_again_from_the_run(tmp_path: Path) -> None:
     source, run = Source(("-",)), Run(tmp_path)
     run.stdin.write_bytes("città vecchia".encode())
     before = provenance(source, io.BytesIO("città vecchia".encode()))
-    assert runs.reread(source, run, before).whole == "città vecchia"
+    assert str(runs.reread(source, run, before).whole) == "città vecchia"
 
 
 def test_a_text_that_has_changed_is_refused(book: str, tmp_path: Path) -> None:
@@ -212,3 +217,120 @@ def test_a_moved_border_between_training_and_validation_is_refused(tmp_path: Pat
 def test_a_source_that_none_wrote_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError):
         Source.from_dict(values)
+
+
+# ----------------------------------------------------------------------------------------- newlines
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        ("a\nb\n", "keep"),
+        ("a\r\nb\r\n", "keep"),
+        ("a\rb\r", "keep"),
+        ("ab", "keep"),
+        ("a\r\nb\n", "unix"),
+        ("a\nb\rc", "unix"),
+    ],
+)
+def test_mixed_line_ends_become_lf_unless_asked(tmp_path: Path, content: str, rule: str) -> None:
+    path = write(tmp_path / "text", content)
+    texts = data.read(Source((path,), newline="auto"))
+    assert texts.newline == rule
+    assert bool(texts.notes) == (rule == "unix")
+    unix = content.replace("\r\n", "\n").replace("\r", "\n")
+    assert str(texts.whole) == (unix if rule == "unix" else content)
+    assert str(data.read(Source((path,), newline="keep")).whole) == content
+    assert str(data.read(Source((path,), newline="unix")).whole) == unix
+
+
+def test_line_ends_that_differ_between_training_and_validation_are_mixed(tmp_path: Path) -> None:
+    train, val = write(tmp_path / "train", "a\r\nb\r\n"), write(tmp_path / "val", "a\nb\n")
+    texts = data.read(Source((train,), newline="auto", val_sources=(val,)))
+    assert str(texts.train) == str(texts.val) == "a\nb\n"
+    assert texts.notes == (
+        "the line ends are mixed (2 CR LF, 2 LF): all are read as LF; --newline keep leaves them",
+    )
+
+
+@pytest.mark.parametrize("level", ["char", "byte"])
+def test_the_newline_rule_goes_into_the_tokenizer(tmp_path: Path, level: str) -> None:
+    path = write(tmp_path / "text", "a\r\nb\r\n" * 9)
+    for rule in ("keep", "unix"):
+        texts = data.read(Source((path,), newline=rule))
+        assert data.choose_tokenizer(texts, level=level).newline == rule
+
+
+def test_another_newline_rule_is_refused(book: str) -> None:
+    with pytest.raises(RequestError, match="choose one of auto, keep, unix"):
+        data.read(Source((book,), newline="dos"))
+
+
+def test_what_is_stored_is_settled() -> None:
+    with pytest.raises(CheckpointError):
+        Source.from_dict(Source(("book",), newline="auto").to_dict())
+
+
+# ----------------------------------------------------------------------------------- slice by slice
+
+
+@pytest.mark.parametrize("nfc", [False, True])
+@pytest.mark.parametrize("tokenizer", ["char", "byte", "folding", "unix", "unix bytes"])
+def test_a_corpus_in_slices_has_the_ids_of_its_parts_as_strings(
+    tokenizer: str, nfc: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = "Perche\u0301 no?\r\nSi\u0300, 一二 😀\n" * 30
+    texts = data.read(Source((write(tmp_path / "text", content),), val_fraction=0.37))
+    train, val = content[: int(len(content) * 0.63)], content[int(len(content) * 0.63) :]
+    composed = [unicodedata.normalize("NFC", part) if nfc else part for part in (train, val)]
+    known: Any = {
+        "char": CharTokenizer.from_text("".join(composed)),
+        "byte": ByteTokenizer(),
+        "folding": CharTokenizer("\n\raes", unknown=True, nfc=nfc),
+        "unix": CharTokenizer.from_text("".join(composed), nfc=nfc).with_newline("unix"),
+        "unix bytes": ByteTokenizer(newline="unix"),
+    }[tokenizer]
+    if tokenizer == "char":
+        known = CharTokenizer(known.characters, nfc=nfc)
+    monkeypatch.setattr(Utf8Text.slices, "__defaults__", (11,))
+    dataset = data.encode(texts, known)
+    assert dataset.train_ids.tolist() == known.encode(train).tolist()
+    assert dataset.val_ids.tolist() == known.encode(val).tolist()
+    if tokenizer == "char":
+        chosen = data.choose_tokenizer(texts, nfc=nfc)
+        assert chosen.to_dict() == known.to_dict()
+
+
+def test_what_a_foreign_vocabulary_lacks_is_named_for_the_whole_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = data.read(Source((write(tmp_path / "text", "abab\naéb\nüéa\n" * 3),), val_fraction=0))
+    monkeypatch.setattr(Utf8Text.slices, "__defaults__", (4,))
+    with pytest.raises(UnknownCharacterError) as error:
+        data.encode(texts, CharTokenizer("\nab"))
+    assert str(error.value) == (
+        "9 characters the model has never seen: 'é' U+00E9 (6 times), 'ü' U+00FC (3 times); the "
+        "first at line 2, column 2"
+    )
+
+
+def test_a_dataset_counts_what_it_folds(tmp_path: Path) -> None:
+    texts = data.read(Source((write(tmp_path / "text", "aaaaaaaéaé"),), val_fraction=0.2))
+    dataset = data.encode(texts, CharTokenizer("a", unknown=True))
+    assert dataset.folding == Folding(types=1, share=0.2)
+    told = dataset.provenance()
+    assert (told["folded_types"], told["folded_share"]) == (1, 0.2)
+
+
+def test_reading_and_encoding_take_little_more_memory_than_text_and_ids(tmp_path: Path) -> None:
+    """benchmarks/corpus.py measures the whole process, on 100 MB."""
+    size = 24_000_000
+    path = write(tmp_path / "text", "Perché no? Sì, là.\n" * (size // 22))
+    tracemalloc.start()
+    try:
+        texts = data.read(Source((path,), newline="auto"))
+        data.encode(texts, data.choose_tokenizer(texts))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * size  # of which the file takes one, and the ids nearly one

@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 
 def corpus_of(length: int) -> data.Dataset:
     text = "abcdefgh" * (length // 8 + 1)
-    texts = data.Texts("x", text[:length], text[:100], text, "", ())
+    texts = data.Texts.of(text[:length], text[:100])
     return data.encode(texts, CharTokenizer("abcdefgh"))
 
 

@@ -134,6 +134,14 @@ def test_too_little_to_read_is_refused(text: str, make_lm: Callable[..., CharLM]
         reading.read(lm.engine, lm.tokenizer, text)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_line_ends_with_any_line_end(end: str, make_lm: Callable[..., CharLM]) -> None:
+    text = f"uno{end}due{end}{end}tre"
+    lm = make_lm(CharTokenizer.from_text(text))
+    found = reading.read(lm.engine, lm.tokenizer, text)
+    assert [text[a:b] for a, b in found.spans("line")] == ["uno", "due", "tre"]
+
+
 def test_lines_and_words_by_hand(make_lm: Callable[..., CharLM]) -> None:
     text = "\nl'età è 2,\n\n  fin-qui"
     lm = make_lm(CharTokenizer.from_text(text))

@@ -55,7 +55,7 @@ EVERY_PAIR = [
 def little(text: str) -> data.Dataset:
     """207 characters to train on, 23 to validate: 6 updates of 2 x 17 an epoch."""
     train, val = text[:207], text[207:230]
-    texts = data.Texts("little", train, val, train + val, "nine to one", ())
+    texts = data.Texts.of(train, val, name="little", split="nine to one")
     return data.encode(texts, data.choose_tokenizer(texts))
 
 
@@ -338,7 +338,7 @@ def test_every_kind_of_plan_resumes_exactly(
 @pytest.mark.parametrize("level", ["byte", "folded", "unvalidated"])
 def test_every_kind_of_text_resumes_exactly(text: str, tmp_path: Path, level: str) -> None:
     train_part, val = text[:207], "" if level == "unvalidated" else text[207:230]
-    texts = data.Texts("other", train_part, val, train_part + val, "", ())
+    texts = data.Texts.of(train_part, val)
     options: dict[str, Any] = {"byte": {"level": "byte"}, "folded": {"min_count": 3}}
     dataset = data.encode(texts, data.choose_tokenizer(texts, **options.get(level, {})))
     one = train(tmp_path / "whole", dataset, plan())

@@ -338,7 +338,8 @@ def test_an_open_model_knows_its_run_and_its_texts(trained: Path, text: str) -> 
     found = runs.open_model(str(trained))
     assert found.run is not None and found.run.path == trained
     assert found.path == found.run.best and found.name == "tiny"
-    assert (found.texts.train, found.texts.val) == (text[:1350], text[1350:])
+    texts = found.texts
+    assert (str(texts.train), str(texts.val)) == (text[:1350], text[1350:])
     assert found.provenance is found.checkpoint.provenance
     assert found.model.sample(length=9, seed=1) == runs.load(trained).sample(length=9, seed=1)
     last = runs.open_model(str(trained / "last.safetensors"))

@@ -84,7 +84,7 @@ def log_of(run: Run) -> list[dict[str, Any]]:
 
 
 def dataset_of(train: str, val: str) -> data.Dataset:
-    texts = data.Texts("made", train, val, train + val, "", ())
+    texts = data.Texts.of(train, val)
     return data.encode(texts, data.choose_tokenizer(texts))
 
 
@@ -392,7 +392,7 @@ def test_train_loss_in_the_log_is_the_mean_since_the_last_line(
 def test_the_log_is_per_character_also_for_bytes(text: str, tmp_path: Path) -> None:
     """Half of the characters take two bytes, so a character costs 1.5 times a byte."""
     doubled = "aé" * 500
-    texts = data.Texts("x", doubled, "aé" * 50, doubled, "", ())
+    texts = data.Texts.of(doubled, "aé" * 50)
     dataset = data.encode(texts, data.choose_tokenizer(texts, level="byte"))
     trainer, listener = make(dataset, settings(steps=1)), Listener()
     assert trainer.symbols_per_char == pytest.approx(1.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,3 +116,63 @@ def test_every_command_follows_the_rule(
         assert "left out 1 character" in done.stderr
     else:
         assert done.exit_code == 2
+
+
+# ------------------------------------------------------------------------------ training further on
+
+
+def test_what_is_folded_is_said_and_stored(
+    charlm: Invoke, folded: Path, text: str, tmp_path: Path
+) -> None:
+    source = tmp_path / "more.txt"
+    source.write_text(f"{text}☃{text}", encoding="utf-8")
+    options = ["--init-from", folded, "--steps", 2, "--out", tmp_path]
+    done = charlm("train", source, *options)
+    known = json.loads(charlm("info", folded, "--json").stdout)["tokenizer"]["characters"]
+    lost = [character for character in f"{text}☃{text}" if character not in known]
+    share = len(lost) / (2 * len(text) + 1)
+    assert (
+        f"folded  {100 * share:.3g} % of the characters, of {len(set(lost))} types, are read as"
+    ) in done.stderr
+    told = json.loads(charlm("info", tmp_path / "more", "--json").stdout)["provenance"]
+    assert (told["folded_types"], told["folded_share"]) == (len(set(lost)), share)
+
+
+def test_a_model_is_not_trained_on_a_text_that_it_folds(
+    charlm: Invoke, folded: Path, text: str, tmp_path: Path
+) -> None:
+    """Another script: its loss would be that of the unknown symbol."""
+    source = tmp_path / "arabic.txt"
+    source.write_text("قال الراوي يا سادة\n" * 80, encoding="utf-8")
+    done = charlm("train", source, "--init-from", folded, "--steps", 2, "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "79 % of arabic are characters that the model of --init-from" in done.stderr
+    assert "more than 20 %; train a new model without --init-from" in done.stderr
+    assert not (tmp_path / "arabic").exists()
+
+
+def test_a_model_without_an_unknown_symbol_says_nothing_of_it(
+    charlm: Invoke, trained: Path, corpus: Path, tmp_path: Path
+) -> None:
+    done = charlm("train", corpus, "--init-from", trained, "--steps", 2, "--out", tmp_path)
+    assert done.exit_code == 0
+    assert "folded" not in done.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--newline", "unix"]])
+def test_the_newline_rule_comes_from_the_model_or_from_the_option(
+    charlm: Invoke, text: str, tmp_path: Path, option: list[str]
+) -> None:
+    dos = tmp_path / "dos.txt"
+    dos.write_bytes(text.replace("\n", "\r\n").encode())
+    options = ["--hidden-size", 8, "--steps", 2, "--out", tmp_path]
+    first = ["--newline", "keep" if option else "unix"]
+    source = tmp_path / "first.txt"
+    source.write_text(text, encoding="utf-8")
+    assert charlm("train", source, *options, *first).exit_code == 0
+    model = tmp_path / "first"
+    done = charlm("train", dos, "--init-from", model, "--steps", 2, "--out", tmp_path, *option)
+    assert done.exit_code == 0, done.output
+    assert charlm("eval", tmp_path / "dos", dos, "--no-ladder").exit_code == 0
+    told = json.loads(charlm("info", tmp_path / "dos", "--json").stdout)
+    assert told["tokenizer"]["newline"] == "unix"

@@ -66,6 +66,7 @@ def command(
     """
     from charlm.generate import readable
     from charlm.overlap import overlap
+    from charlm.text.newlines import to_unix
     from charlm.text.reading import text_sha256
 
     found = open_named(model, "eval", file, corpus)
@@ -80,12 +81,14 @@ def command(
             f"charlm eval {name} FILE"
         )
     else:
-        text = texts.val
+        text = str(texts.val)
+    if loaded.tokenizer.newline == "unix":  # as the corpus was before its checksum was computed
+        text = to_unix(text)
     is_corpus = text_sha256(text) == found.provenance.get("corpus_sha256")
     text = readable(loaded, text, on_unknown, say)
-    result = loaded.evaluate(text, (texts.train, texts.val) if texts is not None else ())
+    result = loaded.evaluate(text, texts.slices() if texts is not None else ())
     known = loaded.tokenizer.normalize
-    train = known(texts.train) if texts is not None else None
+    train = known(str(texts.train)) if texts is not None else None
     seen = overlap(known(text), train, is_corpus=is_corpus)
     rungs = []
     if ladder and train is not None:

@@ -67,7 +67,7 @@ def command(
             f"charlm report {name} FILE"
         )
     else:
-        text = texts.val
+        text = str(texts.val)
     if reason:
         say(reason)
     made = report.gather(
@@ -75,8 +75,8 @@ def command(
         found.model,
         readable(found.model, text, "skip", say),
         source=file or "validation text, which it was not trained on",
-        train=texts.train if texts else None,
-        corpus=(texts.train, texts.val) if texts else (),
+        train=str(texts.train) if texts else None,
+        corpus=texts.slices() if texts else (),
         log=found.run.read_log() if found.run else None,
         window=horizon.training_window(found.model),
         seed=seed,

@@ -150,7 +150,9 @@ def command(
         from charlm.inspection import novelty as copied
 
         texts = opened.texts
-        trained_on, held_out = map(loaded.tokenizer.normalize, (texts.train, texts.val))
+        trained_on, held_out = (
+            loaded.tokenizer.normalize(str(part)) for part in (texts.train, texts.val)
+        )
         index = copied.SuffixArray(trained_on)
         if max_copy:
             if loaded.tokenizer.kind != "char":

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,8 @@ from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
 from charlm.config import CELLS, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, RequestError
+from charlm.text import newlines
 from charlm.text.dataset import DEFAULT_VAL_FRACTION
-from charlm.text.reading import NEWLINES
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
@@ -83,10 +84,11 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
 @option(
     "--newline",
     group="Corpus",
-    type=Choice(NEWLINES),
-    default="keep",
+    type=Choice(newlines.CHOICES),
+    default=newlines.DEFAULT,
     show_default=True,
-    help="Keep line ends as they are, or turn CRLF and CR into LF.",
+    help="Keep line ends as they are, or turn CRLF and CR into LF (unix); auto: unix if the corpus "
+    "mixes them. The model reads later texts in the same way.",
 )
 @option(
     "--val-fraction",
@@ -145,7 +147,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                 with runs.begin(
                     options["out"],
                     options["name"],
-                    trainer.dataset.texts.name,
+                    trainer.dataset.name,
                     force=options["force"],
                 ) as run:
                     if piped:
@@ -177,20 +179,26 @@ def _prepare(
     from charlm.training.trainer import Trainer
 
     device = _device(options["device"])
+    shape = chosen(ModelConfig, options)
+    start: Checkpoint | None = None
+    newline = options["newline"]
+    if options["init_from"] is not None:
+        start, shape = _start_from(ctx, options)
+        if newline == "auto" and start.tokenizer.newline != "keep":
+            newline = start.tokenizer.newline
     source = data.Source(
         sources=tuple(_absolute(name) for name in corpus),
         encoding=options["encoding"],
-        newline=options["newline"],
+        newline=newline,
         val_fraction=options["val_fraction"],
         val_sources=tuple(_absolute(name) for name in options["val_file"]),
     )
     piped = _piped(source)
     texts = data.read(source, io.BytesIO(piped))
-    shape = chosen(ModelConfig, options)
-    start: Checkpoint | None = None
-    if options["init_from"] is not None:
-        start, shape = _start_from(ctx, options)
-        dataset = data.encode(texts, start.tokenizer)
+    source = replace(source, newline=texts.newline)
+    if start is not None:
+        dataset = data.encode(texts, start.tokenizer.with_newline(texts.newline))
+        _check_folded(dataset)
     else:
         tokenizer = data.choose_tokenizer(
             texts, level=options["level"], min_count=options["min_count"], nfc=options["nfc"]
@@ -201,8 +209,10 @@ def _prepare(
     ModelConfig.resolve(**shape)
     config = TrainConfig(**chosen(TrainConfig, options))
     _describe_corpus(texts, dataset)
+    notes = texts.notes
+    del texts  # training needs the ids alone
     settled = plan.settle(ModelConfig(**shape), config, dataset, source, device, began=began)
-    for note in (*texts.notes, *settled.notes):
+    for note in (*notes, *settled.notes):
         say(note)
     trainer = Trainer(settled.model, settled.train, dataset, source, device)
     if start is not None:
@@ -252,6 +262,18 @@ def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint
                 f"--init-from uses the model's shape and vocabulary; leave out {typed(ctx, name)}"
             )
     return start, shape | {"dropout": options["dropout"]}
+
+
+def _check_folded(dataset: Dataset) -> None:
+    """RequestError if the model to start from has hardly seen the corpus' characters."""
+    from charlm.text.folding import MAX_FOLDED
+
+    if dataset.folding is not None and dataset.folding.share > MAX_FOLDED:
+        raise RequestError(
+            f"{100 * dataset.folding.share:.0f} % of {dataset.name} are characters that the model "
+            f"of --init-from has never seen, more than {100 * MAX_FOLDED:.0f} %; train a new model "
+            "without --init-from"
+        )
 
 
 def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
@@ -377,6 +399,11 @@ def _describe_corpus(texts: Texts, dataset: Dataset) -> None:
         f"{dataset.tokenizer.vocab_size} {symbols}"
     )
     say(f"split   {texts.split} ({len(texts.train):,} / {len(texts.val):,} characters)")
+    if dataset.folding is not None:
+        say(
+            f"folded  {100 * dataset.folding.share:.3g} % of the characters, of "
+            f"{dataset.folding.types:,} types, are read as the unknown symbol"
+        )
 
 
 def _describe_run(run: Run, trainer: Trainer) -> None:

@@ -66,7 +66,7 @@ class Reading:
         found = []
         begin = 0
         for place, character in enumerate(f"{self.characters}\n"):
-            ends = character == "\n" if unit == "line" else not _in_word(character)
+            ends = character in "\n\r" if unit == "line" else not _in_word(character)
             if ends:
                 if place > begin:
                     found.append((begin, place))

@@ -23,12 +23,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from charlm.text.tokenizer import Tokenizer
+from charlm.text.tokenizer import CODE_POINTS, Tokenizer
 
 TYPES, SHARE = "folded_types", "folded_share"
 """Keys of a model's provenance: K, and the share of the corpus that is folded."""
 
-CODE_POINTS = 0x110000
+MAX_FOLDED = 0.2
+"""The largest share of a corpus that a model may fold when it is trained further on it: beyond, its
+loss is mostly that of the unknown symbol, which says little about the text."""
+
 _SLICE = 2**20
 
 

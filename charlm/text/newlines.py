@@ -10,8 +10,12 @@ corpus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
+
+from charlm.text.utf8 import SLICE
 
 RULES = ("keep", "unix")
 """What a tokenizer and a run store."""
@@ -21,10 +25,24 @@ CHOICES = ("auto", *RULES)
 
 DEFAULT = "auto"
 
+_LF, _CR = b"\n\r"
+
 
 def to_unix(text: str) -> str:
     """``text`` with every line end as LF."""
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def unix_blocks(blocks: Iterable[memoryview]) -> Iterator[bytes]:
+    """The same for ``blocks`` of UTF-8, each as a text of its own, in slices of about 1 MiB."""
+    for block in blocks:
+        begin = 0
+        while begin < len(block):
+            end = min(begin + SLICE, len(block))
+            while end < len(block) and block[end - 1] == _CR:  # CR LF stays in one slice
+                end += 1
+            yield bytes(block[begin:end]).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            begin = end
 
 
 @dataclass(frozen=True)
@@ -36,15 +54,19 @@ class LineEnds:
     cr: int
 
     @classmethod
-    def of(cls, texts: Iterable[bytes]) -> LineEnds:
-        """Count over all ``texts``, UTF-8 each."""
-        crlf = lf = cr = 0
-        for text in texts:
-            both = text.count(b"\r\n")
-            crlf += both
-            lf += text.count(b"\n") - both
-            cr += text.count(b"\r") - both
-        return cls(crlf, lf, cr)
+    def of(cls, blocks: Iterable[memoryview]) -> LineEnds:
+        """Count over ``blocks`` of UTF-8; CR LF across two of them counts as CR and LF."""
+        both = lf = cr = 0
+        for block in blocks:
+            for begin in range(0, len(block), SLICE):
+                found = np.frombuffer(block[begin : begin + SLICE + 1], dtype=np.uint8)
+                here = found[:SLICE]
+                lf += int(np.count_nonzero(here == _LF))
+                returns = np.flatnonzero(here == _CR)
+                cr += len(returns)
+                followed = returns[returns + 1 < len(found)] + 1
+                both += int(np.count_nonzero(found[followed] == _LF))
+        return cls(both, lf - both, cr - both)
 
     @property
     def mixed(self) -> bool:

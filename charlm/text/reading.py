@@ -1,10 +1,11 @@
-"""From files to text: files, directories, globs or standard input become one string.
+"""From files to text: files, directories, globs or standard input become one text.
 
-Strictly: what is not text in the stated encoding is an error that says where.
+Strictly: bytes that are not text in the stated encoding are an error that says where they are.
 """
 
 from __future__ import annotations
 
+import codecs
 import glob
 import gzip
 import hashlib
@@ -13,34 +14,53 @@ import shlex
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from charlm.errors import CorpusError, RequestError
 from charlm.files import is_run
+from charlm.text.filetypes import FileType, code_page, file_type, has_nul, utf_16_order
+from charlm.text.newlines import RULES, unix_blocks
+from charlm.text.utf8 import SLICE, Utf8Text
 
-NEWLINES = ("keep", "unix")
 _UTF_32_MARKS = (b"\xff\xfe\0\0", b"\0\0\xfe\xff")
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UTF_8_MARK = "\ufeff".encode()
 
 
 @dataclass(frozen=True)
 class Text:
-    """A corpus as one string, and where it came from."""
+    """A text and where it was read.
 
-    text: str
+    utf8: the text, a block for each file
+    name: a short name for it
+    sources: the files, ``-`` for standard input
+    notes: what the reader should know about how it was read, a line each
+    """
+
+    utf8: Utf8Text
     name: str
     sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
     @property
+    def text(self) -> str:
+        """All of it as one string, decoded now: up to four bytes a character."""
+        return str(self.utf8)
+
+    @property
     def sha256(self) -> str:
-        """SHA-256 of the text in UTF-8: the same text is the same corpus, whatever its files."""
-        return text_sha256(self.text)
+        """SHA-256 of the text in UTF-8: it depends on the text alone, not on its files."""
+        return self.utf8.sha256
+
+    def with_unix_newlines(self) -> Text:
+        """The same text with every line end as LF."""
+        return replace(self, utf8=Utf8Text(unix_blocks(self.utf8.blocks)))
 
 
 def text_sha256(text: str) -> str:
+    """SHA-256 of ``text`` in UTF-8, in lower-case hexadecimal."""
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
@@ -53,88 +73,151 @@ def read_text(
 ) -> Text:
     """Read and join the texts that ``sources`` name.
 
-    sources: files, directories (every file below, hidden and binary ones left out), globs, or ``-``
-    encoding: None is strict UTF-8, or what a byte-order mark says; a name is a Python codec
-    newline: ``keep`` leaves line ends as they are, ``unix`` makes CRLF and lone CR into LF
+    sources: files, directories (every file in them, except hidden and binary ones), globs, or ``-``
+    encoding: None for strict UTF-8, or what a byte-order mark says; otherwise a Python codec
+    newline: ``keep`` leaves line ends as they are, ``unix`` makes CR LF and a lone CR into LF
 
-    A text that does not end its last line is ended before the next one begins. Raises CorpusError
-    for what cannot be read or decoded and for an empty corpus, RequestError for a source that names
-    nothing.
+    A newline is added after each text that does not end with one, except the last. Raises
+    CorpusError if a file cannot be read or decoded or if all are empty, RequestError if a source
+    does not exist.
     """
-    if newline not in NEWLINES:
-        raise RequestError(f"--newline is {newline!r}; choose one of {', '.join(NEWLINES)}")
-    parts: list[str] = []
+    if newline not in RULES:
+        raise RequestError(f"--newline is {newline!r}; choose one of {', '.join(RULES)}")
+    parts: list[bytes | memoryview] = []
     paths: list[str] = []
     notes: list[str] = []
     for source in sources:
         if source == "-":
             if stdin is None:
                 raise RequestError("'-' reads standard input, which is not available here")
-            parts.append(decode(stdin.read(), "standard input", encoding))
+            parts.append(_to_utf8(stdin.read(), "standard input", encoding))
             paths.append("-")
             continue
         for path, chosen in _expand(source):
             data = _read_bytes(path)
-            if not chosen and _looks_binary(data):
-                notes.append(f"left out {path}: not a text file")
+            if not chosen and (reason := _why_binary(data)):
+                notes.append(f"left out {path}: {reason}")
                 continue
-            parts.append(decode(data, str(path), encoding))
+            parts.append(_to_utf8(data, str(path), encoding))
             paths.append(str(path))
-    if newline == "unix":
-        parts = [part.replace("\r\n", "\n").replace("\r", "\n") for part in parts]
-    joined = "".join(
-        part if part.endswith(("\n", "\r")) or not part or number == len(parts) - 1 else part + "\n"
-        for number, part in enumerate(parts)
-    )
-    if not joined:
+    blocks: list[bytes | memoryview] = []
+    for number, part in enumerate(parts):
+        blocks.append(part)
+        if len(part) and part[-1] not in b"\r\n" and number < len(parts) - 1:
+            blocks.append(b"\n")
+    if not any(map(len, blocks)):
         named = ", ".join(paths) or ", ".join(sources)
         raise CorpusError(f"{named}: the corpus is empty; give a file with text in it")
-    return Text(joined, _name(sources), tuple(paths), tuple(notes))
+    text = Text(Utf8Text(blocks), _name(sources), tuple(paths), tuple(notes))
+    return text.with_unix_newlines() if newline == "unix" else text
 
 
 def decode(data: bytes, name: str, encoding: str | None = None, *, remedy: str = "") -> str:
-    """Decode strictly, dropping a byte-order mark; the error names file, byte offset and line."""
-    if encoding is None:
-        encoding = "utf-8"
-        if data.startswith(_UTF_32_MARKS):
-            encoding = "utf-32"
-        elif data.startswith(_UTF_16_MARKS):
-            encoding = "utf-16"
-    other = "utf-8" if encoding != "utf-8" else "latin-1"
-    remedy = remedy or f"name the file's encoding, for example --encoding {other}"
+    """Decode ``data`` strictly, without its byte-order mark.
+
+    remedy: what to do about a wrong encoding; default: which ``--encoding`` to give
+
+    Raises CorpusError, which names the file, the byte, its offset and its line, if the bytes are
+    not text in the encoding; RequestError for an unknown encoding.
+    """
+    return str(Utf8Text([_to_utf8(data, name, encoding, remedy)]))
+
+
+def _to_utf8(data: bytes, name: str, encoding: str | None, remedy: str = "") -> bytes | memoryview:
+    """``data`` as UTF-8 without its byte-order mark; itself, not a copy, if it is UTF-8."""
+    codec = encoding if encoding is not None else _marked(data)
+    found = file_type(data)
     try:
-        text = data.decode(encoding).removeprefix("\ufeff")
-        text.encode("utf-8")  # some codecs let lone surrogates through, which are no text
-        return text
-    except UnicodeEncodeError as error:
+        known = codecs.lookup(codec).name
+        if found and found.certain and not known.startswith(("utf-16", "utf-32")):
+            raise _not_text(name, found)
+        if known == "utf-8":
+            _check_utf_8(data)
+            return memoryview(data)[3:] if data.startswith(_UTF_8_MARK) else data
+        text = data.decode(codec).removeprefix("\ufeff")
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:  # some codecs accept lone surrogates, which are not text
+        other = remedy or _other_encoding(data, codec, 0)
         raise CorpusError(
-            f"{name}: {encoding.upper()} gives half a character, U+{ord(text[error.start]):04X}, "
-            f"at character {error.start:,}; {remedy}"
+            f"{name}: {codec.upper()} gives half a character, U+{ord(text[error.start]):04X}, "
+            f"at character {error.start:,}; {other}"
         ) from error
     except UnicodeDecodeError as error:
-        try:
-            line = data[: error.start].decode(encoding).count("\n") + 1
-        except UnicodeError:  # a codec that cannot decode a part by itself
-            line = data[: error.start].count(b"\n") + 1
-        raise CorpusError(
-            f"{name}: byte 0x{data[error.start]:02x} at offset {error.start:,} (line {line:,}) is "
-            f"not valid {encoding.upper()}; {remedy}"
-        ) from error
+        if found:
+            raise _not_text(name, found) from error
+        place = f"byte 0x{data[error.start]:02x} at offset {error.start:,} "
+        cause = f"{place}(line {_line(data, codec, error.start):,}) is not valid {codec.upper()}"
+        if encoding is None and codec == "utf-8" and has_nul(data) and not utf_16_order(data):
+            raise CorpusError(
+                f"{name}: this is not text: {cause}, and offset {data.index(0):,} is a NUL byte; "
+                "give a text file"
+            ) from error
+        other = remedy or _other_encoding(data, codec, error.start)
+        raise CorpusError(f"{name}: {cause}; {other}") from error
     except (LookupError, ValueError, AssertionError) as error:
         raise RequestError(
-            f"{name}: cannot decode with --encoding {encoding}: {error!s:.100}; for example utf-8, "
+            f"{name}: cannot decode with --encoding {codec}: {error!s:.100}; for example utf-8, "
             "latin-1, cp1252"
         ) from error
+
+
+def _marked(data: bytes) -> str:
+    """The encoding that a byte-order mark says; UTF-8 without one."""
+    if data.startswith(_UTF_32_MARKS):
+        return "utf-32"
+    return "utf-16" if data.startswith(_UTF_16_MARKS) else "utf-8"
+
+
+def _check_utf_8(data: bytes) -> None:
+    """UnicodeDecodeError, with its place in ``data``, for bytes that are not UTF-8."""
+    if data.isascii():
+        return
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    view = memoryview(data)
+    for begin in range(0, len(data), SLICE):
+        held = len(decoder.getstate()[0])
+        try:
+            decoder.decode(view[begin : begin + SLICE], final=begin + SLICE >= len(data))
+        except UnicodeDecodeError as error:
+            place = begin - held
+            raise UnicodeDecodeError(
+                "utf-8", data, place + error.start, place + error.end, error.reason
+            ) from None
+
+
+def _line(data: bytes, codec: str, offset: int) -> int:
+    """The number of the line in which the byte at ``offset`` is."""
+    try:
+        return data[:offset].decode(codec).count("\n") + 1
+    except UnicodeError:  # a codec that cannot decode a part of a text
+        return data.count(b"\n", 0, offset) + 1
+
+
+def _other_encoding(data: bytes, codec: str, offset: int) -> str:
+    """Which encoding to try after ``codec`` has failed at ``offset``."""
+    if codec != "utf-8":
+        other = "utf-8"
+    elif data.startswith(_UTF_16_MARKS):
+        other = "utf-16"
+    else:
+        other = utf_16_order(data) or code_page(data[offset : offset + SLICE])
+    return f"name the file's encoding, for example --encoding {other}"
+
+
+def _not_text(name: str, found: FileType) -> CorpusError:
+    file = shlex.quote(name) if name != "standard input" else "FILE"
+    remedy = found.remedy.replace("FILE", file)
+    return CorpusError(f"{name}: this is not text: it looks like {found.name}; {remedy}")
 
 
 def _expand(source: str) -> Iterator[tuple[Path, bool]]:
     """The files that ``source`` names, in sorted order, and whether it named each one itself."""
     path = Path(source)
     if not source:
-        raise RequestError("an empty name names no file; name a file, a directory or -")
+        raise RequestError("an empty name is not a file; name a file, a directory or -")
     try:
         os.stat(source)
-    except PermissionError as error:  # which os.path.exists takes for absence
+    except PermissionError as error:  # os.path.exists would say that it does not exist
         raise CorpusError(f"{source}: cannot be read ({error.strerror})") from error
     except (OSError, ValueError):
         pass  # it may be a glob
@@ -142,12 +225,12 @@ def _expand(source: str) -> Iterator[tuple[Path, bool]]:
         found = sorted(
             p
             for p in path.rglob("*")
-            if os.path.isfile(p)  # Path.is_file raises where a link leads into the forbidden
+            if os.path.isfile(p)  # Path.is_file raises for a link into a forbidden directory
             and not any(part.startswith(".") for part in p.relative_to(path).parts)
-            and not is_run(p.parent)  # a model's own files are no text to train on
+            and not is_run(p.parent)  # a model's own files are not a corpus
         )
         if not found:
-            raise CorpusError(f"{source}: the directory holds no file; give one that holds text")
+            raise CorpusError(f"{source}: the directory has no file; give one with text files")
         yield from ((p, False) for p in found)
     elif os.path.exists(source):  # Path.exists raises for a name that is too long
         yield path, True
@@ -159,12 +242,15 @@ def _expand(source: str) -> Iterator[tuple[Path, bool]]:
 
 
 def _read_bytes(path: Path) -> bytes:
-    """The whole of a file; CorpusError for what is none, and for one that changes meanwhile."""
+    """The content of a file, decompressed if its name ends in .gz.
+
+    CorpusError if it is not a regular file, cannot be read, or changes while it is read.
+    """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe may wait for ever
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe could wait for ever
             raise CorpusError(
-                f"{path}: is no file, and could not be read again; give - in its place and pipe it "
-                f"in: - < {shlex.quote(str(path))}"
+                f"{path}: not a regular file, so it could not be read again later; give - instead "
+                f"and pipe it in: - < {shlex.quote(str(path))}"
             )
         with path.open("rb") as file:
             before = os.fstat(file.fileno())
@@ -173,18 +259,25 @@ def _read_bytes(path: Path) -> bytes:
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise CorpusError(
                 f"{path}: changed while it was read (from {before.st_size:,} to "
-                f"{after.st_size:,} bytes); wait until it is whole, or take a copy"
+                f"{after.st_size:,} bytes); wait until it is complete, or take a copy"
             )
         return gzip.decompress(data) if path.suffix == ".gz" else data
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise CorpusError(f"{path}: not a whole gzip file ({error}); fetch it again") from error
+        raise CorpusError(
+            f"{path}: not a complete gzip file ({error}); download or copy it again"
+        ) from error
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _looks_binary(data: bytes) -> bool:
-    """A NUL early on, as in every binary format, and no byte-order mark that would explain it."""
-    return b"\0" in data[:8192] and not data.startswith(_UTF_32_MARKS + _UTF_16_MARKS)
+def _why_binary(data: bytes) -> str:
+    """Why ``data`` is not text, or "": its first bytes, or a NUL without a byte-order mark."""
+    found = file_type(data)
+    if found and found.certain:
+        return f"it looks like {found.name}"
+    if has_nul(data) and not data.startswith(_UTF_32_MARKS + _UTF_16_MARKS):
+        return "not a text file"
+    return ""
 
 
 def _name(sources: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ class Utf8Text:
     @classmethod
     def of(cls, text: str) -> Utf8Text:
         """UnicodeEncodeError if ``text`` holds a lone surrogate."""
-        return cls(text[i : i + SLICE].encode("utf-8") for i in range(0, len(text), SLICE))
+        return cls([text.encode("utf-8")])
 
     def __len__(self) -> int:
         return self._length

@@ -23,7 +23,7 @@ def finish(run: Run, dataset: Dataset) -> Score | None:
     (``charlm.text.folding``); that is the score returned.
     """
     best = checkpoint.read(run.best)
-    found = folding.folding(best.tokenizer, (dataset.texts.train, dataset.texts.val))
+    found = dataset.folding
     types = max(1, found.types) if found else 1
     facts: dict[str, Any] = {}
     if found is not None:
