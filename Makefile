@@ -52,6 +52,7 @@ docs: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/sampling.py
+	$(BIN)/python benchmarks/corpus.py
 	$(BIN)/python benchmarks/minimal.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/quality.py
