@@ -187,10 +187,19 @@ def test_an_invalid_byte_is_named_with_file_offset_line_and_remedy() -> None:
 
 
 @laws
-@given(st.text(), st.sampled_from([b"\x80", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5"]), st.text())
-def test_the_offset_is_that_of_the_first_invalid_byte(before: str, bad: bytes, after: str) -> None:
+@given(
+    st.text(),
+    st.sampled_from([b"\x80", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf5"]),
+    st.text(),
+    st.integers(1, 9),
+)
+def test_the_offset_is_that_of_the_first_invalid_byte(
+    before: str, bad: bytes, after: str, size: int
+) -> None:
+    """In whichever slice it is, and wherever that begins."""
     start = len(before.encode())
-    with pytest.raises(CorpusError) as error:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(CorpusError) as error:
+        patch.setattr("charlm.text.reading.SLICE", size)
         decode(before.encode() + bad + after.encode(), "x")
     line = before.count("\n") + 1
     assert f"byte 0x{bad[0]:02x} at offset {start:,} (line {line:,})" in str(error.value)
