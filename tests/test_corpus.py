@@ -198,9 +198,10 @@ def test_the_offset_is_that_of_the_first_invalid_byte(
 ) -> None:
     """In whichever slice it is, and wherever that begins."""
     start = len(before.encode())
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(CorpusError) as error:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("charlm.text.reading.SLICE", size)
-        decode(before.encode() + bad + after.encode(), "x")
+        with pytest.raises(CorpusError) as error:
+            decode(before.encode() + bad + after.encode(), "x")
     line = before.count("\n") + 1
     assert f"byte 0x{bad[0]:02x} at offset {start:,} (line {line:,})" in str(error.value)
 

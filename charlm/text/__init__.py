@@ -1,1 +1,1 @@
-"""From files to the batches of training: reading, tokenizer, dataset, streams; made corpora."""
+"""From files to training batches: reading, tokenizer, dataset, streams; and generated corpora."""

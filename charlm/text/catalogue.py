@@ -1,8 +1,8 @@
-"""The corpora that charlm can make on the spot or fetch, and how each is made.
+"""The corpora that charlm can generate or download.
 
-Made corpora need no network: `viaggi` comes from the grammar, the two Python corpora from the
-standard library of the interpreter that runs. Fetched ones are verified by SHA-256, so that a
-figure measured on them means the same text everywhere.
+Generated corpora need no network: `viaggi` comes from the grammar, the two Python corpora from the
+standard library of the running interpreter. Downloads are verified by SHA-256, so that a figure
+measured on one refers to the same text everywhere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEFAULT_SEED = 2009
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the catalogue. `kind` is "make" or "get"; `size` is for people to read."""
+    """One line of the catalogue. `kind` is "make" or "get"; `size` is a description."""
 
     name: str
     kind: str
@@ -93,7 +93,7 @@ CATALOGUE = (
 
 @dataclass(frozen=True)
 class Download:
-    """Where a fetched corpus lives, and the SHA-256 of its bytes in lower-case hexadecimal."""
+    """The address of a corpus, and the SHA-256 of its bytes in lower-case hexadecimal."""
 
     url: str
     sha256: str
@@ -119,7 +119,7 @@ DOWNLOADS: Mapping[str, Download] = {
 
 
 def python_version() -> str:
-    """The version that made a Python corpus, to stand beside any figure: "CPython 3.11.7"."""
+    """The version that generates a Python corpus, to be named with any figure: "CPython 3.11.7"."""
     name = {"cpython": "CPython", "pypy": "PyPy"}.get(sys.implementation.name)
     return f"{name or sys.implementation.name} {'.'.join(map(str, sys.version_info[:3]))}"
 
@@ -130,9 +130,9 @@ def python_version() -> str:
 def make_viaggi(num_chars: int = VIAGGI_CHARS, seed: int = DEFAULT_SEED) -> str:
     """The Italian travel diary: exactly `num_chars` characters, the last of them a newline.
 
-    The last entry is cut where the count is reached. The text is a function of (seed, num_chars) on
-    every platform and Python version, and one seed's shorter text begins its longer one. Raises
-    RequestError where num_chars is less than 1.
+    The last entry is cut when the count is reached. The text is a function of (seed, num_chars) on
+    every platform and Python version, and a longer text of the same seed begins with the shorter
+    one. Raises RequestError if num_chars is less than 1.
     """
     from charlm.text.grammar import diary
 
@@ -167,12 +167,12 @@ def _stdlib_files(root: Path | None) -> Iterator[tuple[str, Path]]:
                 path = Path(folder, name)
                 found.append((path.relative_to(root).as_posix(), path))
     if not found:
-        raise CorpusError(f"no standard library sources in {root}: this Python carries none")
+        raise CorpusError(f"no standard library sources in {root}: this Python has none")
     yield from sorted(found)
 
 
 def _read(path: Path) -> str | None:
-    """The text of a source file, or None where it is not UTF-8 or cannot be read."""
+    """The text of a source file, or None if it is not UTF-8 or cannot be read."""
     try:
         text = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError):
@@ -195,7 +195,7 @@ def _docstrings(source: str) -> Iterator[str]:
 
 
 def _topics() -> list[str]:
-    """The help topics of this interpreter; none where its build carries none."""
+    """The help topics of this interpreter; some builds have none."""
     try:
         from pydoc_data import topics
     except ImportError:
@@ -214,16 +214,16 @@ def _is_prose(paragraph: str) -> bool:
 
 
 def make_python_prose(seed: int = DEFAULT_SEED, root: Path | None = None) -> str:
-    """English prose that every Python installation carries, about 1.8 MB, in an order of the seed.
+    """English prose that every Python installation contains, about 1.8 MB, shuffled by the seed.
 
     Paragraphs of the docstrings of every module, class and function of the standard library, and of
-    `pydoc_data.topics` (what `help("for")` prints). Indentation is cleaned; each paragraph stands
-    once; blank lines separate them. Left out: directories of tests, paragraphs
-    with doctests or grammar rules, underlined headings, directives, and whatever is less than
-    four-fifths letters and spaces or has fewer than six words: signatures, tables, lists of names.
-    The text differs between Python versions (`python_version`) and not between machines of one.
-    `root` is the library's folder where it is not this interpreter's. Raises CorpusError where
-    there are no sources.
+    `pydoc_data.topics` (what `help("for")` prints). Indentation is removed; each paragraph occurs
+    once; blank lines separate them. Left out: directories of tests, paragraphs with doctests or
+    grammar rules, underlined headings, directives, and paragraphs of which less than four fifths
+    are letters and spaces or that have fewer than six words: signatures, tables, lists of names.
+    The text depends on the Python version (`python_version`) but not on the machine. `root` is the
+    folder of another standard library than this interpreter's. Raises CorpusError if it has no
+    sources.
     """
     import inspect
 
@@ -242,7 +242,7 @@ def make_python_prose(seed: int = DEFAULT_SEED, root: Path | None = None) -> str
             paragraph = inspect.cleandoc(block).strip()
             if _is_prose(paragraph):
                 unique.setdefault(paragraph)
-    # Sorted first, so that the order before shuffling owes nothing to the walk over the files.
+    # Sorted first, so that the order does not depend on the order of the files.
     paragraphs = sorted(unique)
     shuffle(random.Random(seed), paragraphs)
     return "\n\n".join(paragraphs) + "\n"
@@ -258,13 +258,13 @@ def make_python_stdlib(root: Path | None = None) -> str:
     return "\n".join(text for text in sources if text)
 
 
-# ---- writing and fetching ---------------------------------------------------------------------
+# ---- writing and downloading ------------------------------------------------------------------
 
 
 def write(path: Path, text: str) -> None:
-    """Write UTF-8 with '\\n' line ends: the file is there whole or not at all.
+    """Write UTF-8 with '\\n' line ends, atomically.
 
-    Raises CorpusError where the folder or the file cannot be written.
+    Raises CorpusError if the folder or the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -281,7 +281,7 @@ def file_sha256(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A fetched corpus: where it lies, and whether it already lay there."""
+    """A downloaded corpus: its file, and whether that existed already."""
 
     path: Path
     reused: bool
@@ -298,14 +298,14 @@ def fetch(
 ) -> Fetched:
     """Download a corpus into `directory` as NAME.txt (or `filename`) and verify its SHA-256.
 
-    A file with the right hash is reused. Another file in its place is replaced only with `force`.
-    The download is verified before anything is written to `directory`, and written in one piece,
-    so nothing partial is ever seen or left. `downloads` is the table of addresses and
-    `timeout` is in seconds. Raises RequestError for a name not in the table, a file in the way or
-    a missing pooch; CorpusError where the download fails or its hash is wrong.
+    A file with the right hash is reused. A different file of that name is replaced only with
+    `force`. The download is verified before it is written to `directory`, and written atomically.
+    `downloads` is the table of addresses, `timeout` is in seconds. Raises RequestError for a name
+    that is not in the table, a different file of that name or a missing pooch; CorpusError if the
+    download fails or its hash is wrong.
     """
     if name not in downloads:
-        raise RequestError(f"no corpus {name!r} to get: choose from {', '.join(downloads)}")
+        raise RequestError(f"no corpus {name!r} to download: choose from {', '.join(downloads)}")
     wanted = downloads[name]
     target = directory / (filename or f"{name}.txt")
     try:
@@ -314,7 +314,7 @@ def fetch(
     except OSError as error:
         raise CorpusError(f"cannot read {target}: {error.strerror or error}") from error
     if target.exists() and not force:
-        raise RequestError(f"{target} exists and is another text: give --force to replace it")
+        raise RequestError(f"{target} exists and is a different text: give --force to replace it")
     try:
         import pooch
     except ImportError as error:

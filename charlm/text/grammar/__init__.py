@@ -1,17 +1,17 @@
 """A seeded grammar of Italian travel prose: the corpus `viaggi` and sentences that state a year.
 
-    chance      drawing that is the same on every platform and Python version
+    chance      random choices that are the same on every platform and Python version
     words       articles, articulated prepositions, agreement
     verbs       the tenses of a story
     calendar    dates, hours, numbers, seasons, and the weather that a month allows
-    places      lands and towns with their prepositions
-    people      companions, names, made-up villages
-    lexicon     what is seen, eaten, bought and met, by culture
+    places      countries and towns with their prepositions
+    people      companions, names, invented villages
+    lexicon     sights, food, goods and people, by culture
     template    the notation of sentence templates
     rules_*     the templates: of a day, of what happens, of a year; `rules` joins them
-    scene       who travels, where and when; answers the slots of the templates
+    scene       who travels, where and when; fills the slots of the templates
     sentences   single sentences that state one year
-    diary       dated entries that hang together
+    diary       dated, consistent entries
 
 Every text is a function of the numbers that `rng.random()` returns, and of nothing else.
 """

@@ -45,7 +45,7 @@ _SPELLED = (
     "venti",
 )
 
-# climate: weather in winter, spring, summer, autumn of that place. A repeated word is likelier.
+# climate: weather in winter, spring, summer, autumn of that place. A repeated word is more likely.
 _WEATHER = {
     "m": (
         "rain wind cold sun cloud",
@@ -76,7 +76,7 @@ _WEATHER = {
     "d": ("sun wind sun", "sun wind heat", "heat heat sun wind", "sun heat wind"),
     "s": ("rain cold wind cloud", "sun wind rain cloud", "sun sun heat wind", "fog sun cloud rain"),
 }
-# Lands south of the equator with seasons of their own: their January is summer.
+# Countries south of the equator: their January is summer.
 _SOUTHERN = "s"
 
 
@@ -87,7 +87,7 @@ def season(month: int) -> str:
 
 @cache
 def weathers(climate: str, month: int) -> tuple[str, ...]:
-    """The kinds of weather that the month may bring there."""
+    """The kinds of weather that are possible there in that month."""
     column = month % 12 // 3
     if climate == _SOUTHERN:
         column = (column + 2) % 4

@@ -1,4 +1,4 @@
-"""Drawing from a source of random numbers, the same way on every platform and Python version.
+"""Random choices that are the same on every platform and Python version.
 
 The methods `choice`, `sample` and `shuffle` of `random.Random` may change their sequences between
 Python versions; `random()` may not. Everything here is integer arithmetic on `random()`, so a text
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Rng(Protocol):
-    """What the grammar asks for: `random.Random` and `numpy.random.Generator` both have it."""
+    """What the grammar needs: `random.Random` and `numpy.random.Generator` both have it."""
 
     def random(self) -> float:
         """A float in [0, 1)."""
@@ -32,7 +32,7 @@ def between(rng: Rng, low: int, high: int) -> int:
 
 
 def pick(rng: Rng, items: Sequence[T]) -> T:
-    """One of the items, each as likely as the others."""
+    """One of the items, all equally likely."""
     return items[int(rng.random() * len(items))]
 
 
@@ -42,7 +42,7 @@ def chance(rng: Rng, probability: float) -> bool:
 
 
 def shuffle(rng: Rng, items: MutableSequence[T]) -> None:
-    """Fisher-Yates in place: every order is as likely as the others."""
+    """Fisher-Yates in place: every order is equally likely."""
     for last in range(len(items) - 1, 0, -1):
         other = int(rng.random() * (last + 1))
         items[last], items[other] = items[other], items[last]

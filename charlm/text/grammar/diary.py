@@ -1,4 +1,4 @@
-"""A travel diary without end: dated entries of a few paragraphs that hang together.
+"""A travel diary of any length: dated, consistent entries of a few paragraphs.
 
 One entry has one traveller (woman or man, alone or in company), one tense, one town, one weather.
 Its paragraphs follow the day: arriving, the morning, a meal, the afternoon, the evening.
@@ -45,7 +45,7 @@ def _paragraph(scene: Scene, part: str, plan: Plan) -> str:
             weather_told = True
             scene.used.add("cielo")
         if name in ("dialogo", "giudizio", "ricordo", "alloggio"):
-            # One of each kind to an entry, two for talk: a diary that only talks tires its reader.
+            # One of each kind in an entry, two for talk: more talk would be monotonous.
             spoken = sum(mark.startswith(f"#{name}") for mark in scene.used)
             if spoken >= (2 if name == "dialogo" else 1):
                 continue
@@ -63,7 +63,7 @@ def entry(rng: Rng) -> str:
     if chance(rng, 0.6):
         paragraphs.append(_paragraph(scene, "mattina", _ARRIVAL))
     if chance(rng, 0.8):
-        # Who has just arrived does not look around "at dawn".
+        # A traveller who has just arrived does not look around "at dawn".
         paragraphs.append(_paragraph(scene, "tarda" if paragraphs else "mattina", _MORNING))
     if chance(rng, 0.6):
         paragraphs.append(_paragraph(scene, "mezzogiorno", _MEAL))
@@ -75,7 +75,7 @@ def entry(rng: Rng) -> str:
 
 
 def entries(rng: Rng) -> Iterator[str]:
-    """Entries without end."""
+    """Entries, endlessly."""
     while True:
         yield entry(rng)
 
@@ -83,8 +83,8 @@ def entries(rng: Rng) -> Iterator[str]:
 def diary(rng: Rng, num_chars: int) -> str:
     """A diary of exactly `num_chars` characters, a function of the state of `rng` alone.
 
-    Entries are separated by two blank lines and the last is cut where the count is reached; the
-    last character is a newline, so that the file ends as text files end.
+    Entries are separated by two blank lines and the last is cut when the count is reached; the
+    last character is a newline, as in every text file.
     """
     pieces: list[str] = []
     length = 0

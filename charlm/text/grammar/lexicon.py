@@ -1,6 +1,6 @@
-"""What is seen, eaten, bought and met on the way: nouns by culture, adjectives by kind.
+"""Sights, food, goods and people: nouns by culture, adjectives by kind.
 
-Every noun carries its tag (see words.py). A category is looked up first under the culture of the
+Every noun has its tag (see words.py). A category is looked up first under the culture of the
 land ("cibo" in Nepal is not "cibo" in Norway), then among the categories common to all.
 """
 
@@ -183,7 +183,7 @@ _CULTURES = {
 }
 _FIELDS = ("vedere", "cibo", "bere", "merce")
 
-# Landscape by the tag of the town; "" stands everywhere.
+# Landscape by the tag of the town; "" applies everywhere.
 LANDSCAPES = {
     "s": "spiaggia fs, scogliera fs, baia fs, molo ms, faro ms, porticciolo ms, insenatura fs, "
     "promontorio ms, costa fs, grotta marina fs, lungomare ms",
@@ -283,7 +283,7 @@ _ADJECTIVES = {
 
 @cache
 def category(name: str, culture: str) -> tuple[Noun, ...]:
-    """The nouns of a category, of the culture's own where it has them."""
+    """The nouns of a category; those of the culture, if it has its own."""
     if name in _FIELDS:
         return nouns(_CULTURES[culture][_FIELDS.index(name)])
     return nouns(_COMMON[name])
@@ -291,7 +291,7 @@ def category(name: str, culture: str) -> tuple[Noun, ...]:
 
 @cache
 def landscape(tags: str) -> tuple[Noun, ...]:
-    """What nature offers around a town with these tags."""
+    """The landscape around a town with these tags."""
     return tuple(noun for tag in (*tags.replace("g", ""), "") for noun in nouns(LANDSCAPES[tag]))
 
 

@@ -1,6 +1,6 @@
-"""Who travels and who is met: companions, names, and names of places and people that are made up.
+"""Travellers and the people they meet: companions, names, and invented names of places and people.
 
-Made-up names are built from syllables, so that a model of characters cannot know them by heart.
+Invented names are built from syllables, so that a model of characters cannot memorize them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Sergio, Silvio, Simone, Stefano, Tommaso, Tullio, Ugo, Umberto, Valerio, Vincenz
 HOMES = """Torino, Bergamo, Lecce, Trieste, Modena, Genova, Ferrara, Bari, Pisa, Cremona, Novara,
 Udine, Parma, Bologna, Rimini, Pescara, Cosenza, Messina, Sassari, Trento, Varese, Ivrea, Faenza"""
 
-# culture: men | women met there, in Italian spelling or the usual one
+# culture: men | women met there, in Italian or in the usual spelling
 _LOCAL = """
 europa-fr: Pierre, Étienne, Julien, Armand, Lucien, Marcel | Claire, Margot, Solange, Odile, Yvette
 europa-ib: Joaquim, Rafael, Álvaro, Tomás, Manuel, Jaime | Inês, Pilar, Consuelo, Amparo, Dolores
@@ -180,7 +180,7 @@ def _syllables(culture: str) -> tuple[tuple[str, ...], ...]:
 
 
 def made_up_town(rng: Rng, culture: str) -> str:
-    """A village that is on no map, in the sound of the region; never with an article."""
+    """An invented village that sounds like the region; never with an article."""
     starts, middles, ends = _syllables(culture)
     name = pick(rng, starts)
     if middles and not name.endswith("-") and chance(rng, 0.6):
@@ -234,7 +234,7 @@ def _local_names() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
 
 
 def local_name(rng: Rng, culture: str, gender: str) -> str:
-    """A first name that one hears there."""
+    """A first name that is common there."""
     if culture == "italia":
         return first_name(rng, gender)
     return pick(rng, _local_names()[culture][gender == "f"])
@@ -269,7 +269,7 @@ _FRIENDS = {
 
 
 def companion(rng: Rng) -> Companion:
-    """Somebody who comes along: kin, friends with a home, or a couple of names."""
+    """A companion: family, friends from a town, or two names."""
     form = rng.random()
     if form < 0.35:
         kin = pick(rng, _KIN)

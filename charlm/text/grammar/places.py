@@ -1,12 +1,12 @@
-"""Where one travels: lands and their towns, each with the prepositions that Italian gives it.
+"""Destinations: countries and their towns, each with its Italian prepositions.
 
 A line of the table: name | article | preposition | culture | climate | how to arrive | how to move
-about | money | first year | towns. A culture may carry an accent for names ("europa-fr").
+about | currency | first year | towns. A culture may have an accent for names ("europa-fr").
 Prepositions: "in" (in Nepal), "a" (a Cuba), "in+", "a+", "su+" with the article (negli Stati Uniti,
 alle Maldive, sul Lago di Garda). Climate: m mediterranean, t temperate, n nordic, a alpine, h
 Himalayan, e tropical, d desert, s southern temperate. Means: t train, b bus, n boat, c car, p
 plane. Behind each town's "/": s sea, l lake, f river, m mountains, d desert, g large. A "^" marks a
-town whose name carries its article (Il Cairo: al Cairo).
+town whose name has its article (Il Cairo: al Cairo).
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ Figi|le|a+|oceania|e|p|nb|dollari|1970|Suva/s, Levuka/s, Savusavu/s
 
 @dataclass(frozen=True)
 class Place:
-    """A place and its prepositions. `article` is empty for a name that takes none (Roma, Cuba)."""
+    """A place and its prepositions. `article` is empty for a name without one (Roma, Cuba)."""
 
     name: str
     article: str
@@ -211,7 +211,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Land(Place):
-    """A country, region or island with what the stories need to know of it."""
+    """A country, region or island, and the facts that the stories need."""
 
     culture: str = ""
     accent: str = ""
@@ -227,7 +227,7 @@ def _town(item: str) -> Place:
     name, _, tags = item.strip().partition("/")
     if not name.startswith("^"):
         return Place(name, "", "a", tags)
-    # "L'Aquila" is one word, "Il Cairo" two; either way the article is what comes first.
+    # "L'Aquila" is one word, "Il Cairo" two; in both, the article comes first.
     bare = name[1:]
     article, name = ("l'", bare[2:]) if bare.startswith("L'") else bare.split(" ", 1)
     return Place(name, article.lower(), "a+", tags)
@@ -235,7 +235,7 @@ def _town(item: str) -> Place:
 
 @cache
 def lands() -> tuple[Land, ...]:
-    """All lands of the table, in its order."""
+    """All countries of the table, in its order."""
     found = []
     for line in _TABLE.strip().splitlines():
         name, article, prep, culture, climate, arrival, local, money, since, towns = line.split("|")
@@ -259,7 +259,7 @@ def lands() -> tuple[Land, ...]:
 
 
 def land_in(rng: Rng, year: int) -> Land:
-    """A land that could be visited in that year under that name; a third of the time in Italy."""
+    """A country that had that name in that year; one time in three it is in Italy."""
     at_home = rng.random() < 0.3
     while True:
         land = pick(rng, lands())
@@ -267,7 +267,7 @@ def land_in(rng: Rng, year: int) -> Land:
             return land
 
 
-# Moneys that gave way to the euro, and when. Only lands of Europe had them: see money_of.
+# Currencies that the euro replaced, and when. Only European countries had them: see money_of.
 _UNTIL = {
     "lire": 2002,
     "pesetas": 2002,
@@ -286,7 +286,7 @@ _UNTIL = {
     "litas": 2015,
     "kune": 2023,
 }
-# Lands whose history of money differs from that of their money's name.
+# Countries whose currency changed in other years than that of the same name elsewhere.
 _CHANGES = {
     "Paesi Bassi": (2002, "euro"),
     "Estonia": (2011, "euro"),
@@ -301,7 +301,7 @@ _CHANGES = {
 
 
 def money_of(land: Land, year: int) -> str:
-    """The money, in the plural, that one paid with there in that year."""
+    """The currency of that country in that year, in the plural."""
     if land.name in _CHANGES:
         since, successor = _CHANGES[land.name]
         return successor if year >= since else land.money

@@ -1,7 +1,7 @@
-"""Templates of the day: hours, means, weather, arriving, lodging, looking around, excursions.
+"""Templates of the day: times, transport, weather, arrival, lodging, sights, excursions.
 
 For the notation see template.py. Every sentence must hold for io and noi, for women and men, in
-passato prossimo and in passato remoto; what holds only for some carries flags.
+passato prossimo and in passato remoto; a sentence that holds only for some has flags.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ DAY: dict[str, tuple[str, ...]] = {
         "con gli occhi aperti",
         "fino ad avere male ai piedi",
     ),
-    # ----- means of moving about there -----------------------------------------------------------
+    # ----- transport at the destination -----------------------------------------------------------
     "mezzo_treno": (
         "in treno",
         "con il treno delle {orario}",

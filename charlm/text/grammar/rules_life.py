@@ -1,4 +1,4 @@
-"""Templates of what happens: meals, meetings, talk, purchases, mishaps, evenings, memories."""
+"""Templates of events: meals, meetings, talk, purchases, mishaps, evenings, memories."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Templates of notes in which another year stands beside the one of the journey.
+"""Templates of notes that mention another year beside the one of the journey.
 
-Only what each year says tells them apart, so both are told with the same words of time: {quand}
-holds the year that is asked about, {quand_altro} another one. Whoever draws the scene may put any
-year in place of either: that one is the earlier is never said in numbers alone.
+Only the meaning distinguishes the two years, so both use the same words of time: {quand} is the
+year that is asked about, {quand_altro} another one. Either can be replaced by any year: no sentence
+says by numbers alone which of the two is earlier.
 """
 
 from __future__ import annotations
@@ -633,7 +633,7 @@ ROLE: dict[str, tuple[str, ...]] = {
         "lodava {il.meta}",
         "scrisse {di.meta}",
     ),
-    # What a journey is called.
+    # Words for a journey.
     "il_viaggio": (
         "il viaggio {a.meta}",
         "il nostro viaggio {a.meta}",

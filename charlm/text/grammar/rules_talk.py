@@ -1,8 +1,8 @@
-"""Templates of notes that mention the year of a journey as people jot it down: captions, messages,
-memories, with other numbers and other years beside it.
+"""Templates of informal notes that mention the year of a journey: captions, messages, memories,
+with other numbers and other years beside it.
 
-{quand} holds the year that is asked about; what {altro_anno}, {anno_poi}, {nato}, {vecchio} and
-{nonno} tell is another one. "prima" marks scenes told by io or noi.
+{quand} is the year that is asked about; {altro_anno}, {anno_poi}, {nato}, {vecchio} and {nonno} are
+other years. "prima" marks scenes in the first person (io or noi).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Templates of single sentences about a journey that state a year, and of some that do not.
 
 {capo} is the clause with the verb, {coda} what may follow it, {anno} the year asked about. The
-subject is io, noi or somebody named; "prima" marks scenes told by io or noi.
+subject is io, noi or a name; "prima" marks scenes in the first person (io or noi).
 """
 
 from __future__ import annotations

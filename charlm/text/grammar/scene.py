@@ -1,8 +1,8 @@
-"""The scene of a story: who travels, where, when, in which weather, and every word that follows.
+"""The scene of a story: who travels, where, when, in which weather; it chooses every word.
 
-A scene is drawn once per diary entry (or per single sentence) and answers the slots of the
+A scene is chosen at random once per diary entry (or per single sentence) and fills the slots of the
 templates. Whatever must stay the same within an entry (gender, number, tense, town, companions,
-lodging, weather) is decided here, which is what makes an entry hang together.
+lodging, weather) is decided here, so an entry is consistent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from charlm.text.grammar.words import Noun, agree, beautiful, euphonic, sentence
 
 # Marks the digits of the year that a sentence is asked about, until its place is known.
 MARK = "\x01"
-# Marks a year of another role, where a scene is told with such marks.
+# Marks a year of another role, if the scene is told with such marks.
 OTHER = "\x02"
 
 _SIGNS = {"~": "imperfetto", "^": "trapassato", ">": "futuro", "_": "infinito"}
@@ -78,7 +78,7 @@ class Scene:
     last: str = "ms"  # gender and number of the noun named last
     part: str = "mattina"
     introduced: bool = False
-    subject: str = ""  # of a single sentence: a name, or empty where the verb says it
+    subject: str = ""  # of a single sentence: a name, or empty if the verb says it
     goal: str = "qui"  # of a single sentence: its town (qui) or its land (paese)
     marking: bool = False  # whether years of other roles are marked as well
     used: set[str] = field(default_factory=set)
@@ -108,7 +108,7 @@ class Scene:
         return expand(spare.nodes, self)
 
     def word(self, name: str) -> str:
-        """A word that the scene knows, or else a template of the rule with that name."""
+        """A word of the scene, or otherwise a template of the rule with that name."""
         known = _WORDS.get(name)
         return known(self) if known else self.rule(name)
 
@@ -171,7 +171,7 @@ class Scene:
         return None
 
     def thing(self, name: str) -> Noun:
-        """A noun of the category, often with an adjective before or behind it."""
+        """A noun of the category, often with an adjective before or after it."""
         kind = name.rstrip("!")
         if kind == "casa":
             kind, noun = "alloggio", self.lodging
@@ -197,7 +197,7 @@ class Scene:
             dressed = f"{agree(adjective, noun.tag)} {text}"
             if adjective == "bello":
                 dressed = beautiful(noun.tag, text)
-            # "vecchio vecchio pescatore" would be a different thing.
+            # "vecchio vecchio pescatore" would mean something else.
             if dressed.split()[0] == text.split()[0] or text.startswith(("vecch", "bel")):
                 dressed = text
         elif after and form < 0.7 and " con " not in text:
@@ -221,7 +221,7 @@ def _price(scene: Scene) -> str:
     money = money_of(scene.land, scene.year)
     unit, most = _PRICES.get(money, (1, 40))
     if money == "lire":
-        # Italian prices grew about a hundredfold between the fifties and the euro.
+        # Italian prices rose about a hundredfold between the fifties and the euro.
         unit = 50 if scene.year < 1970 else 250 if scene.year < 1982 else 500
         most = 40
     amount = unit * between(scene.rng, 2, most)
@@ -251,13 +251,13 @@ def _name(scene: Scene, gender: str) -> str:
 
 
 def _name_tag(scene: Scene, tag: str) -> str:
-    """Say, without a word, which gender and number {p:...} agrees with from here on."""
+    """Set the gender and number that {p:...} agrees with from here on; no text."""
     scene.last = tag
     return ""
 
 
 def _means(scene: Scene) -> str:
-    """How one moves about there: "in autobus", "con il treno delle 7.40"."""
+    """The transport there: "in autobus", "con il treno delle 7.40"."""
     means = [m for m in scene.land.local if m != "n" or set(scene.town.tags) & set("slf")]
     if not means:
         means = ["c"]

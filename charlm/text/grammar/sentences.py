@@ -1,6 +1,6 @@
 """Single sentences about a journey that state one year, at the start, in the middle or at the end.
 
-They are the material of an experiment that asks a model for the year of "Sono andato in Nepal nel
+They are for an experiment that asks a model for the year of "Sono andato in Nepal nel
 2009". A sentence may carry further numbers (metres, rooms, prices) and further years (of birth, of
 building), so that the year cannot be found by looking for four digits alone; ``others`` says so.
 """
@@ -28,7 +28,7 @@ class Sentence:
 
     `year_start` is the offset in characters of the year's first digit in `text`, and `year` its
     value; a sentence that states no year of a journey has None and -1. `others` says which other
-    numbers there are: "none", "numbers" that are no years, or (perhaps beside these) "years".
+    numbers there are: "none", "numbers" that are not years, or "years" (perhaps with numbers too).
     """
 
     text: str
@@ -51,7 +51,7 @@ def _told(scene: Scene, rule: str, year: int | None) -> Sentence:
 
 
 def _cast(rng: Rng, year: int) -> Scene:
-    """A scene whose subject is io, noi or somebody named, going to a town or to a land."""
+    """A scene whose subject is io, noi or a name, travelling to a town or to a country."""
     scene = new_scene(rng, year, alone=1.0)
     scene.marking = True
     scene.goal = "paese" if chance(rng, 0.5) else "qui"
@@ -78,7 +78,7 @@ def sentence(rng: Rng, *, year: int | None = None, position: Position | None = N
     """A random travel sentence that states one year.
 
     `year` is drawn from 1950 to 2025 unless given (1700 to 9999), `position` from start, middle and
-    end: where in the sentence the year stands. RequestError for a year outside those bounds.
+    end: where in the sentence the year is. RequestError for a year outside those bounds.
     """
     if year is not None and not 1700 <= year <= 9999:
         raise RequestError(f"year {year} cannot be told: give one from 1700 to 9999")
@@ -88,12 +88,12 @@ def sentence(rng: Rng, *, year: int | None = None, position: Position | None = N
 
 
 def note(rng: Rng) -> Sentence:
-    """A year of a journey as people jot it down: a caption, a message, a memory; anywhere in it."""
+    """An informal note with the year of a journey: a caption, a message, a memory."""
     year = between(rng, FIRST_YEAR, LAST_YEAR)
     rule = "nota_anni" if chance(rng, 0.35) else "nota"
     return _told(_cast(rng, year), rule, year)
 
 
 def undated(rng: Rng) -> Sentence:
-    """A travel sentence that states no year of the journey; numbers in it play other parts."""
+    """A travel sentence without the year of the journey; its numbers mean other things."""
     return _told(_cast(rng, between(rng, FIRST_YEAR, LAST_YEAR)), "senza_anno", None)

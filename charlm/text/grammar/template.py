@@ -1,6 +1,6 @@
 """Templates of sentences: text with slots and choices, expanded against a scene.
 
-    [a|b|]             one of the alternatives, which may be empty and may nest
+    [a|b|]             one of the alternatives, which can be empty and can be nested
     (s,!rain) text     the template is used only where the scene has the flag s and not rain
     {rule}             a template of that rule, or a word from the scene (`Scene.word`)
     {un.cibo}          a noun of the category with un, il, di, a, da, in, su, con, per, tra or
@@ -28,7 +28,7 @@ _SLOT = re.compile(r"(?P<who>[gnpst])(?P<sign>[:~^>_=])(?P<verb>.+)|(?P<det>[a-z
 
 
 class Stage(Protocol):
-    """What a template needs from the scene it is told in."""
+    """What a template needs from its scene."""
 
     rng: Rng
 
@@ -47,7 +47,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Literal:
-    """Text that stands as it is."""
+    """Text that is printed unchanged."""
 
     text: str
 
@@ -61,7 +61,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Slot:
-    """A word asked from the scene: `kind` is "word", "noun" or "verb"."""
+    """A word that the scene fills in: `kind` is "word", "noun" or "verb"."""
 
     kind: str
     parts: tuple[str, ...]
@@ -72,7 +72,7 @@ Node = Literal | Choice | Slot
 
 @dataclass(frozen=True)
 class Template:
-    """A parsed template and the flags it demands and forbids."""
+    """A parsed template, and the flags that it requires and forbids."""
 
     nodes: tuple[Node, ...]
     wanted: frozenset[str]
@@ -85,7 +85,7 @@ class Template:
 
 @cache
 def parse(source: str) -> Template:
-    """Read a template. Errors are the author's: ValueError names the source."""
+    """Parse a template; ValueError, which names the source, for a mistake in it."""
     flags: list[str] = []
     head = _FLAGS.match(source)
     if head:

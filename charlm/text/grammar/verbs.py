@@ -1,6 +1,6 @@
 """Italian verbs: the tenses in which a diary is told, for io, noi, third singular, third plural.
 
-Regular forms are derived from the infinitive; what is irregular stands in one table each. A verb is
+Regular forms are derived from the infinitive; each kind of irregular form has one table. A verb is
 named by its infinitive; "-si" makes it reflexive (svegliarsi), a closing "!" asks for the auxiliary
 essere with a verb that usually takes avere (passare!: "siamo passati da Lucca").
 """
@@ -49,7 +49,7 @@ _ODD = {
     "assistere": ("assistito", "assistetti", "assistemmo", "assistette", "assistettero"),
     "sedere": ("seduto", "sedetti", "sedemmo", "sedette", "sedettero"),
 }
-# The stem that imperfect and noi use where the infinitive has lost it.
+# The stem of the imperfect and of noi, if the infinitive has lost it.
 _BASE = {"fare": "fac", "dire": "dic", "bere": "bev", "proporre": "propon", "distrarre": "distra"}
 _FUTURE = {
     "andare": "andr",
@@ -178,12 +178,12 @@ def future(infinitive: str, person: str) -> str:
 
 @cache
 def tell(verb: str, person: str, tag: str, tense: str, adverb: str = "") -> str:
-    """A verb in one of the tenses of a story, with the reflexive pronoun where it has one.
+    """A verb in one of the tenses of a story, with the reflexive pronoun if it has one.
 
     `tense` is "prossimo" (sono andata), "remoto" (andai), "imperfetto" (andavo), "trapassato" (ero
     andata), "futuro" (andrò) or "infinito" (andare, riposarmi). `tag` is the gender and number with
-    which a participle after essere agrees. `adverb` stands behind the auxiliary of a compound tense
-    ("abbiamo anche visto") and behind a simple one ("vedemmo anche").
+    which a participle after essere agrees. `adverb` follows the auxiliary of a compound tense
+    ("abbiamo anche visto") and the verb of a simple one ("vedemmo anche").
     """
     takes_essere = verb.endswith("!")
     verb = verb.rstrip("!")

@@ -1,7 +1,7 @@
-"""Articles, prepositions and agreement of Italian words: the small rules that hold a sentence up.
+"""Articles, prepositions and agreement of Italian words.
 
 A tag of two letters says gender and number: "ms", "fs", "mp", "fp". An article depends on the tag
-and on the sound with which the next word begins, so a noun phrase is put together first and gets
+and on the sound with which the next word begins, so a noun phrase is composed first and gets
 its article last: "un antico ponte", "un'antica chiesa", "lo stretto vicolo", "il vicolo stretto".
 """
 
@@ -89,9 +89,9 @@ _BELLO = {"il": "bel", "lo": "bello", "la": "bella", "l'": "bell'", "i": "bei", 
 
 @cache
 def agree(adjective: str, tag: str) -> str:
-    """An adjective or participle, given as masculine singular, in the form that the tag asks for.
+    """An adjective or participle, given as masculine singular, in the form that the tag requires.
 
-    In a phrase of several words only those change that carry a star ("chiuso* per lavori"). Words
+    In a phrase of several words only those with a star change ("chiuso* per lavori"). Words
     that end otherwise than in -o or -e do not change.
     """
     if "*" in adjective:
@@ -176,7 +176,7 @@ def euphonic(text: str) -> str:
 
 
 def sentence_case(text: str) -> str:
-    """The first letter raised, also behind a quotation mark; a text opening with digits stays."""
+    """Capitalize the first letter, also after a quotation mark; digits stay."""
     for place, letter in enumerate(text):
         if letter.isalnum():
             return text[:place] + letter.upper() + text[place + 1 :]
