@@ -1,8 +1,8 @@
-"""Bad text, end to end: the table of the docs. Every input has its stated outcome.
+"""Bad text, end to end: the table of docs/reliability.md. Every input has its stated outcome.
 
-Either it trains, and then the model is of exactly the text that stands here (its SHA-256 and its
-vocabulary are in the checkpoint), writes valid UTF-8 and is evaluated; or it is refused in one line
-that names file, place and remedy, and nothing is left behind.
+Either it trains: then the checkpoint has the SHA-256 and the vocabulary of exactly the text given
+here, and the model can be sampled and evaluated. Or it is refused in one line that names file,
+place and remedy, and leaves no file.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ EMOJI = f"{FAMILY} \U0001f44d\U0001f3fd \U0001f1ee\U0001f1f9 \u2764\ufe0f ok\n" 
 
 @pytest.fixture(autouse=True)
 def _nothing_hangs() -> Iterator[None]:
-    """Reading a pipe without a writer would wait for ever: that is a failure, not a pause."""
+    """Reading a pipe without a writer would wait for ever; the test fails instead."""
     if os.name != "posix":
         yield
         return
@@ -75,7 +75,7 @@ def _nothing_hangs() -> Iterator[None]:
 def refused(result: Result, code: int, *parts: str) -> None:
     assert result.exit_code == code, result.output
     assert result.stdout == ""
-    # What the corpus is may have been said before; the error is one line, and the last one.
+    # Messages about the corpus may come first; the error is one line, and the last one.
     *talk, last = result.stderr.split("\n")[:-1]
     assert last.startswith("error: "), result.stderr
     assert not any(line.startswith("error: ") for line in talk)
@@ -84,7 +84,7 @@ def refused(result: Result, code: int, *parts: str) -> None:
 
 
 def is_trained_on(charlm: Invoke, run: Path, text: str, *, level: str = "char") -> None:
-    """The model is of this text, to the character, and it can write and be scored."""
+    """The model was trained on exactly this text, and it can be sampled and evaluated."""
     facts = json.loads(charlm("info", run, "--json").stdout)
     assert facts["provenance"]["corpus_sha256"] == hashlib.sha256(text.encode()).hexdigest()
     assert facts["provenance"]["corpus_characters"] == len(text)
@@ -202,7 +202,7 @@ def test_it_trains_on_exactly_this_text(charlm: Invoke, tmp_path: Path, row: Goo
     assert json.loads(scored.stdout)["characters"] == len(composed) - 1
 
 
-# Those that differ in what is kept of standard input, and how it is read again.
+# Those that differ in what is saved of standard input and in how it is read again.
 BY_PIPE = (
     *("BOM", "two BOMs", "UTF-16 little-endian with BOM", "UTF-16 without BOM, named"),
     *("CRLF to LF", "lone CR", "NUL", "combining marks composed", "emoji and ZWJ as bytes"),
@@ -212,7 +212,7 @@ BY_PIPE = (
 
 @pytest.mark.parametrize("name", slow_but(BY_PIPE, GOOD))
 def test_standard_input_gives_the_same_text(charlm: Invoke, tmp_path: Path, name: str) -> None:
-    """And a run that is stopped reads it again, from where it was kept."""
+    """A stopped run reads it again, from the copy in the run's directory."""
     row = GOOD[name]
     packed = row.name.endswith(".gz")  # a pipe has no name to tell it by: zcat text.gz | charlm
     content = gzip.decompress(row.content) if packed else row.content
@@ -234,7 +234,7 @@ def test_composed_marks_are_one_character_and_what_has_no_composed_form_stays(
         facts = json.loads(charlm("info", tmp_path / str(number) / "text", "--json").stdout)
         vocabularies.append(facts["tokenizer"]["characters"])
     assert vocabularies == ["\n acehiprtx\u0300\u0301\u0302", "\n cehiprtx\u00e0\u00e9\u0302"]
-    # A prompt is composed as the text was.
+    # A prompt is composed in the same way as the corpus.
     for prompt in ("citt\u00e0", "citta\u0300"):
         done = charlm("sample", tmp_path / "1" / "text", "--prompt", prompt, "--length", 1)
         assert done.exit_code == 0, done.output
@@ -244,8 +244,8 @@ def test_composed_marks_are_one_character_and_what_has_no_composed_form_stays(
 def test_sampled_bytes_are_never_broken_output(
     charlm: Invoke, tmp_path: Path, extra: list[object]
 ) -> None:
-    """A model of bytes that has learnt nothing draws them at random: most are no UTF-8. U+FFFD
-    stands for those, and what comes out is valid, however the text is cut off."""
+    """An untrained model of bytes samples them at random: most are not valid UTF-8. They become
+    U+FFFD, and the output is valid at any length."""
     (tmp_path / "text").write_text(EMOJI, encoding="utf-8")
     charlm(
         "train", tmp_path / "text", "--out", tmp_path, "--tokenizer", "byte", "--name", "b", *TINY
@@ -273,8 +273,10 @@ def test_sampled_bytes_are_never_broken_output(
 
 @dataclass(frozen=True)
 class Bad:
-    """A content that is refused with ``code`` and a line that holds ``parts``. ``place`` is what
-    every command says about the same file."""
+    """A content that is refused with exit code ``code`` and a line that contains ``parts``.
+
+    undecodable: whether every command that reads the file refuses it with the same line
+    """
 
     content: bytes
     code: int
@@ -375,7 +377,7 @@ def test_it_is_refused_and_leaves_nothing(
     refused(result, row.code, *row.parts)
     if row.undecodable:
         assert f"{source}: " in result.stderr
-        # eval reads a file as train does, and says the same about it.
+        # eval reads a file as train does, with the same error.
         scored = charlm("eval", trained, source, *row.options)
         assert (scored.exit_code, scored.stderr) == (result.exit_code, result.stderr)
     assert not out.exists()
@@ -406,7 +408,7 @@ def test_a_prompt_from_a_bad_file_is_refused(
         charlm("sample", trained, "--prompt", "-", input=BAD[name].content),
     ):
         refused(result, 1, "offset")
-        # A remedy must be one that this command has.
+        # The remedy must be an option of this command.
         assert "--encoding" not in result.stderr
 
 
@@ -423,7 +425,7 @@ CODECS = sorted(set(encodings.aliases.aliases.values()) | {"idna", "punycode", "
 @pytest.mark.filterwarnings("ignore:.*invalid.*escape:DeprecationWarning")
 @pytest.mark.parametrize("codec", CODECS)
 def test_no_codec_of_python_is_a_fault(codec: str) -> None:
-    """Some raise what others do not, or do not take part in finding the line. Text, or an error."""
+    """Codecs raise different exceptions, and some cannot decode a part of a text."""
     rng = random.Random(7)
     marks = b"+-\\uUxN{}&=?\x1b$(J~\xff\xfe\0 ad8"
     samples = [b"", b"\xff", b"a\n\xff", b".FFa\x9da\xb1\0", b"\\ud800", b"+2AA-", b"\0\xd8"]
@@ -488,7 +490,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="needs pipes and links")
 def test_a_fifo_is_refused_at_once(
     charlm: Invoke, trained: Path, tmp_path: Path, writer: bool
 ) -> None:
-    """Training reads a text again when it resumes, and a pipe gives it once."""
+    """A resumed run reads its text again, and a pipe can be read only once."""
     fifo = tmp_path / "pipe of text"
     os.mkfifo(fifo)
     descriptor = os.open(fifo, os.O_RDWR) if writer else None
@@ -513,7 +515,7 @@ def test_a_device_is_refused_at_once(charlm: Invoke, tmp_path: Path) -> None:
 
 @posix
 def test_what_is_no_file_is_passed_over_in_a_directory(charlm: Invoke, tmp_path: Path) -> None:
-    """A pipe, a link that leads to itself, one that leads nowhere; a link to a file is read."""
+    """A pipe, a link to itself and a dangling link are skipped; a link to a file is read."""
     texts = tmp_path / "texts"
     texts.mkdir()
     (texts / "a.txt").write_bytes(START)
@@ -545,7 +547,7 @@ def test_a_link_that_leads_to_itself_or_nowhere_is_refused(charlm: Invoke, tmp_p
 
 
 def meddle(monkeypatch: pytest.MonkeyPatch, when: str, change: Callable[[], object]) -> None:
-    """Let ``change`` happen once, while the file called ``when`` is being read."""
+    """Call ``change`` once, while the file called ``when`` is being read."""
     original = Path.open
     changes = [change]
 
@@ -570,7 +572,7 @@ def append(path: Path, data: bytes) -> None:
 
 
 def rewrite(path: Path) -> None:
-    """As many bytes as before. The clock of a file system may be coarse: it is put on by hand."""
+    """Same size, other bytes. File systems may store coarse times: set the time by hand."""
     before = path.stat()
     path.write_bytes(path.read_bytes().upper())
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
@@ -612,7 +614,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     result = charlm(*arguments[command])
     refused(result, 1, f"{source}: changed while it was read", numbers, "take a copy")
     assert not out.exists()
-    # It is whole now, whatever it holds: that is another text, and it can be read.
+    # The file no longer changes: now it is another text, which can be read.
     if what == "grows":
         monkeypatch.undo()
         assert charlm(*arguments[command]).exit_code in (0, 2)
@@ -622,7 +624,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 def test_a_file_that_vanishes_before_its_turn_is_named(
     charlm: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
 ) -> None:
-    """A directory is listed, then read: by then a file in it, or all of them, may be gone."""
+    """A directory is listed, then read: in between, one or all of its files can be deleted."""
     texts = tmp_path / "texts"
     texts.mkdir()
     for name in ("a.txt", "b.txt"):
@@ -645,8 +647,8 @@ def test_a_file_that_vanishes_before_its_turn_is_named(
 def test_a_file_that_loses_its_name_while_it_is_read_was_read_whole(
     charlm: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, instead: bool
 ) -> None:
-    """Deleted or replaced by a new one, as editors save: what was opened is the old text, and
-    going on says that it is not there any more."""
+    """Deleted, or replaced by a new file, as editors do: the run trains on the old text, and
+    resuming reports that it is gone."""
     source = tmp_path / "a.txt"
     source.write_bytes(START)
 
@@ -667,7 +669,7 @@ def test_a_file_that_loses_its_name_while_it_is_read_was_read_whole(
 def test_a_file_that_nobody_touches_is_not_suspected(
     charlm: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control of the tests above: the same way of opening, and nothing happens."""
+    """The control of the tests above: the same replacement of open(), without a change."""
     (tmp_path / "log.txt").write_bytes(START)
     happened: list[int] = []
     meddle(monkeypatch, "log.txt", lambda: happened.append(1))

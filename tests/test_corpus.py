@@ -1,4 +1,4 @@
-"""From files to text, from text to its two parts, and the window that fits."""
+"""Reading files as text, splitting a text, and choosing the training window."""
 
 from __future__ import annotations
 
@@ -343,7 +343,7 @@ def test_a_text_too_short_for_any_window_is_an_error_that_says_how_much_it_takes
         fit_window(2)
 
 
-# ---------------------------------------------------------------------- not so yet in the code
+# ------------------------------------------------------------------------------------- edge cases
 
 
 def test_utf_32_is_not_read_as_utf_16() -> None:

@@ -1,4 +1,4 @@
-"""A corpus made ready: the vocabulary of the whole, the provenance that a shared model tells."""
+"""A prepared corpus: its split, its vocabulary, its ids, and the provenance in a shared model."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_renamed_corpus_keeps_its_name_in_the_run(book: str, tmp_path: Path) -
     assert runs.reread(Source((moved,)), Run(tmp_path), before).name == "book"
 
 
-# ---------------------------------------------------------------------- not so yet in the code
+# ------------------------------------------------------------------------------------- edge cases
 
 
 def test_provenance_never_holds_a_path(book: str, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Laws that hold for any text, any distribution and any setting, where the unit's own tests state
-them only in part: the way there and back over a given vocabulary, temperature and repetition
-penalty as they grow, and all filters at once."""
+"""Laws for any text, any distribution and any setting that the tests of single units cover only in
+part: encoding and decoding over a given vocabulary, growing temperature and repetition penalty, and
+all filters together."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _warnings_are_errors() -> Iterator[None]:
         yield
 
 
-# ----------------------------------------------------------------------------------- there and back
+# ------------------------------------------------------------------------------- encoding, decoding
 
 CHARACTERS = st.characters(codec="utf-8")
 VOCABULARIES = st.sets(CHARACTERS, min_size=1, max_size=30).map(lambda s: "".join(sorted(s)))
@@ -39,7 +39,7 @@ VOCABULARIES = st.sets(CHARACTERS, min_size=1, max_size=30).map(lambda s: "".joi
 def test_any_text_over_a_vocabulary_comes_back(
     vocabulary: str, unknown: bool, data: st.DataObject
 ) -> None:
-    """Whether it was made of that text or not, in whatever order, combining marks included."""
+    """Also if the vocabulary comes from another text; in any order, with combining marks."""
     tokenizer = CharTokenizer(vocabulary, unknown=unknown)
     text = data.draw(st.text(alphabet=vocabulary))
     ids = tokenizer.encode(text)
@@ -52,7 +52,7 @@ def test_any_text_over_a_vocabulary_comes_back(
 @laws
 @given(VOCABULARIES, st.data())
 def test_any_ids_come_back(vocabulary: str, data: st.DataObject) -> None:
-    """The other way round: what a model draws is what it would read."""
+    """The inverse: a model reads its own samples as the ids that it sampled."""
     tokenizer = CharTokenizer(vocabulary)
     ids = data.draw(st.lists(st.integers(0, tokenizer.vocab_size - 1)))
     assert tokenizer.encode(tokenizer.decode(ids)).tolist() == ids
@@ -99,7 +99,7 @@ def test_all_filters_together_leave_a_distribution(
     assert (p > 0).any()
     assert not p[forbidden].any()
     if config.top_k and config.temperature:
-        # Ties at the edge are kept, and where there are none it is k of them at most.
+        # Ties at the edge are kept; without ties at most k symbols remain.
         assert (p > 0).sum() <= config.top_k or len(set(p[p > 0])) < (p > 0).sum()
     np.testing.assert_array_equal(logits, before)
 
@@ -107,14 +107,14 @@ def test_all_filters_together_leave_a_distribution(
 @laws
 @given(LOGITS, st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
 def test_the_colder_the_more_certain(logits: Probabilities, a: float, b: float) -> None:
-    """As the temperature falls the odds of a likelier symbol against any other never do; so the
-    likeliest gains, and the order stays."""
+    """At a lower temperature the odds of a more likely symbol against another never fall. So the
+    most likely symbol gains, and the order stays the same."""
     cold, warm = (distribution(logits, SampleConfig(temperature=t)) for t in (min(a, b), max(a, b)))
     order = np.argsort(logits, kind="stable")
     assert (np.diff(cold[order]) >= -1e-12).all()
     assert cold[order[-1]] >= warm[order[-1]] - 1e-12
     for less, more in pairwise(order):
-        # p(less) / p(more), multiplied out: there may be zeros.
+        # p(less) / p(more), multiplied out, because of zeros.
         assert cold[less] * warm[more] <= warm[less] * cold[more] + 1e-12
 
 
@@ -123,7 +123,7 @@ def test_the_colder_the_more_certain(logits: Probabilities, a: float, b: float) 
 def test_the_penalty_lowers_the_more_the_larger_it_is(
     logits: Probabilities, a: float, b: float, data: st.DataObject
 ) -> None:
-    """Against every symbol that was not seen, and so in all; those keep their odds."""
+    """Relative to every symbol that did not occur; the odds among those stay the same."""
     seen = sorted(data.draw(st.sets(st.integers(0, len(logits) - 1), min_size=1)))
     unseen = [i for i in range(len(logits)) if i not in seen]
     mild, hard = (
@@ -147,8 +147,8 @@ def test_the_penalty_lowers_the_more_the_larger_it_is(
 def test_the_tighter_a_filter_the_likelier_is_what_it_keeps(
     logits: Probabilities, filtering: tuple[object, float, float], data: st.DataObject
 ) -> None:
-    """Nested sets, over which what is left is shared out: nothing that is kept loses, and the
-    likeliest is always kept."""
+    """The sets are nested and renormalized: no kept symbol loses probability, and the most likely
+    one is always kept."""
     apply, low, high = filtering
     numbers = st.integers(1, 10) if apply is top_k else st.floats(low, high)
     one, other = sorted((data.draw(numbers), data.draw(numbers)))

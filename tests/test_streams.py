@@ -1,4 +1,4 @@
-"""The streams of stateful truncated BPTT, laid over ids that are their own positions."""
+"""The streams of stateful truncated BPTT, tested on ids that equal their own positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text to ids and back: what goes in comes out, what is unknown is named."""
+"""Text to ids and back: decoding inverts encoding, and unknown characters are named."""
 
 from __future__ import annotations
 
