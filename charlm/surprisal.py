@@ -84,6 +84,11 @@ class Score:
         return cls(nats / LN2, nats, math.exp(min(nats, 700.0)), characters, folded)
 
     @property
+    def folded_note(self) -> str:
+        """What was charged for folded characters; empty if none of them were counted."""
+        return self.folded.note if self.folded and self.folded.share else ""
+
+    @property
     def uncharged_bits(self) -> float:
         """Bits per character of the model's own symbols: the loss that it was trained to lower."""
         return self.bits_per_char - (self.folded.bits_per_char if self.folded else 0.0)

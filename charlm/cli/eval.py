@@ -107,8 +107,8 @@ def command(
         f"{result.bits_per_char:.4f} bits/char = {result.nats_per_char:.4f} nats/char, perplexity "
         f"{result.perplexity:.3f}, {result.characters:,} characters"
     )
-    if result.folded is not None:
-        say(result.folded.note + _counted_in(found, texts))
+    if result.folded_note:
+        say(result.folded_note + _counted_in(found, texts))
     if rungs:
         from charlm.ladder import format_ladder
 

@@ -130,8 +130,8 @@ def command(
         f"{score.bits_per_char:.4f} bits/char over {score.characters:,} characters (by chance "
         f"{reading.chance(loaded.tokenizer):.4f})"
     )
-    if score.folded is not None:
-        say(score.folded.note)
+    if score.folded_note:
+        say(score.folded_note)
 
 
 def read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:

@@ -370,8 +370,8 @@ def _summarize(run: Run, trainer: Trainer) -> None:
             f"(step {trainer.progress.best_step:,}; uniform over the vocabulary: "
             f"{summary.uniform_bits(trainer.dataset, result):.4f} bits)"
         )
-        if result.folded is not None:
-            say(result.folded.note)
+        if result.folded_note:
+            say(result.folded_note)
         if trainer.progress.best_step == 0:
             say(
                 "the validation loss never fell below that of the model before training; the "

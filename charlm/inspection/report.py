@@ -228,8 +228,8 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     if "step" in known and "steps" in known:
         facts.append(("training", f"best at step {known['step']:,} of {known['steps']:,}"))
     facts.append(("symbols", f"{report.lm.tokenizer.vocab_size} ({report.lm.tokenizer.kind})"))
-    if report.score.folded is not None:
-        facts.append(("folded", report.score.folded.note))
+    if report.score.folded_note:
+        facts.append(("folded", report.score.folded_note))
     facts += [(key, str(known[key])) for key in ("charlm", "torch") if key in known]
     return facts
 
