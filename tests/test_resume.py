@@ -163,12 +163,13 @@ def train(
         torch.manual_seed(17 * len(losses))  # as any program might leave it
         listener = Listener(stop if how == "crash" else None)
         try:
-            finished = trainer.run(
+            ending = trainer.run(
                 run,
                 listener,
                 stop_at=stop if how == "stop_at" else None,
                 interrupted=lambda t=trainer, s=stop: how == "interrupted" and t.progress.step == s,  # type: ignore[misc]
             )
+            finished = ending.finished
         except Crash:
             finished = False
         assert finished is (stop is None)

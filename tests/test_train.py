@@ -25,7 +25,7 @@ from charlm.runs import Run
 from charlm.text import dataset as data
 from charlm.text.streams import Batch
 from charlm.training import evaluate
-from charlm.training.trainer import Trainer
+from charlm.training.trainer import Ending, Trainer
 
 SOURCE = data.Source(("tiny.txt",))
 
@@ -254,17 +254,17 @@ def test_20_steps_are_10_and_10(
     """With dropout, across the end of an epoch (step 11), in a fresh trainer from the file."""
     config = settings(**options)
     whole, run = make(dataset, config, dropout=0.3, **shape), new_run(tmp_path / "whole")
-    assert whole.run(run, Listener())
+    assert whole.run(run, Listener()) is Ending.COMPLETE
 
     parts = new_run(tmp_path / "parts")
     first = make(dataset, config, dropout=0.3, **shape)
-    assert not first.run(parts, Listener(), stop_at=stop)
+    assert first.run(parts, Listener(), stop_at=stop) is Ending.STOP_AT
     assert first.progress.step == stop
     torch.manual_seed(99)
     second = make(dataset, config, dropout=0.3, **shape)
     second.restore(checkpoint.read(parts.last))
     assert_same(second, first)
-    assert second.run(parts, Listener())
+    assert second.run(parts, Listener()) is Ending.COMPLETE
 
     assert_same(second, whole)
     assert log_of(parts) == log_of(run)
@@ -428,16 +428,14 @@ def test_without_validation_the_newest_model_is_the_best(text: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])
-def test_divergence_stops_before_the_update(
-    dataset: data.Dataset, what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_divergence_stops_before_the_update(dataset: data.Dataset, what: str) -> None:
     trainer = make(dataset)
     trainer.update(trainer.streams.batch(0))
     if what == "loss":
         with torch.no_grad():
             trainer.model.head.bias[0] = math.nan
     else:
-        monkeypatch.setattr(trainer, "_clip", lambda: math.inf)
+        trainer.model.head.bias.register_hook(lambda slope: torch.full_like(slope, math.inf))
     before, state = weights(trainer), trainer.state
     moments = {k: v.clone() for k, v in trainer.optimizers.tensors().items()}
     with pytest.raises(DivergenceError, match=r"step 1: loss .* lower --learning-rate"):
@@ -467,13 +465,15 @@ def test_patience_counts_evaluations_without_a_new_best(
     monkeypatch.setattr(evaluate, "mean_nats", lambda model, ids, interrupted: next(source))
     run, listener = new_run(tmp_path / "run"), Listener()
     trainer = make(dataset, settings(eval_every=1, patience=2))
-    assert trainer.run(run, listener)
+    assert trainer.ended is None
+    assert trainer.run(run, listener) is Ending.PATIENCE
     assert trainer.progress.step == 5  # neither an equal nor a worse loss is a new best
     saved = checkpoint.read(run.last)
     assert saved.provenance["step"] == 5
     again = make(dataset, settings(eval_every=1, patience=2))
     again.restore(saved)
-    assert again.run(run, listener)
+    assert again.ended is Ending.PATIENCE
+    assert again.run(run, listener) is Ending.PATIENCE
     assert again.progress.step == 5
 
 
@@ -482,8 +482,9 @@ def test_an_interruption_ends_after_the_update_and_saves(
 ) -> None:
     run, listener = new_run(tmp_path / "run"), Listener()
     trainer = make(dataset, settings(save_every=100))
-    finished = trainer.run(run, listener, interrupted=lambda: len(listener.losses) == 7)
-    assert not finished
+    ending = trainer.run(run, listener, interrupted=lambda: len(listener.losses) == 7)
+    assert ending is Ending.INTERRUPTED
+    assert trainer.ended is None
     assert checkpoint.read(run.last).provenance["step"] == trainer.progress.step == 7
 
 

@@ -280,6 +280,7 @@ def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
     """The trainer in the state of the run's last checkpoint."""
     from charlm import checkpoint
     from charlm.text import dataset as data
+    from charlm.training import state
     from charlm.training.trainer import Trainer
 
     saved, damage = _newest_state(run)
@@ -294,7 +295,7 @@ def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
         # Before the next save, which would keep the damaged file as ``previous``.
         checkpoint.write(run.last, saved)
     say(f"resuming {run.path} at step {trainer.progress.step:,}")
-    differences = trainer.differences(saved)
+    differences = state.differences(saved, trainer.device)
     if differences:
         say(f"not bit-exact because {', '.join(differences)}")
     return trainer
@@ -341,10 +342,10 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
         run.cut_log(progress.evaluated_at)
         reporter = ProgressReporter(config.steps, progress.step, trainer.symbols_per_char)
         try:
-            finished = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
+            ending = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
         finally:
             reporter.close()
-    if finished and not interrupted():
+    if ending.finished and not interrupted():
         try:
             _summarize(run, trainer)
             return

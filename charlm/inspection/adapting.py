@@ -1,13 +1,12 @@
 """Learning while reading, with torch.
 
 Dynamic evaluation (Mikolov et al., 2010; Krause et al., 2018): after each window has been scored,
-the weights take one step of gradient descent on it. A text that goes on as it began is then less
-and less surprising; every character is still scored before it was learnt from.
+the weights take one step of gradient descent on it. A text whose end resembles its beginning
+becomes less and less surprising; every character is scored before the model learns from it.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,8 @@ from charlm.engine import Weights
 from charlm.errors import DivergenceError
 from charlm.models.language import LanguageModel, loss_sum
 from charlm.surprisal import LN2
+from charlm.training.optim import OneOptimizer
+from charlm.training.step import descend
 
 WINDOW = 64
 CLIP = 1.0
@@ -37,24 +38,25 @@ def torch_model(config: ModelConfig, weights: Weights) -> LanguageModel:
 
 @dataclass(frozen=True)
 class Adapted:
-    """Nats of every id but the first, by the model as it was and by the one that learnt on."""
+    """Nats of every id but the first, by the unchanged model and by the one that keeps learning."""
 
     static: NDArray[np.float64]
     dynamic: NDArray[np.float64]
 
     @property
     def gain(self) -> float:
-        """Bits per symbol that learning on the way saves."""
+        """Bits per symbol that learning while reading saves."""
         return float(self.static.mean() - self.dynamic.mean()) / LN2
 
 
 def adapt(
     config: ModelConfig, weights: Weights, ids: Ids, *, rate: float, window: int = WINDOW
 ) -> Adapted:
-    """Read ids (N,) once as it is, and once with a step of SGD at ``rate`` after every window.
+    """Read ids (N,) once with fixed weights, and once with a step of SGD at ``rate`` after every
+    window.
 
     The gradient goes back to the window's beginning, and its norm is clipped at 1, as in training.
-    Raises DivergenceError where a loss is not finite: the rate is too high.
+    Raises DivergenceError if a loss is not finite: the rate is too high.
     """
     ids = np.asarray(ids, dtype=np.int64)
     read = [_pass(config, weights, ids, r, window) for r in (0.0, rate)]
@@ -65,7 +67,7 @@ def _pass(
     config: ModelConfig, weights: Weights, ids: Ids, rate: float, window: int
 ) -> NDArray[np.float64]:
     model = torch_model(config, weights)
-    parameters = list(model.parameters())
+    optimizer = OneOptimizer(torch.optim.SGD(model.parameters()))
     state = model.initial_state(1)
     nats = np.empty(len(ids) - 1)
     for start in range(0, len(ids) - 1, window):
@@ -77,17 +79,12 @@ def _pass(
             each = logits.detach()[0].log_softmax(-1).gather(-1, targets[0][:, None])[:, 0]
             nats[start:stop] = -each.double().numpy()
             if rate > 0:
-                loss = loss_sum(logits, targets) / (stop - start)
-                gradients = torch.autograd.grad(loss, parameters)
-                norm = math.sqrt(sum(float(g.square().sum()) for g in gradients))
-                if not (math.isfinite(norm) and math.isfinite(loss.item())):
+                total = loss_sum(logits, targets)
+                try:
+                    descend(model, optimizer, total, stop - start, rate=rate, clip=CLIP)
+                except DivergenceError as error:
                     raise DivergenceError(
-                        f"at character {start:,} the loss is {loss.item():.4g}: learning on with "
-                        f"rate {rate:g} diverges; give a lower --rate"
-                    )
-                step = rate * min(1.0, CLIP / max(norm, 1e-12))
-                with torch.no_grad():
-                    for parameter, gradient in zip(parameters, gradients, strict=True):
-                        parameter.sub_(gradient, alpha=step)
+                        f"character {start:,}: {error}; give a lower --rate"
+                    ) from error
         state = tuple(part.detach() for part in state)
     return nats

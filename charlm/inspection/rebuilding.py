@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from charlm.arrays import Ids
 from charlm.inspection.memory import States
 from charlm.text.tokenizer import Tokenizer
+from charlm.training.optim import OneOptimizer
+from charlm.training.step import descend
 
 WIDTH, STEPS, BATCH = 256, 300, 256
 
@@ -66,16 +68,12 @@ def _decoded(learn: States, judge: States, vocab_size: int, steps: int, seed: in
         for parameter in decoder.parameters():
             bound = parameter.shape[-1] ** -0.5
             parameter.copy_(bound * (2 * torch.rand(parameter.shape, generator=generator) - 1))
-    optimizer = torch.optim.Adam(decoder.parameters(), lr=2e-3)
+    optimizer = OneOptimizer(torch.optim.Adam(decoder.parameters()))
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 2e-3 * (1 - step / steps)
         rows = torch.randint(len(x), (BATCH,), generator=generator)
         logits = decoder(x[rows]).view(BATCH * K, vocab_size)
         loss = F.cross_entropy(logits, y[rows].flatten())
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        descend(decoder, optimizer, loss, 1, rate=2e-3 * (1 - step / steps), clip=0.0)
     with torch.no_grad():
         parts = [
             decoder(part).view(-1, K, vocab_size).argmax(-1) for part in torch.split(x_judge, 1024)

@@ -97,6 +97,21 @@ def orthogonalized(matrix: Tensor, steps: int = 5) -> Tensor:
     return x if wide is matrix else x.T
 
 
+class OneOptimizer:
+    """A torch optimizer that takes its learning rate with every step, as ``Optimizers`` does."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+
+    def step(self, rate: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+
+    def zero_grad(self) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+
+
 # What each optimizer remembers of a parameter after its first step.
 _SLOTS: dict[type[Optimizer], set[str]] = {
     Muon: {"momentum_buffer"},

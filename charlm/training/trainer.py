@@ -1,11 +1,7 @@
-"""Truncated backpropagation through time (Williams & Peng, 1990); stopping and going on again.
+"""The training loop: update, evaluate, sample, save, and when to stop.
 
-``Trainer.update`` is the whole method: read one window of every stream from the state where the
-last one ended, backpropagate within the window, step, and cut the gradient at the window's edge
-while the state's values cross it.
-
-Everything random in step t comes from (seed, t), so a trainer is described by its tensors and a
-handful of numbers: what ``checkpoint`` stores and ``restore`` puts back.
+An update itself is ``charlm.training.step``; what a checkpoint stores to resume is
+``charlm.training.state``.
 """
 
 from __future__ import annotations
@@ -13,8 +9,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Protocol, Self
+from dataclasses import replace
+from enum import Enum
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +19,7 @@ from torch import Tensor
 
 import charlm
 from charlm import checkpoint
+from charlm.arrays import Ids
 from charlm.checkpoint import Checkpoint, Tensors
 from charlm.config import ModelConfig, SampleConfig, TrainConfig
 from charlm.errors import CheckpointError, DivergenceError
@@ -29,57 +27,42 @@ from charlm.generate import CharLM
 from charlm.models.bodies import TensorState
 from charlm.models.language import LanguageModel, build, loss_sum
 from charlm.runs import Run
-from charlm.seeds import derive
 from charlm.surprisal import LN2
 from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import Batch, Streams
 from charlm.training import evaluate
 from charlm.training.evaluate import Interrupted
 from charlm.training.optim import Optimizers, learning_rate
-from charlm.training.precision import arithmetic
+from charlm.training.state import Progress, TrainState
+from charlm.training.step import update
+
+REMEDY = "try a lower --learning-rate or --clip"
 
 
 class Reporter(Protocol):
-    """Who is told what happens. The command line draws a bar; tests listen."""
+    """Receives what happens. The command line draws a bar; tests record."""
 
     def updated(self, step: int, nats: float, characters: int) -> None: ...
     def evaluated(self, record: dict[str, Any]) -> None: ...
     def sampled(self, text: str) -> None: ...
 
 
-@dataclass
-class Progress:
-    """The numbers that change while training: with the tensors, all there is to a trainer."""
+class Ending(Enum):
+    """Why ``Trainer.run`` returned."""
 
-    step: int = 0
-    loss_sum: float = 0.0  # nats per character, summed over the updates since the last evaluation
-    loss_count: int = 0
-    best_nats: float | None = None
-    best_step: int = 0
-    evaluated_at: int = -1  # the step of the last evaluation
-    evaluations_without_best: int = 0
-    seconds: float = 0.0
+    COMPLETE = "all steps are done"
+    PATIENCE = "too many evaluations without a new best"
+    STOP_AT = "the step given as stop_at is reached"
+    INTERRUPTED = "interrupted"
 
-    @classmethod
-    def from_dict(cls, values: Any) -> Self:
-        """The inverse of ``asdict``; CheckpointError for anything else."""
-        try:
-            progress = cls(**{spec.name: values[spec.name] for spec in fields(cls)})
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"where training stands is damaged ({error!r:.100})") from error
-        for name, value in asdict(progress).items():
-            whole = isinstance(getattr(cls, name), int)
-            number = type(value) is int or (type(value) is float and not whole)
-            if name == "best_nats" and value is None:
-                continue
-            least = -1 if name == "evaluated_at" else 0
-            if not number or not least <= value < 2**63:
-                raise CheckpointError(f"where training stands is damaged ({name} {value!r:.60})")
-        return progress
+    @property
+    def finished(self) -> bool:
+        """Whether the run is over, so that resuming it would train no further."""
+        return self in (Ending.COMPLETE, Ending.PATIENCE)
 
 
 class Trainer:
-    """One run of training: a model, its optimizers, its streams, and where it stands."""
+    """One training run: a model, its optimizers, its streams, its hidden state and its progress."""
 
     def __init__(
         self,
@@ -98,55 +81,41 @@ class Trainer:
         self.streams = Streams(dataset.train_ids, *config.window, seed=config.seed)
         self.state: TensorState = self.model.initial_state(self.streams.batch_size)
         self.progress = Progress()
-        self._saved: Progress | None = None  # where it stood when it was last saved
+        self._saved: Progress | None = None  # the progress at the last save
 
     # ------------------------------------------------------------------------------- one update
 
     def update(self, batch: Batch) -> float:
         """One step of truncated BPTT; returns the window's mean loss in nats per symbol.
 
-        Raises DivergenceError, before anything is changed, where loss or gradient is not finite.
+        Raises DivergenceError, before anything is changed, if loss or gradient is not finite.
         """
-        step = self.progress.step
-        inputs, targets = self._tensor(batch.inputs), self._tensor(batch.targets)  # (B, T)
-        state = (
-            self.model.initial_state(self.streams.batch_size) if batch.starts_epoch else self.state
-        )
-        torch.manual_seed(derive(self.config.seed, "dropout", step))
-        self.model.train()
-
-        with arithmetic(self.config.precision, self.device):
-            logits, state = self.model(inputs, state)
-        loss = loss_sum(logits, targets) / targets.numel()
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = self._clip()
-        nats = loss.item()
-        if not (math.isfinite(nats) and math.isfinite(norm)):
-            self.optimizers.zero_grad()
-            raise self._diverged(step, f"loss {nats:.4g} and gradient norm {norm:.4g}")
-        self.optimizers.step(learning_rate(self.config, step))
-        self.optimizers.zero_grad()
-        self.state = tuple(part.detach() for part in state)  # values cross, the gradient does not
+        try:
+            nats, self.state = update(
+                self.model,
+                self.optimizers,
+                self._objective,
+                batch,
+                self.state,
+                self.config,
+                self.progress.step,
+            )
+        except DivergenceError as error:
+            raise DivergenceError(f"{error}; {REMEDY}") from error
         self.progress.step += 1
         return nats
 
-    def _clip(self) -> float:
-        """The gradient's norm, which is scaled down to ``clip`` where it is larger (Pascanu et al.,
-        2013)."""
-        limit = self.config.clip or math.inf
-        return torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit).item()
+    def _objective(self, batch: Batch, state: TensorState) -> tuple[Tensor, int, TensorState]:
+        """The cross-entropy of every next symbol of a window, from the state before it."""
+        if batch.starts_epoch:
+            state = self.model.initial_state(self.streams.batch_size)
+        logits, state = self.model(self._tensor(batch.inputs), state)  # (B, T, V)
+        targets = self._tensor(batch.targets)  # (B, T)
+        return loss_sum(logits, targets), targets.numel(), state
 
-    def _diverged(self, step: int, what: str, *, updated: bool = False) -> DivergenceError:
-        """updated: whether the update that did it has been made already, as the last one"""
-        rate = learning_rate(self.config, max(0, step - 1) if updated else step)
-        what += " after the last update" if updated else ""
-        return DivergenceError(
-            f"step {step:,}: {what} at learning rate {rate:.3g}; try a lower --learning-rate or "
-            "--clip"
-        )
-
-    def _tensor(self, ids: Any) -> Tensor:
-        return torch.from_numpy(ids.astype(np.int64)).to(self.device)
+    def _tensor(self, ids: Ids) -> Tensor:
+        # A blocking copy would wait for all work that the GPU has been given before.
+        return torch.from_numpy(ids.astype(np.int64)).to(self.device, non_blocking=True)
 
     # -------------------------------------------------------------------------------- the loop
 
@@ -157,13 +126,13 @@ class Trainer:
         *,
         stop_at: int | None = None,
         interrupted: Callable[[], bool] = lambda: False,
-    ) -> bool:
-        """Train to the end, or to ``stop_at``, or until interrupted; True if the run is finished.
+    ) -> Ending:
+        """Train to the end, or to step ``stop_at``, or until interrupted; returns why it ended.
 
-        Evaluating, saving and sampling read the model and change nothing: the weights at the end
-        do not depend on how often they happen. The state is saved before anything else is done, so
-        there is something to go on from at any moment; an evaluation that is interrupted is made
-        after resuming. Raises DivergenceError, naming the checkpoint that is left.
+        Evaluating, saving and sampling read the model and change nothing: the final weights do not
+        depend on how often they happen. The state is saved before anything else, so that the run
+        can be resumed at any moment; an interrupted evaluation is repeated after resuming. Raises
+        DivergenceError, naming the checkpoint that remains.
         """
         config, progress = self.config, self.progress
         assert config.steps is not None
@@ -198,11 +167,23 @@ class Trainer:
             raise DivergenceError(
                 f"{error}; {run.last} is finite and holds step {self._saved.step:,}"
             ) from error
-        return not broken_off and (progress.step >= config.steps or self.out_of_patience)
+        if broken_off:
+            return Ending.INTERRUPTED
+        return self.ended or (Ending.STOP_AT if progress.step >= stop else Ending.INTERRUPTED)
+
+    @property
+    def ended(self) -> Ending | None:
+        """Why the run is over; None if there is something left to do."""
+        assert self.config.steps is not None
+        if self.evaluation_is_due:
+            return None
+        if self.progress.step >= self.config.steps:
+            return Ending.COMPLETE
+        return Ending.PATIENCE if self.out_of_patience else None
 
     @property
     def evaluation_is_due(self) -> bool:
-        """Whether this step is one to evaluate at and has not been evaluated yet."""
+        """Whether the run is to be evaluated at this step and has not been yet."""
         config, step = self.config, self.progress.step
         assert config.eval_every is not None
         due = step % config.eval_every == 0 or step == config.steps
@@ -210,6 +191,7 @@ class Trainer:
 
     @property
     def out_of_patience(self) -> bool:
+        """Whether the last ``patience`` evaluations found no new best model."""
         patience = self.config.patience
         return bool(patience) and self.progress.evaluations_without_best >= patience
 
@@ -218,8 +200,8 @@ class Trainer:
     ) -> None:
         """Validate, log, and keep the model if it is the best so far.
 
-        Without a validation part there is no best; the newest model takes its place. Raises
-        Interrupted, with nothing changed, where that is asked for.
+        Without a validation part every model counts as the best. Raises Interrupted, with nothing
+        changed, if ``interrupted()`` says so; DivergenceError if the loss is not finite.
         """
         config, progress = self.config, self.progress
         train_nats = progress.loss_sum / progress.loss_count if progress.loss_count else None
@@ -235,7 +217,7 @@ class Trainer:
             nats *= self.symbols_per_char
             # The last update may have spoilt the weights without a loss of its own to show it.
             if not math.isfinite(nats):
-                raise self._diverged(progress.step, f"validation loss {nats:.4g}", updated=True)
+                raise self._spoilt(f"validation loss {nats:.4g}")
             record |= {"val_nats_per_char": nats, "val_bits_per_char": nats / LN2}
             better = progress.best_nats is None or nats < progress.best_nats
         else:
@@ -253,42 +235,66 @@ class Trainer:
         run.append_log(record)
         reporter.evaluated(record)
 
+    def _spoilt(self, what: str) -> DivergenceError:
+        """The error for a model that the last update has spoilt."""
+        step = self.progress.step
+        rate = learning_rate(self.config, max(0, step - 1))
+        return DivergenceError(
+            f"step {step:,}: {what} after the last update at learning rate {rate:.3g}; {REMEDY}"
+        )
+
     @property
     def symbols_per_char(self) -> float:
-        """1 for characters; for bytes, how many of them a character takes in this corpus."""
+        """1 for characters; for bytes, the mean bytes of a character in this corpus."""
         ids = self.dataset.val_ids if self.dataset.can_validate else self.dataset.train_ids
         return len(ids) / self.dataset.tokenizer.count_characters(ids)
 
     def write_sample(self, length: int = 300) -> str:
-        """A sample from the model as it is now; the same at the same step of the same run."""
+        """A sample from the present model; the same at the same step of the same run."""
         model = CharLM(self.checkpoint(resumable=False))
         config = SampleConfig(length=length, seed=self.progress.step)
         return "".join(model.stream(config=config))
 
-    # ------------------------------------------------------------------------ stopping, resuming
+    # ------------------------------------------------------------------------ saving, resuming
 
     def save(self, run: Run) -> None:
-        """Write ``last.safetensors``, keeping the one before as ``previous.safetensors``; nothing
-        to do where it stands as it was last saved."""
+        """Write ``last.safetensors``, keeping the one before as ``previous.safetensors``; does
+        nothing if nothing has changed since the last save."""
         if self._saved != self.progress:
             checkpoint.write(run.last, self.checkpoint(resumable=True), keep_as=run.previous)
             self._saved = replace(self.progress)
 
     def weights(self) -> Tensors:
-        """The parameters as NumPy arrays; a tied head is stored once."""
+        """Copies of the parameters as NumPy arrays; a tied head is stored once."""
         return {
             name: parameter.detach().cpu().numpy().copy()
             for name, parameter in self.model.named_parameters()
         }
 
     def checkpoint(self, *, resumable: bool) -> Checkpoint:
-        """All there is to the trainer as one file's content; the model alone if not resumable.
+        """The content of a model file; if resumable, with all that resuming needs.
 
-        Raises DivergenceError where a number in it is not finite.
+        Raises DivergenceError if a number in it is not finite.
         """
+        parts: dict[str, Any] = {
+            "config": self.model.config,
+            "tokenizer": self.dataset.tokenizer,
+            "weights": self.weights(),
+            "provenance": self.provenance(),
+        }
+        if resumable:
+            state = TrainState(self.progress, self.optimizers.tensors(), self.state)
+            parts["extra"], parts["training"] = state.stored(self.config, self.source, self.device)
+        for name, value in {**parts["weights"], **parts.get("extra", {})}.items():
+            if not np.isfinite(value).all():
+                raise self._spoilt(f"{name} is not finite")
+        return Checkpoint(**parts)
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the model comes from: corpus, steps, window, validation loss, versions."""
         progress = self.progress
         nats = progress.best_nats if progress.best_step == progress.step else None
-        provenance = self.dataset.provenance() | {
+        return self.dataset.provenance() | {
             "step": progress.step,
             "steps": self.config.steps,
             "batch_size": self.streams.batch_size,
@@ -297,99 +303,20 @@ class Trainer:
             "charlm": charlm.__version__,
             "torch": str(torch.__version__),
         }
-        parts: dict[str, Any] = {
-            "config": self.model.config,
-            "tokenizer": self.dataset.tokenizer,
-            "weights": self.weights(),
-            "provenance": provenance,
-        }
-        if resumable:
-            tensors = {f"optimizer:{k}": v for k, v in self.optimizers.tensors().items()}
-            tensors |= {f"state:{number}": part for number, part in enumerate(self.state)}
-            parts["extra"] = {name: _widened(tensor) for name, tensor in tensors.items()}
-            parts["training"] = {
-                "config": self.config.to_dict(),
-                "source": self.source.to_dict(),
-                "progress": asdict(progress),
-                "dtypes": {k: str(t.dtype).removeprefix("torch.") for k, t in tensors.items()},
-                "device": self.device.type,
-                "threads": torch.get_num_threads(),
-                "instructions": torch.backends.cpu.get_cpu_capability(),
-            }
-        for name, value in {**parts["weights"], **parts.get("extra", {})}.items():
-            if not np.isfinite(value).all():
-                raise self._diverged(progress.step, f"{name} is not finite", updated=True)
-        return Checkpoint(**parts)
 
     @torch.no_grad()
     def load_weights(self, weights: Tensors) -> None:
-        """Take over the parameters of a model of the same shape."""
+        """Copy the parameters of a model of the same shape."""
         for name, parameter in self.model.named_parameters():
             parameter.copy_(torch.from_numpy(weights[name]))
 
-    def differences(self, saved: Checkpoint) -> list[str]:
-        """What about this machine may round otherwise than where ``saved`` was written."""
-        training = saved.training or {}
-        instructions = torch.backends.cpu.get_cpu_capability()
-        pairs = (
-            ("device", training.get("device"), self.device.type),
-            ("number of threads", training.get("threads"), torch.get_num_threads()),
-            (
-                "processor's instruction set",
-                training.get("instructions", instructions),  # older files do not tell it
-                instructions,
-            ),
-            ("version of torch", saved.provenance.get("torch"), str(torch.__version__)),
-        )
-        return [f"the {what} was {old} and is {new}" for what, old, new in pairs if old != new]
-
     def restore(self, saved: Checkpoint) -> None:
-        """Become the trainer that wrote ``saved``; CheckpointError where it is not of this run."""
-        training = saved.training
-        if training is None or saved.config != self.model.config:
+        """Become the trainer that wrote ``saved``; CheckpointError if it is not of this run."""
+        if saved.training is None or saved.config != self.model.config:
             raise CheckpointError("the checkpoint cannot be resumed from: name a run's directory")
-        progress = Progress.from_dict(training.get("progress"))
-        try:
-            tensors = {
-                name: _narrowed(name, value, training["dtypes"][name], self.config.precision)
-                for name, value in saved.extra.items()
-            }
-            state = tuple(
-                tensors.pop(f"state:{number}").to(self.device) for number in range(len(self.state))
-            )
-        except (KeyError, TypeError) as error:
-            raise CheckpointError(f"what resuming needs is damaged ({error!r:.100})") from error
-        if any(new.shape != old.shape for new, old in zip(state, self.state, strict=True)):
-            raise CheckpointError("what resuming needs is damaged (the state's shape)")
-        slots = {name.removeprefix("optimizer:"): value for name, value in tensors.items()}
-        if bool(slots) != bool(progress.step):
-            raise CheckpointError(
-                f"what resuming needs is damaged: {len(slots)} tensors of the optimizer at step "
-                f"{progress.step}"
-            )
-        self.optimizers.load(slots)
+        state = TrainState.read(saved, self.config, self.state)
+        self.optimizers.load(state.optimizer)
         self.load_weights(saved.weights)
-        self.state = state
-        self.progress = progress
-        self._saved = replace(progress)
-
-
-_DTYPES = {
-    str(dtype).removeprefix("torch."): dtype
-    for dtype in (torch.float32, torch.bfloat16, torch.int64, torch.uint8)
-}
-
-
-def _narrowed(name: str, value: Any, dtype: str, precision: str) -> Tensor:
-    """The inverse of ``_widened``: only a bfloat16 state was ever widened."""
-    was_bfloat16 = name.startswith("state:") and precision == dtype == "bfloat16"
-    if dtype != str(value.dtype) and not was_bfloat16:
-        raise TypeError(f"{name} of type {dtype!s:.20}")
-    return torch.from_numpy(value).to(_DTYPES[dtype])
-
-
-def _widened(tensor: Tensor) -> Any:
-    """A tensor as NumPy has it: bfloat16 becomes float32, which holds every value of it."""
-    if tensor.dtype == torch.bfloat16:
-        tensor = tensor.float()
-    return tensor.detach().cpu().numpy()
+        self.state = state.hidden
+        self.progress = state.progress
+        self._saved = replace(state.progress)

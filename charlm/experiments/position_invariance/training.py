@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -27,11 +27,16 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
+from charlm.models.bodies import TensorState
 from charlm.seeds import derive
-from charlm.training.optim import Optimizers, learning_rate
-from charlm.training.precision import arithmetic, choose_precision
+from charlm.training.optim import Optimizers
+from charlm.training.precision import choose_precision
+from charlm.training.step import update
 
 CPU = torch.device("cpu")
+
+Batch: TypeAlias = tuple[torch.Tensor, ...]
+"""ids (B, T), lengths (B,), answers (B, width), where each answer begins (B,)."""
 
 BATCH_SIZE = 64
 RATE = 1.1
@@ -93,7 +98,7 @@ class Material:
             np.array([each.start for each in sentences], dtype=np.int64),
         )
 
-    def batch(self, rows: Ids) -> tuple[torch.Tensor, ...]:
+    def batch(self, rows: Ids) -> Batch:
         longest = int(self.lengths[rows].max())
         parts = (
             self.ids[rows, :longest],
@@ -133,31 +138,28 @@ def train(
         optimizer="muon",
         learning_rate=RATE * default_learning_rate("muon", reader.config.hidden_size),
         warmup=WARMUP,
+        seed=seed,
+        precision=choose_precision("auto", CPU),
         steps=steps,
     )
     optimizers = Optimizers(reader, config)
-    precision = choose_precision("auto", CPU)
+
+    def objective(batch: Batch, state: TensorState) -> tuple[torch.Tensor, int, TensorState]:
+        return reader.loss(*batch), 1, state  # a mean already: its terms have different weights
+
     curve: list[CurvePoint] = []
     losses: list[float] = []
     for step in range(steps):
-        reader.train()
-        ids, lengths, answers, starts = material.batch(_rows(material.lengths, seed, step))
-        rng = np.random.default_rng(derive(seed, "dropout", step))
-        inside = np.arange(ids.shape[1]) < lengths.numpy()[:, None]
-        lost = (rng.random(ids.shape) < UNKNOWN_SHARE) & inside
-        ids[torch.from_numpy(lost & ~_answered(ids, answers, starts))] = vocabulary.unknown
-        with arithmetic(precision, CPU):
-            loss = reader.loss(ids, lengths, answers, starts)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(reader.parameters(), config.clip).item()
-        losses.append(loss.item())
-        if not (math.isfinite(losses[-1]) and math.isfinite(norm)):
+        batch = material.batch(_rows(material.lengths, seed, step))
+        _lose_some(batch, vocabulary.unknown, derive(seed, "dropout", step))
+        try:
+            loss, _ = update(reader, optimizers, objective, batch, (), config, step)
+        except DivergenceError as error:
             raise DivergenceError(
-                f"{kind.name}, seed {seed}, step {step}: loss {losses[-1]:.4g} and gradient norm "
-                f"{norm:.4g}; leave {kind.name} out with --readers, or give other --steps"
-            )
-        optimizers.step(learning_rate(config, step))
-        optimizers.zero_grad()
+                f"{kind.name}, seed {seed}, {error}; leave {kind.name} out with --readers, or give "
+                "other --steps"
+            ) from error
+        losses.append(loss)
         if (step + 1) % max(1, steps // CURVE_POINTS) == 0 or step + 1 == steps:
             found = reader.answers([each.text for each in validation])
             right = [a == each.answer for a, each in zip(found, validation, strict=True)]
@@ -166,6 +168,14 @@ def train(
         updated(step + 1)
     reader.eval()
     return reader, curve
+
+
+def _lose_some(batch: Batch, unknown: int, seed: int) -> None:
+    """Replace a few characters of the text, but none of the answer, by the unknown symbol."""
+    ids, lengths, answers, starts = batch
+    inside = np.arange(ids.shape[1]) < lengths.numpy()[:, None]
+    lost = (np.random.default_rng(seed).random(ids.shape) < UNKNOWN_SHARE) & inside
+    ids[torch.from_numpy(lost & ~_answered(ids, answers, starts))] = unknown
 
 
 def _answered(ids: torch.Tensor, answers: torch.Tensor, starts: torch.Tensor) -> NDArray[np.bool_]:
