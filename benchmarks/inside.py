@@ -29,6 +29,7 @@ from common import add_corpus_option, describe, shakespeare
 
 from charlm import load
 from charlm.inspection import horizon, neurons, reading
+from charlm.text import streams as text_streams
 
 STEPS = 1200
 CELLS = ("lstm", "rnn")
@@ -63,14 +64,14 @@ def scoring(run: Path, text: str, held_out: str, repeats: int) -> None:
     )
     exact_bits = read(held_out, 1)[1]
     print(f"exact: {exact_bits:.6f} bits per character")
-    usual = reading.WARMUP
+    usual = text_streams.WARMUP
     for warmup in (1, 8, 32, 128, 256):
-        reading.WARMUP = warmup
+        text_streams.WARMUP = warmup
         print(
             f"  streams after {warmup:3} characters of context: "
             f"{read(held_out, reading.STREAMS)[1] - exact_bits:+.2e} bits per character"
         )
-    reading.WARMUP = usual
+    text_streams.WARMUP = usual
 
 
 def remembering(runs: dict[str, Path], held_out: str) -> None:

@@ -22,6 +22,7 @@ from charlm.engine import Engine, softmax
 from charlm.errors import DivergenceError, RequestError
 from charlm.generate import CharLM
 from charlm.inspection import adapting, pages, reading
+from charlm.text import streams as text_streams
 from charlm.text.tokenizer import REPLACEMENT, ByteTokenizer, CharTokenizer
 
 Invoke = Callable[..., Result]
@@ -100,7 +101,8 @@ def test_a_stream_without_enough_context_would_be_noticed(
     make_lm: Callable[..., CharLM], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control of the test above."""
-    monkeypatch.setattr(reading, "WARMUP", 1)
+    for module in (reading, text_streams):
+        monkeypatch.setattr(module, "WARMUP", 1)
     lm = make_lm(CharTokenizer.from_text(TEXT), cell="window", num_layers=1)
     exact = reading.read(lm.engine, lm.tokenizer, TEXT * 7)
     found = reading.read(lm.engine, lm.tokenizer, TEXT * 7, streams=5)

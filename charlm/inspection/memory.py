@@ -22,6 +22,7 @@ from charlm.engine import Engine, log_softmax
 from charlm.errors import RequestError
 from charlm.statistics import Blocks, mean_interval, resample
 from charlm.surprisal import LN2
+from charlm.text.streams import WARMUP
 
 CONTEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 LAGS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -32,7 +33,6 @@ RESAMPLES = 2000
 
 _BATCH, _PIECE = 64, 16
 _BLOCKS = 64  # resampled for an interval: neighbouring positions are not independent
-_WARMUP = 128
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def states(engine: Engine, ids: Ids, *, reach: int, wanted: int = 20_000) -> Sta
     RequestError if there are fewer than 1,000 states.
     """
     ids = np.asarray(ids, dtype=np.int64)
-    first = max(_WARMUP, reach)
+    first = max(WARMUP, reach)
     count = min(wanted, len(ids) - first)
     if count < 1000:
         raise RequestError(
@@ -155,9 +155,9 @@ def states(engine: Engine, ids: Ids, *, reach: int, wanted: int = 20_000) -> Sta
         )
     stretch = count // _BATCH
     begins = first + np.arange(_BATCH) * stretch  # (B,)
-    read = ids[begins[:, None] + np.arange(-_WARMUP, stretch)]
+    read = ids[begins[:, None] + np.arange(-WARMUP, stretch)]
     features, _ = engine.body(read, engine.initial_state(_BATCH))
-    kept = features[:, _WARMUP:].reshape(_BATCH * stretch, -1)
+    kept = features[:, WARMUP:].reshape(_BATCH * stretch, -1)
     at = first + np.arange(_BATCH * stretch)
     return States(kept, ids[at[:, None] - np.arange(reach + 1)])
 

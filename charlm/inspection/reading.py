@@ -13,12 +13,12 @@ from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError, RequestError
 from charlm.surprisal import LN2, Folded, Score, count_folded, first_character
 from charlm.text.folding import uniform_bits
+from charlm.text.streams import WARMUP, warmed
 from charlm.text.tokenizer import Tokenizer
 
 STREAMS = 256
 """Side by side: from here on the engine's products are as fast as they become."""
 
-WARMUP = 128
 """Symbols that a stream reads before its own stretch begins. What a model would know from still
 further back is lost (docs/log.md has by how much that changes a score)."""
 
@@ -121,10 +121,7 @@ def read(
         """The stretches that begin there (B,), into the three arrays above."""
         state = model.initial_state(len(begins))
         if streams > 1:
-            before = np.maximum(begins[:, None] + np.arange(-WARMUP, 0), 0)  # (B, WARMUP)
-            _, state = model.body(ids[before], state)
-            for part in state:
-                part[:, begins == 0] = 0  # there is nothing before the first stretch
+            state = warmed(lambda ids, state: model.body(ids, state)[1], ids, begins, state)
         size = min(chunk, max(1, _AT_ONCE // len(begins)))
         for start in range(0, stretch, size):
             steps = np.arange(start, min(start + size, stretch))

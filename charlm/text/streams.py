@@ -7,8 +7,9 @@ its state from window to window reads each of them as one long text. It reads th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,29 @@ _WINDOWS = [
     (1, 2),
 ]
 DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN = _WINDOWS[0]
+
+WARMUP = 128
+"""Ids that a model reads, without being scored, before a stretch in the middle of a text."""
+
+AnyState = TypeVar("AnyState", bound=tuple[Any, ...])
+
+
+def warmed(
+    read: Callable[[Ids, AnyState], AnyState], ids: Ids, begins: NDArray[np.int64], state: AnyState
+) -> AnyState:
+    """The state before each of the stretches of ``ids`` that begin at ``begins`` (B,).
+
+    A long text is evaluated fast by cutting it into stretches that are read side by side, each
+    after the ``WARMUP`` ids before it; the one at the beginning of the text starts from zero. What
+    the model would remember from before its warm-up is lost: the exact loss needs one pass.
+
+    read: (ids (B, T), state) -> state, the model's; ``state``: its zero state for a batch of B
+    """
+    state = read(ids[np.maximum(begins[:, None] + np.arange(-WARMUP, 0), 0)], state)
+    first = np.flatnonzero(begins == 0).tolist()
+    for part in state:
+        part[:, first] = 0  # axis 1 is the batch
+    return state
 
 
 def fit_window(

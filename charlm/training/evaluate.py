@@ -10,19 +10,20 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from charlm.arrays import Ids
 from charlm.models.language import LanguageModel, loss_sum
+from charlm.text.streams import WARMUP, warmed
 
 STREAMS = 64
-WARMUP = 128
 CHUNK = 256
 MAX_TARGETS = 2**19
-"""A larger validation text is judged by this many characters, spread evenly over it."""
+"""Of a larger validation text only this many characters are read, spread evenly over it."""
 
 
 class Interrupted(Exception):  # noqa: N818 - a request, not an error
-    """Somebody asked to stop while an evaluation was at work; nothing came of it."""
+    """Somebody asked to stop during an evaluation, which therefore has no result."""
 
 
 @torch.no_grad()
@@ -32,12 +33,16 @@ def mean_nats(
     """Mean nats per id of ``ids`` (N,), N >= 2, in float32 and without dropout.
 
     The targets are cut into ``STREAMS`` equal stretches. A stretch begins with the state after the
-    ``WARMUP`` ids before it, which are read but not counted; the first begins from zero.
-    Raises Interrupted between two chunks where ``interrupted()`` says so.
+    ``WARMUP`` ids before it, which are read but not counted (``charlm.text.streams.warmed``).
+    Raises Interrupted between two chunks if ``interrupted()`` says so.
     """
     was_training = model.training
     model.eval()
     device = model.head.bias.device
+
+    def tensor(ids: Ids) -> Tensor:
+        return torch.from_numpy(ids.astype(np.int64)).to(device)
+
     num_targets = len(ids) - 1
     streams = min(STREAMS, max(1, num_targets // WARMUP))
     stretch = num_targets // streams
@@ -46,19 +51,14 @@ def mean_nats(
     begins = np.arange(streams) * stretch
     state = model.initial_state(streams)
     if streams > 1:
-        places = np.maximum(begins[:, None] + np.arange(-WARMUP, 0), 0)
-        _, state = model(torch.from_numpy(ids[places].astype(np.int64)).to(device), state)
-        for part in state:
-            part[:, 0] = 0  # there is nothing before the first stretch
+        state = warmed(lambda ids, state: model(tensor(ids), state)[1], ids, begins, state)
     total = 0.0
     for start in range(0, counted, CHUNK):
         if interrupted():
             model.train(was_training)
             raise Interrupted
         places = begins[:, None] + np.arange(start, min(start + CHUNK, counted))
-        inputs = torch.from_numpy(ids[places].astype(np.int64)).to(device)
-        targets = torch.from_numpy(ids[places + 1].astype(np.int64)).to(device)
-        logits, state = model(inputs, state)
-        total += loss_sum(logits, targets).item()
+        logits, state = model(tensor(ids[places]), state)
+        total += loss_sum(logits, tensor(ids[places + 1])).item()
     model.train(was_training)
     return total / (streams * counted)
