@@ -6,7 +6,6 @@ import math
 import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -103,7 +102,7 @@ class CharLM:
         The same model, prompt, config with a seed, and number give the same text. Raises
         UnknownCharacterError at once, and not when the first character is asked for.
         """
-        config, start = _seeded(config), self._started(prompt, on_unknown)
+        config, start = config or SampleConfig(), self._started(prompt, on_unknown)
         characters = (each.text for each in self._drawn(start, config, number, avoid, tell=False))
         return _until(characters, (stop,) if isinstance(stop, str) else stop, config.length)
 
@@ -117,7 +116,7 @@ class CharLM:
         avoid: Avoid | None = None,
     ) -> Iterator[Drawn]:
         """The text that ``stream`` gives, with the model's probability of every character."""
-        config, start = _seeded(config), self._started(prompt, on_unknown)
+        config, start = config or SampleConfig(), self._started(prompt, on_unknown)
         return islice(self._drawn(start, config, number, avoid, tell=True), config.length)
 
     def start(self, prompt: str = "", on_unknown: str = "error") -> Start:
@@ -171,10 +170,10 @@ class CharLM:
         tell: bool,
     ) -> Iterator[Drawn]:
         """Sample characters without end. ``tell``: with their probabilities."""
-        assert config.seed is not None
         ids, logits, state = start
         text = self.tokenizer.decode(ids) if avoid is not None else ""
-        rng = np.random.default_rng(derive(config.seed, "sampling", number))
+        seed = secrets.randbits(32) if config.seed is None else config.seed
+        rng = np.random.default_rng(derive(seed, "sampling", number))
         decoder = self.tokenizer.decoder()
         recent = deque(ids, maxlen=REPETITION_WINDOW)
         last = np.zeros(1, dtype=np.int64)
@@ -213,19 +212,25 @@ class CharLM:
         known = [c for c in characters if not len(self.tokenizer.unseen(c))]
         return [int(self.tokenizer.encode(c)[0]) for c in known]
 
-    def evaluate(self, text: str, corpus: Iterable[str] = ()) -> Score:
+    def evaluate(
+        self,
+        text: str,
+        corpus: Iterable[str] = (),
+        *,
+        advanced: Callable[[int, int], object] = lambda done, total: None,
+    ) -> Score:
         """The exact bits per character of ``text``, in one pass.
 
         A model with an unknown symbol is charged for naming the characters that it folds
         (``charlm.text.folding``); ``corpus``, its training text, helps to count them if the model
-        is too old to say how many there are.
+        is too old to say how many there are. ``advanced`` as in ``surprisal.surprisals``.
 
         Raises UnknownCharacterError for an unknown character, RequestError for fewer than two
         characters.
         """
         ids = self.tokenizer.encode(text)
         types = self.folded_types(text, corpus)
-        return score(self.engine, self.tokenizer, ids, folded_types=types)
+        return score(self.engine, self.tokenizer, ids, folded_types=types, advanced=advanced)
 
     def folded_types(self, text: str, corpus: Iterable[str] = ()) -> int:
         """How many different characters the unknown symbol stands for; 1 if there is none."""
@@ -242,12 +247,6 @@ def readable(model: CharLM, text: str, on_unknown: str, say: Callable[[str], Non
     if note:
         say(note)
     return text
-
-
-def _seeded(config: SampleConfig | None) -> SampleConfig:
-    """The configuration with a seed; a random one if it has none."""
-    config = config or SampleConfig()
-    return config if config.seed is not None else replace(config, seed=secrets.randbits(32))
 
 
 def _until(characters: Iterator[str], stops: Sequence[str], length: int) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,11 +18,18 @@ from charlm.text.tokenizer import Tokenizer
 LN2 = math.log(2.0)
 
 
-def surprisals(engine: Engine, ids: Ids, *, chunk: int = 1024) -> NDArray[np.float64]:
+def surprisals(
+    engine: Engine,
+    ids: Ids,
+    *,
+    chunk: int = 1024,
+    advanced: Callable[[int, int], object] = lambda done, total: None,
+) -> NDArray[np.float64]:
     """-ln p(id | all ids before it), in nats, of every id but the first: ids (N,) -> (N - 1,).
 
     The pass begins in the zero state, and the state is carried from chunk to chunk: ``chunk``
-    changes the memory that is needed and nothing else.
+    changes the memory that is needed and nothing else. ``advanced`` is called after every chunk
+    with (how many ids are scored, of how many), for a progress bar.
     """
     ids = np.asarray(ids, dtype=np.int64)
     state = engine.initial_state(1)
@@ -31,6 +39,7 @@ def surprisals(engine: Engine, ids: Ids, *, chunk: int = 1024) -> NDArray[np.flo
         logits, state = engine.forward(ids[None, start : start + len(targets)], state)
         scores = log_softmax(logits[0])  # (T, V)
         nats[start : start + len(targets)] = -scores[np.arange(len(targets)), targets]
+        advanced(start + len(targets), len(nats))
     return nats
 
 
@@ -103,8 +112,15 @@ def counted_characters(tokenizer: Tokenizer, ids: Ids) -> int:
     return tokenizer.count_characters(ids) - 1
 
 
-def score(engine: Engine, tokenizer: Tokenizer, ids: Ids, *, folded_types: int = 1) -> Score:
-    """The exact loss of the model on ``ids``.
+def score(
+    engine: Engine,
+    tokenizer: Tokenizer,
+    ids: Ids,
+    *,
+    folded_types: int = 1,
+    advanced: Callable[[int, int], object] = lambda done, total: None,
+) -> Score:
+    """The exact loss of the model on ``ids``; ``advanced`` as in ``surprisals``.
 
     folded_types: how many different characters the unknown symbol stands for, if there is one: each
         is charged log2(folded_types) bits (``charlm.text.folding``)
@@ -115,7 +131,7 @@ def score(engine: Engine, tokenizer: Tokenizer, ids: Ids, *, folded_types: int =
     characters = counted_characters(tokenizer, ids)
     if characters < 1:
         raise RequestError("the text has fewer than 2 characters; the first one is only context")
-    nats = surprisals(engine, ids)
+    nats = surprisals(engine, ids, advanced=advanced)
     skipped = first_character(tokenizer, ids) - 1
     total = float(nats[skipped:].sum())
     if not math.isfinite(total):

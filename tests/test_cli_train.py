@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import Result
 
+from charlm.cli import progress
 from charlm.runs import Run
+from charlm.training import summary
 
 Invoke = Callable[..., Result]
 SMALL: list[object] = [
@@ -207,7 +209,7 @@ def test_minutes_give_the_steps(charlm: Invoke, corpus: Path, tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     config = training(tmp_path / "tiny")["config"]
     assert config["steps"] > 1
-    assert f"so {config['steps']:,} updates" in result.stderr
+    assert f"so {config['steps']:,} steps" in result.stderr
 
 
 def test_too_few_minutes_are_refused_and_leave_nothing(
@@ -357,15 +359,73 @@ def test_stopping_and_resuming_equals_one_go(charlm: Invoke, corpus: Path, tmp_p
     assert resumed.stdout.splitlines()[0] == whole.stdout.splitlines()[0]
 
 
-def test_a_finished_run_resumes_to_the_same_end(
-    charlm: Invoke, corpus: Path, tmp_path: Path
+@pytest.mark.parametrize("options", [[], ["--min-count", 30], ["--tokenizer", "byte"]])
+def test_a_finished_run_says_so_and_is_not_scored_again(
+    charlm: Invoke,
+    corpus: Path,
+    tmp_path: Path,
+    options: list[object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    first = charlm("train", corpus, "--out", tmp_path, *SMALL)
+    first = charlm("train", corpus, "--out", tmp_path, *SMALL, *options)
     before = info(charlm, tmp_path / "tiny"), log_of(tmp_path / "tiny")
+    assert "is finished" not in first.stderr
+    monkeypatch.delattr(summary, "score")
     again = charlm("train", "--resume", "tiny", "--out", tmp_path)
-    assert again.exit_code == 0
+    assert again.exit_code == 0, again.stderr
+    assert "the run is finished (all steps are done); to train its model further:" in again.stderr
     assert again.stdout == first.stdout
     assert (info(charlm, tmp_path / "tiny"), log_of(tmp_path / "tiny")) == before
+
+
+def test_patience_says_why_the_run_ends(charlm: Invoke, corpus: Path, tmp_path: Path) -> None:
+    """At this learning rate the loss of a model hardly changes, and then rises."""
+    options = [*SMALL[:-4], "--steps", 500, "--eval-every", 1, "--patience", 2]
+    result = charlm("train", corpus, "--out", tmp_path, *options, "--learning-rate", 5)
+    assert result.exit_code == 0, result.stderr
+    said = r"stopped at step \d+ of 500: 2 evaluations without an improvement \(--patience\)"
+    assert re.search(said, result.stderr)
+    again = charlm("train", "--resume", "tiny", "--out", tmp_path)
+    assert "is finished (too many evaluations without an improvement)" in again.stderr
+    assert not re.search(said, again.stderr)
+
+
+class Bar:
+    """In the place of a tqdm bar: how many were announced, and how many came."""
+
+    made: ClassVar[list[Bar]] = []
+
+    def __init__(self, total: int, **options: object) -> None:
+        self.total, self.n, self.closed = total, options.get("initial", 0), False
+        self.made.append(self)
+
+    def update(self, count: int) -> None:
+        self.n += count
+
+    def close(self) -> None:
+        self.closed = True
+
+    def set_postfix_str(self, text: str, refresh: bool) -> None: ...
+    def clear(self) -> None: ...
+    def refresh(self) -> None: ...
+
+
+@pytest.mark.parametrize("options", [[], ["--tokenizer", "byte"]])
+def test_the_exact_pass_has_a_bar(
+    charlm: Invoke,
+    corpus: Path,
+    tmp_path: Path,
+    options: list[object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "bar", Bar)
+    monkeypatch.setattr(Bar, "made", [])
+    assert charlm("train", corpus, "--out", tmp_path, *SMALL, *options).exit_code == 0
+    assert charlm("eval", tmp_path / "tiny", "--no-ladder").exit_code == 0
+    training, after, again = Bar.made
+    assert training.total == 12
+    assert after.total == again.total > 100
+    assert all(bar.closed and bar.n == bar.total for bar in Bar.made)
 
 
 def test_standard_input_is_kept_for_the_resume(

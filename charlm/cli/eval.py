@@ -86,7 +86,11 @@ def command(
         text = to_unix(text)
     is_corpus = text_sha256(text) == found.provenance.get("corpus_sha256")
     text = readable(loaded, text, on_unknown, say)
-    result = loaded.evaluate(text, texts.slices() if texts is not None else ())
+    from charlm.cli.progress import reading_bar
+
+    with reading_bar() as advanced:
+        slices = texts.slices() if texts is not None else ()
+        result = loaded.evaluate(text, slices, advanced=advanced)
     known = loaded.tokenizer.normalize
     train = known(str(texts.train)) if texts is not None else None
     seen = overlap(known(text), train, is_corpus=is_corpus)

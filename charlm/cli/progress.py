@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm import tqdm
@@ -14,20 +15,45 @@ from charlm.display import printable
 from charlm.surprisal import LN2
 
 
-def bar(total: int, *, initial: int = 0, unit: str = "it") -> tqdm[Any] | None:
-    """A progress bar on stderr, or None if stderr is no terminal or NO_COLOR is set."""
+def bar(total: int, *, initial: int = 0, unit: str = "it", delay: float = 0.0) -> tqdm[Any] | None:
+    """A progress bar on stderr, or None if stderr is no terminal or NO_COLOR is set.
+
+    delay: seconds before it is drawn
+    """
     if not use_colour(sys.stderr):
         return None
     return tqdm(
         total=total,
         initial=initial,
         unit=unit,
+        delay=delay,
         file=sys.stderr,
         dynamic_ncols=True,
         ascii=None if "utf" in (sys.stderr.encoding or "").lower() else True,
         colour="cyan",
         bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}, {remaining} left",
     )
+
+
+@contextlib.contextmanager
+def reading_bar() -> Iterator[Callable[[int, int], object]]:
+    """A bar for the exact pass over a text: call what is yielded with (symbols read, all symbols).
+    It is drawn if the pass takes more than a second, and removed at the end."""
+    drawn: tqdm[Any] | None = None
+
+    def advanced(done: int, total: int) -> None:
+        nonlocal drawn
+        drawn = drawn or bar(total, unit="symbols", delay=1.0)
+        if drawn is not None:
+            drawn.leave = False
+            drawn.set_postfix_str("exact loss", refresh=False)
+            drawn.update(done - drawn.n)
+
+    try:
+        yield advanced
+    finally:
+        if drawn is not None:
+            drawn.close()
 
 
 class ProgressReporter:

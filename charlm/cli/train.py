@@ -30,7 +30,7 @@ from charlm.cli.options import (
 )
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
-from charlm.config import CELLS, ModelConfig, TrainConfig
+from charlm.config import CELLS, ModelOptions, TrainConfig, TrainOptions
 from charlm.errors import CheckpointError, RequestError
 from charlm.text import newlines
 from charlm.text.dataset import DEFAULT_VAL_FRACTION
@@ -48,14 +48,14 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
 
 @click.command(cls=Command)
 @click.argument("corpus", nargs=-1)
-@from_fields(ModelConfig)
+@from_fields(ModelOptions)
 @option(
     "--init-from",
     group="Model",
     metavar="MODEL",
     help="Start from the weights of this run or model file, with its shape and vocabulary.",
 )
-@from_fields(TrainConfig)
+@from_fields(TrainOptions)
 @option(
     "--stop-at",
     group="Length",
@@ -179,7 +179,7 @@ def _prepare(
     from charlm.training.trainer import Trainer
 
     device = _device(options["device"])
-    shape = chosen(ModelConfig, options)
+    shape = chosen(ModelOptions, options)
     start: Checkpoint | None = None
     newline = options["newline"]
     if options["init_from"] is not None:
@@ -205,13 +205,13 @@ def _prepare(
         )
         dataset = data.encode(texts, tokenizer)
     shape["vocab_size"] = dataset.tokenizer.vocab_size
-    # Refuse a wrong shape before timing anything; dropout is decided once the steps are known.
-    ModelConfig.resolve(**shape)
-    config = TrainConfig(**chosen(TrainConfig, options))
+    model = ModelOptions(**shape)
+    model.settle()  # refuse a wrong shape before timing anything
     _describe_corpus(texts, dataset)
     notes = texts.notes
     del texts  # training needs the ids alone
-    settled = plan.settle(ModelConfig(**shape), config, dataset, source, device, began=began)
+    train = TrainOptions(**chosen(TrainOptions, options))
+    settled = plan.settle(model, train, dataset, source, device, began=began)
     for note in (*notes, *settled.notes):
         say(note)
     trainer = Trainer(settled.model, settled.train, dataset, source, device)
@@ -237,9 +237,9 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
             "--corpus says where the corpus of a run is now, for --resume; to train on a text, "
             f"type charlm train {shlex.quote(options['moved_to'][0])}"
         )
-    ModelConfig.resolve(**chosen(ModelConfig, options))
-    TrainConfig(**chosen(TrainConfig, options)).check_length()
-    for name, spec in fields_of(ModelConfig).items():
+    ModelOptions(**chosen(ModelOptions, options)).settle()
+    TrainOptions(**chosen(TrainOptions, options)).check_length()
+    for name, spec in fields_of(ModelOptions).items():
         cells = spec.metadata.get("cells", CELLS)
         if name in given(ctx) and options["cell"] not in cells and options["init_from"] is None:
             raise RequestError(
@@ -256,7 +256,7 @@ def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint
     """The model of --init-from and its shape; RequestError if an option contradicts it."""
     start = runs.open_model(options["init_from"], options["out"]).checkpoint
     shape = start.config.to_dict()
-    for name in given(ctx) & {*fields_of(ModelConfig), "level", "min_count", "nfc"} - {"dropout"}:
+    for name in given(ctx) & {*fields_of(ModelOptions), "level", "min_count", "nfc"} - {"dropout"}:
         if options[name] != shape.get(name):
             raise RequestError(
                 f"--init-from uses the model's shape and vocabulary; leave out {typed(ctx, name)}"
@@ -325,18 +325,21 @@ def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
             f"further: charlm train CORPUS --init-from {shlex.quote(str(run.path))}"
         )
     source = Source.from_dict(saved.training.get("source"))
-    config = TrainConfig.from_dict(saved.training.get("config"))
-    if not config.settled:
-        raise CheckpointError(f"{run.last}: the run's settings are incomplete")
-    return source, config
+    return source, TrainConfig.from_dict(saved.training.get("config"))
 
 
 def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interruption) -> None:
     """Train, then print the result. If interrupted: save, and exit with the signal's code."""
     from charlm.cli.progress import ProgressReporter
+    from charlm.training.trainer import Ending
 
     config, progress = trainer.config, trainer.progress
-    assert config.steps is not None
+    over = trainer.ended
+    if over:
+        say(
+            f"the run is finished ({over.value}); to train its model further: charlm train CORPUS "
+            f"--init-from {shlex.quote(str(run.path))}"
+        )
     with interrupted.politely():
         _describe_run(run, trainer)
         run.cut_log(progress.evaluated_at)
@@ -345,6 +348,11 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
             ending = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
         finally:
             reporter.close()
+    if ending is Ending.PATIENCE and not over:
+        say(
+            f"stopped at step {progress.step:,} of {config.steps:,}: {config.patience} evaluations "
+            "without an improvement (--patience)"
+        )
     if ending.finished and not interrupted():
         try:
             _summarize(run, trainer)
@@ -359,9 +367,11 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
 
 def _summarize(run: Run, trainer: Trainer) -> None:
     """Print the exact validation loss of the best model, the files, and a command to try next."""
+    from charlm.cli.progress import reading_bar
     from charlm.training import summary
 
-    result = summary.finish(run, trainer.dataset)
+    with reading_bar() as advanced:
+        result = summary.finish(run, trainer.dataset, advanced=advanced)
     if result is None:
         click.echo("no validation loss: the run has no validation text (see --val-fraction)")
     else:
@@ -409,7 +419,6 @@ def _describe_corpus(texts: Texts, dataset: Dataset) -> None:
 
 def _describe_run(run: Run, trainer: Trainer) -> None:
     config, model = trainer.config, trainer.model.config
-    assert config.steps is not None
     B, T = config.window
     epochs = config.steps / trainer.streams.steps_per_epoch
     say(f"model   {model.describe()}")
