@@ -84,6 +84,8 @@ def charlm_loop(
         learning_rate=default_learning_rate(optimizer, hidden),
         precision=choose_precision(precision, torch.device("cpu")),
         steps=100_000,
+        eval_every=5_000,
+        save_every=5_000,
     )
     trainer = Trainer(model, config, dataset, Source(sources=()))
     return (lambda: trainer.update(trainer.streams.batch(trainer.progress.step)) and None), trainer

@@ -102,7 +102,7 @@ def backward(
     for layer, seen in enumerate(trace.layers[:-1]):
         read.append(seen["h"] if layer == 0 else read[-1] + seen["h"])
     initial: list[State] = []
-    for layer in reversed(range(config.layers)):
+    for layer in reversed(range(config.num_layers)):
         dy = dx
         own = {
             name: weights[f"body.layers.{layer}.{name}_l0"]

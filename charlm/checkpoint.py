@@ -348,8 +348,6 @@ def _check_belong(
     tensors: Described,
 ) -> None:
     """Check that the tensors have exactly the names, shapes and types of the configuration."""
-    if not config.settled:
-        raise CheckpointError("its model has a configuration that charlm does not create")
     if config.vocab_size != tokenizer.vocab_size:
         raise CheckpointError(
             f"the model has {config.vocab_size} symbols, but its tokenizer has "

@@ -1,10 +1,13 @@
-"""The settings of a model, of a training run and of a sampler: three frozen dataclasses.
+"""The settings of a model, of a training run and of a sampler, as frozen dataclasses.
 
 This is the only home of a default. The command line takes its options' defaults, limits and help
 from the fields below, the checkpoint stores the dataclasses as JSON, and the docs point here.
 
-A field whose default is ``None`` is settled from the others before anything is built (``resolve``),
-so that what a checkpoint stores is always the whole, explicit truth.
+What is asked for and what is decided are different types. ``ModelOptions`` and ``TrainOptions`` may
+leave fields open (None). ``ModelConfig`` and ``TrainConfig`` have the same fields and none of them
+is open: models, trainers and checkpoints take only these. ``ModelOptions.settle`` leads from one to
+the other, and ``charlm.training.plan.settle`` does for a whole run, whose dropout, length and
+intervals depend on the corpus and on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -39,8 +42,14 @@ def _option(default: Any, help: str, **facts: Any) -> Any:
     return field(default=default, metadata={"help": help, **facts})
 
 
+def _settled(options: type[_Config], name: str, **facts: Any) -> Any:
+    """The field ``name`` of ``options`` without its default, so that it must be given."""
+    spec = next(spec for spec in dataclasses.fields(options) if spec.name == name)  # type: ignore[arg-type]
+    return field(kw_only=True, metadata={**spec.metadata, **facts})
+
+
 class _Config:
-    """What the three share: checking, JSON in both directions."""
+    """What all of them share: checking, JSON in both directions."""
 
     GROUP = "Options"
 
@@ -105,8 +114,8 @@ def check_value(name: str, value: Any, limits: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class ModelConfig(_Config):
-    """The shape of a model. ``ModelConfig.resolve`` builds one and settles the open fields."""
+class ModelOptions(_Config):
+    """The shape of a model as asked for: a field that is None follows from the others."""
 
     GROUP = "Model"
 
@@ -157,59 +166,53 @@ class ModelConfig(_Config):
     )
     tie: bool = _option(False, "tie the input and output embeddings", type=bool)
 
+    def settle(self) -> ModelConfig:
+        """Decide every open field. Raises RequestError as ``ModelConfig`` does.
+
+        >>> ModelOptions(cell="conv", hidden_size=128).settle().num_layers
+        5
+        """
+        layers = 5 if self.cell == "conv" else 1
+        embedding = 64 if self.cell == "window" and not self.tie else self.hidden_size
+        decided = {
+            "num_layers": self.num_layers or layers,
+            "embedding_size": self.embedding_size or embedding,
+            "dropout": self.dropout or 0.0,
+        }
+        return ModelConfig(**(self.to_dict() | decided))
+
+
+@dataclass(frozen=True)
+class ModelConfig(ModelOptions):
+    """The shape of a model. RequestError for a combination of values that makes no sense."""
+
+    num_layers: int = _settled(ModelOptions, "num_layers")
+    embedding_size: int = _settled(ModelOptions, "embedding_size")
+    dropout: float = _settled(ModelOptions, "dropout")
+
     @classmethod
     def resolve(cls, **options: Any) -> ModelConfig:
-        """Settle every field that was left open, and refuse combinations that make no sense."""
-        config = cls(**options)
-        layers = 5 if config.cell == "conv" else 1
-        embedding = 64 if config.cell == "window" and not config.tie else config.hidden_size
-        config = dataclasses.replace(
-            config,
-            num_layers=config.num_layers or layers,
-            embedding_size=config.embedding_size or embedding,
-            dropout=config.dropout or 0.0,
-        )
-        if config.tie and config.embedding_size != config.hidden_size:
+        """A model from its options: ``ModelOptions(**options).settle()``."""
+        return ModelOptions(**options).settle()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tie and self.embedding_size != self.hidden_size:
             raise RequestError(
-                f"--tie needs equal sizes, but --embedding-size is {config.embedding_size} and "
-                f"--hidden-size {config.hidden_size}; leave --embedding-size out"
+                f"--tie needs equal sizes, but --embedding-size is {self.embedding_size} and "
+                f"--hidden-size {self.hidden_size}; leave --embedding-size out"
             )
-        dilation = 1 << (config.layers - 1)
-        if (
-            config.cell == "conv"
-            and max(config.receptive_field or 0, dilation) > MAX_RECEPTIVE_FIELD
-        ):
+        sees = max(self.receptive_field or 0, 1 << (self.num_layers - 1))
+        if self.cell == "conv" and sees > MAX_RECEPTIVE_FIELD:
             raise RequestError(
-                f"--num-layers {config.layers} and --kernel-size {config.kernel_size} would see "
-                f"{max(config.receptive_field or 0, dilation):,} characters back, more than "
-                f"{MAX_RECEPTIVE_FIELD:,}; lower either"
+                f"--num-layers {self.num_layers} and --kernel-size {self.kernel_size} would see "
+                f"{sees:,} characters back, more than {MAX_RECEPTIVE_FIELD:,}; lower either"
             )
-        if config.num_parameters > MAX_PARAMETERS:
+        if self.num_parameters > MAX_PARAMETERS:
             raise RequestError(
-                f"a model of this shape has {config.num_parameters:,} parameters, more than "
+                f"a model of this shape has {self.num_parameters:,} parameters, more than "
                 f"{MAX_PARAMETERS:,}; lower --hidden-size or --num-layers"
             )
-        return config
-
-    @property
-    def settled(self) -> bool:
-        """Whether no field is open and ``resolve`` would accept it as it is."""
-        try:
-            return ModelConfig.resolve(**self.to_dict()) == self
-        except RequestError:
-            return False
-
-    # The open fields as numbers, once they are settled.
-
-    @property
-    def layers(self) -> int:
-        assert self.num_layers is not None, "resolve() settles num_layers"
-        return self.num_layers
-
-    @property
-    def embedding(self) -> int:
-        assert self.embedding_size is not None, "resolve() settles embedding_size"
-        return self.embedding_size
 
     @property
     def recurrent(self) -> bool:
@@ -221,7 +224,7 @@ class ModelConfig(_Config):
         if self.cell == "window":
             return self.context
         if self.cell == "conv":
-            return 1 + (self.kernel_size - 1) * ((1 << self.layers) - 1)
+            return 1 + (self.kernel_size - 1) * ((1 << self.num_layers) - 1)
         return None
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -229,9 +232,9 @@ class ModelConfig(_Config):
 
         The names are those of the torch modules, and what a checkpoint must hold, no more, no less.
         """
-        V, E, H = self.vocab_size, self.embedding, self.hidden_size
+        V, E, H = self.vocab_size, self.embedding_size, self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {"body.embedding.weight": (V, E)}
-        for layer in range(self.layers):
+        for layer in range(self.num_layers):
             fan_in = E if layer == 0 else H
             name = f"body.layers.{layer}."
             if self.recurrent:
@@ -262,11 +265,11 @@ class ModelConfig(_Config):
         ((2, 64, 512), (2, 64, 512))
         """
         if self.recurrent:
-            state = (self.layers, batch_size, self.hidden_size)
+            state = (self.num_layers, batch_size, self.hidden_size)
             return (state, state) if self.cell == "lstm" else (state,)
         if self.cell == "window":
-            return ((1, batch_size, self.context - 1, self.embedding),)
-        widths = [self.embedding] + [self.hidden_size] * (self.layers - 1)
+            return ((1, batch_size, self.context - 1, self.embedding_size),)
+        widths = [self.embedding_size] + [self.hidden_size] * (self.num_layers - 1)
         return tuple(
             (1, batch_size, (self.kernel_size - 1) << layer, width)
             for layer, width in enumerate(widths)
@@ -278,17 +281,16 @@ class ModelConfig(_Config):
 
     def describe(self) -> str:
         """One phrase for people: ``LSTM 1x256, 560,961 parameters``."""
-        phrase = (
-            f"{self.cell.upper() if self.recurrent else self.cell} {self.layers}x{self.hidden_size}"
-        )
+        cell = self.cell.upper() if self.recurrent else self.cell
+        phrase = f"{cell} {self.num_layers}x{self.hidden_size}"
         if self.receptive_field is not None:
             phrase += f", sees {self.receptive_field} characters"
         return f"{phrase}, {self.num_parameters:,} parameters"
 
 
 @dataclass(frozen=True)
-class TrainConfig(_Config):
-    """How a model is trained. ``steps`` is settled before step 0 and never changes afterwards."""
+class TrainOptions(_Config):
+    """How to train a model, as asked for; ``charlm.training.plan`` decides what is open."""
 
     GROUP = "Training"
 
@@ -391,23 +393,32 @@ class TrainConfig(_Config):
     DEFAULT_STEPS_BETWEEN = (1500, 20_000)
 
     def check_length(self) -> None:
-        """Refuse a run whose length is asked for twice (before ``steps`` is settled)."""
+        """Refuse a run whose length is asked for twice."""
         asked = [name for name in ("epochs", "steps", "minutes") if getattr(self, name) is not None]
         if len(asked) > 1:
             raise RequestError(
                 f"--{asked[0]} and --{asked[1]} both set the length of the run; give one"
             )
 
-    @property
-    def settled(self) -> bool:
-        """Whether nothing is open any more, so that a run can be gone on with."""
-        needed = (self.batch_size, self.seq_len, self.learning_rate, self.steps)
-        return None not in (*needed, self.eval_every, self.save_every) and self.precision != "auto"
+
+@dataclass(frozen=True)
+class TrainConfig(TrainOptions):
+    """How a model is trained: decided before step 0, and the same until the last step.
+
+    ``epochs`` and ``minutes`` record what was asked for; ``steps`` says what that came to.
+    """
+
+    batch_size: int = _settled(TrainOptions, "batch_size")
+    seq_len: int = _settled(TrainOptions, "seq_len")
+    learning_rate: float = _settled(TrainOptions, "learning_rate")
+    precision: str = _settled(TrainOptions, "precision", choices=PRECISIONS[1:])
+    steps: int = _settled(TrainOptions, "steps")
+    eval_every: int = _settled(TrainOptions, "eval_every")
+    save_every: int = _settled(TrainOptions, "save_every")
 
     @property
     def window(self) -> tuple[int, int]:
-        """(batch_size, seq_len), once they are settled."""
-        assert self.batch_size is not None and self.seq_len is not None
+        """(batch_size, seq_len)."""
         return self.batch_size, self.seq_len
 
 

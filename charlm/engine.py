@@ -138,7 +138,7 @@ class Engine:
         self.dtype = self.embedding.dtype
         cell = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "window": Window, "conv": Conv}[config.cell]
         self.layers: list[Layer] = []
-        for number in range(config.layers):
+        for number in range(config.num_layers):
             prefix = f"body.layers.{number}."
             own = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
             self.layers.append(cell(config, own, number))

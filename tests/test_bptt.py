@@ -40,7 +40,7 @@ def case(shape: dict[str, Any]) -> tuple[ModelConfig, Weights, Floats, Floats, S
     }
     inputs, targets = rng.integers(V, size=(2, B, T))
     state = tuple(
-        rng.normal(size=(config.layers, B, H)) for _ in range(1 + (config.cell == "lstm"))
+        rng.normal(size=(config.num_layers, B, H)) for _ in range(1 + (config.cell == "lstm"))
     )
     return config, weights, inputs, targets, state
 

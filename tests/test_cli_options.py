@@ -14,15 +14,15 @@ from click.testing import CliRunner, Result
 from charlm import cli
 from charlm.cli import options, terminal
 from charlm.cli.options import Choice, Command, Number, chosen, from_fields, option
-from charlm.config import ModelConfig, SampleConfig, TrainConfig, _option
+from charlm.config import ModelOptions, SampleConfig, TrainOptions, _option
 from charlm.errors import RequestError
 
 Invoke = Callable[..., Result]
 
 
 @dataclass(frozen=True)
-class Wider(TrainConfig):
-    """``TrainConfig`` as it would be with three more fields."""
+class Wider(TrainOptions):
+    """``TrainOptions`` as it would be with three more fields."""
 
     momentum: float = _option(0.9, "momentum of sgd", type=float, min=0.0, below=1.0)
     rule: str = _option("hebb", "how to learn", type=str, choices=("hebb", "oja"), group="Length")
@@ -77,7 +77,7 @@ def test_a_new_field_has_its_check(arguments: tuple[str, ...], message: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "configs"), [("train", (ModelConfig, TrainConfig)), ("sample", (SampleConfig,))]
+    ("name", "configs"), [("train", (ModelOptions, TrainOptions)), ("sample", (SampleConfig,))]
 )
 def test_every_field_of_the_configurations_is_an_option(
     name: str, configs: tuple[type, ...]
@@ -87,7 +87,7 @@ def test_every_field_of_the_configurations_is_an_option(
     there = {flag for parameter in command.params for flag in parameter.opts}
     for config in configs:
         names = {"--" + spec.name.replace("_", "-") for spec in fields(config)}
-        assert names - there == ({"--vocab-size"} if config is ModelConfig else set())
+        assert names - there == ({"--vocab-size"} if config is ModelOptions else set())
 
 
 def test_the_options_of_train_are_grouped(charlm: Invoke) -> None:

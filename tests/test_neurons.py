@@ -158,7 +158,7 @@ def test_ablation_is_that_of_a_model_without_the_unit(
     """Held at v, a unit adds v times its weights to every bias and nothing else: a model with these
     biases and without the unit's weights."""
     monkeypatch.setattr(neurons, "_STREAMS", 1)
-    monkeypatch.setattr(neurons, "_WARMUP", 1)
+    monkeypatch.setattr(neurons, "WARMUP", 1)
     tokenizer = CharTokenizer("abcdefgh")
     lm = make_lm(tokenizer, cell=cell, num_layers=1, tie=False)
     ids = np.random.default_rng(3).integers(8, size=60)

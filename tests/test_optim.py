@@ -22,7 +22,17 @@ def make(cell: str = "lstm", **more: object) -> LanguageModel:
 
 
 def config(**options: object) -> TrainConfig:
-    return TrainConfig(**({"learning_rate": 1.0, "steps": 100, "warmup": 10} | options))
+    fixed = {
+        "batch_size": 2,
+        "seq_len": 3,
+        "learning_rate": 1.0,
+        "precision": "float32",
+        "steps": 100,
+        "warmup": 10,
+        "eval_every": 10,
+        "save_every": 10,
+    }
+    return TrainConfig(**(fixed | options))
 
 
 # ----------------------------------------------------------------------------------------- schedule

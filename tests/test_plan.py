@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.config import ModelConfig, TrainConfig, default_dropout, default_learning_rate
+from charlm.config import (
+    ModelConfig,
+    ModelOptions,
+    TrainConfig,
+    TrainOptions,
+    default_dropout,
+    default_learning_rate,
+)
 from charlm.errors import RequestError
 from charlm.text import dataset as data
 from charlm.text.tokenizer import CharTokenizer
@@ -29,10 +36,10 @@ def corpus_of(length: int) -> data.Dataset:
 def settle(
     length: int = 10_000, *, shape: dict[str, Any] | None = None, ago: float = 0.0, **options: Any
 ) -> Plan:
-    model = ModelConfig(**({"vocab_size": 8, "hidden_size": 16} | (shape or {})))
+    model = ModelOptions(**({"vocab_size": 8, "hidden_size": 16} | (shape or {})))
     return plan.settle(
         model,
-        TrainConfig(**options),
+        TrainOptions(**options),
         corpus_of(length),
         data.Source(("x",)),
         CPU,
@@ -155,7 +162,7 @@ def test_minutes_fix_the_steps_by_hand(costs: Costs) -> None:
     settled = settle(minutes=1.0)
     assert settled.train.steps == 5390
     assert settled.train.eval_every == 1078
-    assert "10.0 ms per update, so 5,390 updates" in settled.notes[-1]
+    assert "10.0 ms per training step, so 5,390 steps" in settled.notes[-1]
 
 
 def test_what_has_passed_since_the_start_counts(costs: Costs) -> None:
@@ -204,6 +211,8 @@ def test_measure_times_a_throwaway_copy() -> None:
         steps=1000,
         precision="float32",
         optimizer="adamw",
+        eval_every=100,
+        save_every=100,
     )
     found = plan.measure(model, train, dataset, data.Source(("x",)), CPU, seconds=1.0)
     for seconds in (found.update, found.save, found.final):

@@ -118,7 +118,7 @@ def command(
         rows.append(
             [
                 name,
-                f"{config.cell} {config.layers}x{config.hidden_size}",
+                f"{config.cell} {config.num_layers}x{config.hidden_size}",
                 f"{config.num_parameters:,}",
                 f"{readings[name].score.bits_per_char:.4f}",
                 f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]" if gap else "",

@@ -24,6 +24,7 @@ from charlm.arrays import Floats, Ids
 from charlm.engine import Engine, log_softmax
 from charlm.errors import RequestError
 from charlm.surprisal import LN2
+from charlm.text.streams import WARMUP
 
 Bools = NDArray[np.bool_]
 
@@ -31,7 +32,7 @@ SHIFTS = 40
 RAREST = 0.01
 """A label must hold at so large a share of each half, and fail at as large a one."""
 
-_STREAMS, _WARMUP = 32, 128
+_STREAMS = 32
 _DRAWN = 7
 _SOON, _FAR = 5, (20, 30, 40)
 
@@ -277,7 +278,7 @@ def with_ablation(
     median of seven units of its layer that were drawn at random: the mean is that of the half that
     the unit was chosen on, the cost is measured on the other."""
     middle = len(seen.text) // 2
-    ids = ids[max(0, middle - _WARMUP) : len(seen.text)]
+    ids = ids[max(0, middle - WARMUP) : len(seen.text)]
     whole = _bits(engine, ids, _change_nothing)
     means = seen.values[:middle].mean(0)
 
@@ -322,20 +323,20 @@ def _change_nothing(number: int, h: Floats) -> None:
 def _bits(engine: Engine, ids: Ids, change: Callable[[int, Floats], None]) -> float:
     """Bits per symbol, read in streams; ``change`` gets every layer's state after every step."""
     ids = np.asarray(ids, dtype=np.int64)
-    stretch = (len(ids) - 1 - _WARMUP) // _STREAMS
+    stretch = (len(ids) - 1 - WARMUP) // _STREAMS
     if stretch < 1:
         raise RequestError(
-            f"the text has {len(ids):,} characters; give at least {_WARMUP + _STREAMS + 1:,}"
+            f"the text has {len(ids):,} characters; give at least {WARMUP + _STREAMS + 1:,}"
         )
-    begins = _WARMUP + np.arange(_STREAMS) * stretch
+    begins = WARMUP + np.arange(_STREAMS) * stretch
     state = [
         tuple(part[n] for part in engine.initial_state(_STREAMS))
-        for n in range(engine.config.layers)
+        for n in range(engine.config.num_layers)
     ]
     for number, part in enumerate(state):
         change(number, part[0])
     total = 0.0
-    for t in range(-_WARMUP, stretch):
+    for t in range(-WARMUP, stretch):
         x = engine.embedding[ids[begins + t]][:, None]  # (B, 1, E)
         for number, layer in enumerate(engine.layers):
             y, after = layer.run(layer.project(x), state[number], None)

@@ -38,7 +38,7 @@ class Body(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.embedding)
+        self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         self.dropout = nn.Dropout(config.dropout or 0.0)
         self.layers = nn.ModuleList()
 
@@ -58,8 +58,8 @@ class RecurrentBody(Body):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         H = config.hidden_size
-        for layer in range(config.layers):
-            fan_in = config.embedding if layer == 0 else H
+        for layer in range(config.num_layers):
+            fan_in = config.embedding_size if layer == 0 else H
             if config.cell == "rnn":
                 module: nn.RNNBase = nn.RNN(
                     fan_in, H, nonlinearity=config.nonlinearity, batch_first=True
@@ -85,8 +85,8 @@ class WindowBody(Body):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        fan_in = config.context * config.embedding
-        for layer in range(config.layers):
+        fan_in = config.context * config.embedding_size
+        for layer in range(config.num_layers):
             self.layers.append(
                 nn.Linear(fan_in if layer == 0 else config.hidden_size, config.hidden_size)
             )
@@ -108,8 +108,8 @@ class ConvBody(Body):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        for layer in range(config.layers):
-            fan_in = config.embedding if layer == 0 else config.hidden_size
+        for layer in range(config.num_layers):
+            fan_in = config.embedding_size if layer == 0 else config.hidden_size
             self.layers.append(
                 nn.Conv1d(fan_in, config.hidden_size, config.kernel_size, dilation=2**layer)
             )

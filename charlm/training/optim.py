@@ -24,7 +24,6 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
     A pure function: it can be plotted and tested without a trainer.
     """
-    assert config.learning_rate is not None and config.steps is not None
     peak, total = config.learning_rate, config.steps
     warmup = min(config.warmup, total // 10)
     if step < warmup:

@@ -1,6 +1,7 @@
-"""Settle what a training run leaves open, before step 0: window, length, rate, dropout, intervals.
+"""Decide, before step 0, what a training run leaves open: window, length, learning rate, dropout,
+intervals.
 
-Afterwards the run's configuration is complete; nothing in it is measured or guessed again, so a
+Afterwards the run's configuration is complete. Nothing in it is measured or guessed again, so a
 resumed run is the same run.
 """
 
@@ -14,30 +15,37 @@ from dataclasses import dataclass, replace
 import torch
 
 from charlm.checkpoint import dump
-from charlm.config import ModelConfig, TrainConfig, default_dropout, default_learning_rate
+from charlm.config import (
+    ModelConfig,
+    ModelOptions,
+    TrainConfig,
+    TrainOptions,
+    default_dropout,
+    default_learning_rate,
+)
 from charlm.engine import Engine
 from charlm.errors import RequestError
 from charlm.surprisal import surprisals
 from charlm.text.dataset import Dataset, Source
-from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, fit_window
+from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit_window
 from charlm.training import evaluate
 from charlm.training.precision import choose_precision
 from charlm.training.trainer import Trainer
 
 EVALUATIONS = 20
-"""How often a run is evaluated where no interval is asked for."""
+"""How often a run is evaluated if no interval is asked for."""
 
 EVALUATION_SHARE = 0.05
 FEWEST_EVALUATIONS = 4
 """How much of a run that is planned by the clock may go into evaluating, unless that is too few."""
 
 LEAST_INTERVAL = 25
-"""Updates between evaluations, at least, where no interval is asked for."""
+"""The fewest training steps between evaluations if no interval is asked for."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A complete configuration, and what to tell the user about how it came about."""
+    """A complete configuration, and what to tell the user about how it was decided."""
 
     model: ModelConfig
     train: TrainConfig
@@ -45,15 +53,15 @@ class Plan:
 
 
 def settle(
-    model: ModelConfig,
-    train: TrainConfig,
+    model: ModelOptions,
+    train: TrainOptions,
     dataset: Dataset,
     source: Source,
     device: torch.device,
     *,
     began: float,
 ) -> Plan:
-    """Fill in every open field.
+    """Decide every open field.
 
     began: ``time.monotonic()`` when the command started; ``--minutes`` counts from there
     """
@@ -77,48 +85,51 @@ def settle(
         or default_learning_rate(train.optimizer, model.hidden_size),
     )
     steps_per_epoch = (len(dataset.train_ids) - 1) // (B * T)
-    steps = train.steps
     if train.minutes is not None:
         # What is timed needs its dropout, which follows from the steps, which follow from the time:
         # so from a guess, and once more if the guess was on the wrong side of no dropout at all.
         guess = 1000
         for _ in range(2):
-            trial = _complete(model, replace(train, steps=guess), steps_per_epoch)
+            trial = _complete(model, train, guess, steps_per_epoch)
             costs = measure(*trial, dataset, source, device, seconds=train.minutes * 60)
             budget = train.minutes * 60 - (time.monotonic() - began)
-            fitting, evaluations = costs.plan(budget, train.eval_every, train.minutes)
-            planned, _ = _complete(model, replace(train, steps=fitting), steps_per_epoch)
+            steps, evaluations = costs.plan(budget, train.eval_every, train.minutes)
+            planned, _ = _complete(model, train, steps, steps_per_epoch)
             if bool(planned.dropout) == bool(trial[0].dropout):
                 break
-            guess = fitting
-        steps = fitting
+            guess = steps
         if train.eval_every is None:
             train = replace(train, eval_every=math.ceil(steps / evaluations))
         notes.append(
-            f"--minutes {train.minutes:g}: {1e3 * costs.update:.1f} ms per update, so {steps:,} "
-            "updates"
+            f"--minutes {train.minutes:g}: {1e3 * costs.update:.1f} ms per training step, so "
+            f"{steps:,} steps"
         )
     elif train.epochs is not None:
         steps = max(1, round(train.epochs * steps_per_epoch))
-    elif steps is None:
-        fewest, most = TrainConfig.DEFAULT_STEPS_BETWEEN
-        steps = min(most, max(fewest, round(TrainConfig.DEFAULT_EPOCHS * steps_per_epoch)))
-    model, train = _complete(model, replace(train, steps=steps), steps_per_epoch)
-    return Plan(model, train, tuple(notes))
+    elif train.steps is not None:
+        steps = train.steps
+    else:
+        fewest, most = TrainOptions.DEFAULT_STEPS_BETWEEN
+        steps = min(most, max(fewest, round(TrainOptions.DEFAULT_EPOCHS * steps_per_epoch)))
+    return Plan(*_complete(model, train, steps, steps_per_epoch), tuple(notes))
 
 
 def _complete(
-    model: ModelConfig, train: TrainConfig, steps_per_epoch: int
+    model: ModelOptions, train: TrainOptions, steps: int, steps_per_epoch: int
 ) -> tuple[ModelConfig, TrainConfig]:
-    """Settle what follows from the number of steps."""
-    assert train.steps is not None
-    eval_every = train.eval_every or max(LEAST_INTERVAL, math.ceil(train.steps / EVALUATIONS))
+    """Decide what follows from the number of steps."""
+    eval_every = train.eval_every or max(LEAST_INTERVAL, math.ceil(steps / EVALUATIONS))
+    decided = {
+        "steps": steps,
+        "eval_every": eval_every,
+        "save_every": train.save_every or eval_every,
+    }
     dropout = model.dropout
     if dropout is None:
-        dropout = default_dropout(train.steps / steps_per_epoch)
+        dropout = default_dropout(steps / steps_per_epoch)
     return (
-        ModelConfig.resolve(**(model.to_dict() | {"dropout": dropout})),
-        replace(train, eval_every=eval_every, save_every=train.save_every or eval_every),
+        replace(model, dropout=dropout).settle(),
+        TrainConfig(**(train.to_dict() | decided)),
     )
 
 
@@ -134,8 +145,8 @@ class Costs:
     def plan(self, budget: float, eval_every: int | None, minutes: float) -> tuple[int, int]:
         """(steps, evaluations) that fill ``budget`` seconds, the final exact evaluation included.
 
-        Evaluations take a share of it, but there are a few in any case. Raises RequestError where
-        hardly an update fits.
+        Evaluations take a share of it, but there are a few in any case. Raises RequestError if
+        there is no time for two steps.
         """
         left = budget - self.final - self.save
         each = self.evaluation + self.save
@@ -167,13 +178,13 @@ def measure(
     *,
     seconds: float,
 ) -> Costs:
-    """Time a throwaway copy of the run: its first updates (which warm caches and thread pools up)
-    are left out, and nothing of it is kept."""
+    """Time a copy of the run, which is then thrown away. Its first updates, which warm up caches
+    and thread pools, are left out."""
     trainer = Trainer(model, train, dataset, source, device)
     limit = min(6.0, 0.06 * seconds)
 
     def updates(seconds: float) -> list[float]:
-        """Seconds of each update, for so long, but at least of one."""
+        """Seconds of each update, until they sum to ``seconds``; at least one."""
         durations: list[float] = []
         while sum(durations) < seconds:
             began = time.perf_counter()
@@ -183,14 +194,14 @@ def measure(
 
     updates(0.5 * limit)
     # A little below the median: the first seconds are slower than the rest of a run (measured: by 3
-    # to 7 percent), and somebody else's short burst of work must not shorten the whole of it.
+    # to 7 percent), and a short burst of another program's work must not shorten the whole run.
     durations = sorted(updates(limit))
     per_update = durations[len(durations) // 3]
     evaluation = 0.0
     if dataset.can_validate:
         # Two lengths tell the fixed part (warm-up of the streams) from the cost of a character.
         ids = dataset.val_ids
-        short = ids[: min(len(ids), 2 * evaluate.STREAMS * evaluate.WARMUP)]
+        short = ids[: min(len(ids), 2 * evaluate.STREAMS * WARMUP)]
         evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2])
         half = _timed(lambda: evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2]))
         whole = _timed(lambda: evaluate.mean_nats(trainer.model, short))

@@ -51,7 +51,7 @@ class Ending(Enum):
     """Why ``Trainer.run`` returned."""
 
     COMPLETE = "all steps are done"
-    PATIENCE = "too many evaluations without a new best"
+    PATIENCE = "too many evaluations without an improvement"
     STOP_AT = "the step given as stop_at is reached"
     INTERRUPTED = "interrupted"
 
@@ -135,8 +135,6 @@ class Trainer:
         DivergenceError, naming the checkpoint that remains.
         """
         config, progress = self.config, self.progress
-        assert config.steps is not None
-        assert config.save_every is not None
         stop = min(config.steps, stop_at or config.steps)
         began = time.monotonic() - progress.seconds
         broken_off = False
@@ -174,7 +172,6 @@ class Trainer:
     @property
     def ended(self) -> Ending | None:
         """Why the run is over; None if there is something left to do."""
-        assert self.config.steps is not None
         if self.evaluation_is_due:
             return None
         if self.progress.step >= self.config.steps:
@@ -185,7 +182,6 @@ class Trainer:
     def evaluation_is_due(self) -> bool:
         """Whether the run is to be evaluated at this step and has not been yet."""
         config, step = self.config, self.progress.step
-        assert config.eval_every is not None
         due = step % config.eval_every == 0 or step == config.steps
         return due and self.progress.evaluated_at != step
 

@@ -58,7 +58,7 @@ def command(
         if figure.suffix == ".html":
             from charlm.inspection.pages import page
 
-            legend = unrolling.legend(cell, units, loaded.config.layers)
+            legend = unrolling.legend(cell, units, loaded.config.num_layers)
             content = page(
                 f"unrolled: {text}", f'<p>{legend}</p><div class="scroll">{content}</div>'
             )

@@ -134,13 +134,18 @@ def train(
     Raises DivergenceError where a loss is not finite.
     """
     reader = build(kind, shape(kind, vocabulary), vocabulary, derive(seed, "weights"))
+    interval = max(1, steps // CURVE_POINTS)
     config = TrainConfig(
         optimizer="muon",
         learning_rate=RATE * default_learning_rate("muon", reader.config.hidden_size),
         warmup=WARMUP,
         seed=seed,
         precision=choose_precision("auto", CPU),
+        batch_size=BATCH_SIZE,
+        seq_len=int(material.lengths.max()),
         steps=steps,
+        eval_every=interval,
+        save_every=steps,
     )
     optimizers = Optimizers(reader, config)
 
@@ -160,7 +165,7 @@ def train(
                 "other --steps"
             ) from error
         losses.append(loss)
-        if (step + 1) % max(1, steps // CURVE_POINTS) == 0 or step + 1 == steps:
+        if (step + 1) % interval == 0 or step + 1 == steps:
             found = reader.answers([each.text for each in validation])
             right = [a == each.answer for a, each in zip(found, validation, strict=True)]
             curve.append(CurvePoint(step + 1, float(np.mean(losses)), float(np.mean(right))))
