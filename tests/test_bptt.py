@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.arrays import Floats, State
+from charlm.arrays import Ids, State
 from charlm.bptt import Backward, backward
 from charlm.config import ModelConfig
 from charlm.engine import Engine, Weights, log_softmax
@@ -32,7 +32,7 @@ B, T, V, H = 3, 6, 5, 4
 MINIMAL = Path(__file__).parent.parent / "examples" / "minimal.py"
 
 
-def case(shape: dict[str, Any]) -> tuple[ModelConfig, Weights, Floats, Floats, State]:
+def case(shape: dict[str, Any]) -> tuple[ModelConfig, Weights, Ids, Ids, State]:
     config = ModelConfig.resolve(vocab_size=V, hidden_size=H, **shape)
     rng = np.random.default_rng(3)
     weights: Weights = {
@@ -46,7 +46,7 @@ def case(shape: dict[str, Any]) -> tuple[ModelConfig, Weights, Floats, Floats, S
 
 
 def by_autograd(
-    config: ModelConfig, weights: Weights, inputs: Floats, targets: Floats, state: State
+    config: ModelConfig, weights: Weights, inputs: Ids, targets: Ids, state: State
 ) -> Backward:
     model = LanguageModel(config).double()
     with torch.no_grad():
@@ -135,7 +135,9 @@ def test_a_long_product_of_jacobians_vanishes_or_explodes_with_the_recurrent_gai
     ids = np.zeros((1, steps), dtype=int)
     initial = {}
     for u in (0.5, 1.0, 1.5):
-        weights = {name: np.zeros(shape) for name, shape in config.parameter_shapes().items()}
+        weights: Weights = {
+            name: np.zeros(shape) for name, shape in config.parameter_shapes().items()
+        }
         weights["body.layers.0.weight_hh_l0"][:] = u
         weights["head.weight"][:] = [[1.0], [-1.0]]
         start = (np.full((1, 1, 1), 1e-6),)

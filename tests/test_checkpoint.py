@@ -48,10 +48,10 @@ def small(**shape: Any) -> Checkpoint:
         extra={
             "optimizer:head.bias/step": np.array(3, np.int64),
             "optimizer:head.bias/exp_avg": np.arange(4, dtype=np.uint8),
-        }
-        | {
-            f"state:{number}": np.full(size, 0.1, np.float32)
-            for number, size in enumerate(config.state_shapes(2))
+            **{
+                f"state:{number}": np.full(size, 0.1, np.float32)
+                for number, size in enumerate(config.state_shapes(2))
+            },
         },
     )
 

@@ -36,6 +36,7 @@ from charlm.errors import DivergenceError
 from charlm.experiments.position_invariance import ask, plots, saliency, store, training
 from charlm.experiments.position_invariance import grid as grids
 from charlm.experiments.position_invariance.design import Design
+from charlm.experiments.position_invariance.examples import Example
 from charlm.experiments.position_invariance.grid import Grid, Settings
 from charlm.experiments.position_invariance.readers import (
     KINDS,
@@ -74,14 +75,16 @@ def charlm(charlm: Invoke) -> Invoke:
 def small_pools() -> Iterator[None]:
     """What the Italian grammar costs is tested elsewhere."""
     real = Design.training
-    fewer = {5000: 50}  # whose commonest answer is the floor
+    fewer: dict[int, int] = {5000: 50}  # whose commonest answer is the floor
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Design.pool, "__defaults__", (3000,))
         patch.setattr(grids, "VOCABULARY_FROM", 500)
         patch.setattr(grids, "PER_OFFSET", 1)
-        patch.setattr(
-            Design, "training", lambda self, seed, count: real(self, seed, fewer.get(count, count))
-        )
+
+        def training(self: Design, seed: int, count: int) -> list[Example]:
+            return real(self, seed, fewer.get(count, count))
+
+        patch.setattr(Design, "training", training)
         yield
 
 
@@ -101,14 +104,16 @@ def finds_four_digits(words: Vocabulary) -> Reader:
     for digit in range(10):
         character = int(words.tokenizer.encode(str(digit))[0])
         reader.body.embedding.weight[character, [digit, is_digit]] = 1
-    W: Tensor = reader.body.layers[0].weight  # (H, 32, 5), the last place is the latest
+    first = reader.body.layers[0]
+    assert isinstance(first.weight, Tensor) and isinstance(first.bias, Tensor)
+    W = first.weight  # (H, 32, 5), the last place is the latest
     for k in range(4):
         for digit in range(10):
             unit = 10 * k + digit
             W[unit, is_digit, 1:] = 1
             W[unit, is_digit, 0] = -8
             W[unit, digit, 1 + k] = 4
-            reader.body.layers[0].bias[unit] = -7
+            first.bias[unit] = -7
             reader.head.weight[k * words.symbols + digit, unit] = 30
     return reader
 
@@ -125,7 +130,7 @@ def always_says(words: Vocabulary, answer: str) -> AnyReader:
 @torch.no_grad()
 def marks(words: Vocabulary, name: str, bias: float) -> AnyReader:
     reader = build(KINDS[name], shape(KINDS[name], words), words, 0)
-    reader.head.bias += bias
+    reader.head.bias.add_(bias)
     return reader
 
 

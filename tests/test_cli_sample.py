@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_the_prompt_stands_before_the_text(charlm: Invoke, trained: Path) -> Non
     ],
 )
 def test_every_option_reaches_the_sampler(
-    charlm: Invoke, trained: Path, arguments: list[str], options: dict[str, object]
+    charlm: Invoke, trained: Path, arguments: list[str], options: dict[str, Any]
 ) -> None:
     result = charlm("sample", trained, "--length", 80, "--seed", 5, *arguments)
     model = package.load(trained)

@@ -445,7 +445,7 @@ def test_standard_input_is_kept_for_the_resume(
 def test_a_resume_takes_everything_from_the_run(
     charlm: Invoke, corpus: Path, trained: Path
 ) -> None:
-    for extra, named in [
+    cases: list[tuple[list[object], str]] = [
         ([corpus], "CORPUS"),
         (["--steps", 9], "--steps"),
         (["--seed", 1], "--seed"),
@@ -453,7 +453,8 @@ def test_a_resume_takes_everything_from_the_run(
         (["--name", "x"], "--name"),
         (["--init-from", trained], "--init-from"),
         (["--val-fraction", 0.1], "--val-fraction"),
-    ]:
+    ]
+    for extra, named in cases:
         refused(charlm("train", "--resume", trained, *extra), 2, f"leave out {named}")
 
 

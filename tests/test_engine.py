@@ -35,9 +35,9 @@ def make(
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "bias" in name:
-                parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
             if "weight_hh" in name:
-                parameter *= 0.9
+                parameter.mul_(0.9)
         if not tie:
             model.head.weight *= 20
     if double:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ def answered(example: Example) -> bool:
     return example.text.find(example.answer, example.start) == example.start
 
 
-def a_stream(seed: int, pool: Pool, **options: object) -> Iterator[Example]:
+def a_stream(seed: int, pool: Pool, **options: Any) -> Iterator[Example]:
     """Examples of all levels, years and offsets."""
     return examples.draw(random.Random(seed), pool, LEVELS, [ANSWERS], OFFSETS, **options)
 

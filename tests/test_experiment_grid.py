@@ -96,9 +96,11 @@ def small_pools() -> Iterator[None]:
         # The 5,000 sentences whose commonest answer is the floor.
         real = Design.training
         fewer = {5000: 100}
-        patch.setattr(
-            Design, "training", lambda self, seed, count: real(self, seed, fewer.get(count, count))
-        )
+
+        def training(self: Design, seed: int, count: int) -> list[Example]:
+            return real(self, seed, fewer.get(count, count))
+
+        patch.setattr(Design, "training", training)
         yield
 
 
@@ -743,7 +745,7 @@ def saved(name: str, words: Vocabulary, path: Path) -> AnyReader:
     reader = build(kind, shape(kind, words), words, 5)
     with torch.no_grad():
         reader.head.weight *= 20
-        reader.head.bias += torch.linspace(-0.5, 0.5, len(reader.head.bias))
+        reader.head.bias.add_(torch.linspace(-0.5, 0.5, len(reader.head.bias)))
     store.save(path, reader.eval())
     return reader
 

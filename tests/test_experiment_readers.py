@@ -71,7 +71,7 @@ def make(name: str, words: Vocabulary = WORDS, seed: int = 3) -> AnyReader:
     with torch.no_grad():
         for parameter_name, parameter in reader.named_parameters():
             if "bias" in parameter_name:
-                parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
         reader.head.weight *= 20
     return reader.eval()
 
@@ -132,7 +132,7 @@ def expected_logits(reader: Reader, text: str) -> Array:
         backward = features_alone(reader.backward_body, ids[::-1].copy())
         seen["both"] = np.concatenate([forward[-1], backward[-1]])
         seen["tags both"] = np.concatenate([forward, backward[::-1]], axis=1)
-    logits = seen[kind.family] @ _double(reader.head.weight).T + _double(reader.head.bias)
+    logits: Array = seen[kind.family] @ _double(reader.head.weight).T + _double(reader.head.bias)
     return logits[:, 0] if kind.tags else logits.reshape(words.width, words.symbols)
 
 
@@ -253,7 +253,7 @@ def test_feedforward_does_not_read_more_than_its_window_and_the_others_do() -> N
         reader = make(name)
         with torch.no_grad():
             if name in TAGGERS:  # so that a character is marked, whatever the weights say
-                reader.head.bias += 1000
+                reader.head.bias.add_(1000)
         read, unread = reader.answers([at_most, more])
         assert read != UNREAD
         assert (unread == UNREAD) == (name == "feedforward")
@@ -267,8 +267,9 @@ def test_time_delay_takes_the_maximum_over_the_features_of_the_text_alone() -> N
     embedding = _double(reader.body.embedding.weight)
 
     def features(ids: NDArray[np.integer]) -> Array:
-        x = embedding[ids]
+        x: Array = embedding[ids]
         for number, layer in enumerate(reader.body.layers):
+            assert isinstance(layer.weight, Tensor) and isinstance(layer.bias, Tensor)
             W, b = _double(layer.weight), _double(layer.bias)  # (H, in, K)
             y = np.tile(b, (len(x), 1))
             for t in range(len(x)):
@@ -446,7 +447,7 @@ def test_an_untrained_reader_knows_nothing(name: str) -> None:
 @every_kind
 def test_the_loss_reaches_every_parameter(name: str) -> None:
     reader = make(name)
-    reader.loss(*batch()).backward()
+    reader.loss(*batch()).backward()  # type: ignore[no-untyped-call]
     for parameter_name, parameter in reader.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
@@ -477,7 +478,7 @@ def test_the_answer_of_a_tagger_is_the_characters_that_it_marks(name: str) -> No
     assert reader.answers(strange) == expected
     assert any(expected)
     with torch.no_grad():
-        reader.head.bias += 1000
+        reader.head.bias.add_(1000)
     assert reader.answers(strange) == strange  # itself, and not as the reader sees it
 
 
@@ -514,7 +515,7 @@ def test_unknown_characters_are_read_as_one_unknown_symbol(name: str) -> None:
     reader = make(name)
     with torch.no_grad():
         if name in TAGGERS:
-            reader.head.bias -= 1000  # no character is marked: a mark would show the character
+            reader.head.bias.sub_(1000)  # no character is marked: a mark would show the character
     texts = [f"Nel 2009{c} in Nepal" for c in "\N{SNOWMAN}Ж\x00\U0001f600\ud800a"]
     *unknown, _ = reader.answers(texts)
     assert set(unknown) == {unknown[0]}
@@ -532,7 +533,7 @@ def test_saliency_of_a_tagger_is_that_of_its_own_tags(name: str) -> None:
     text = "14 agosto 1984 a Roma, " * 6  # 138 characters
     whole = [text, *(text[:n] + "\N{SNOWMAN}" + text[n + 1 :] for n in range(len(text)))]
     with torch.no_grad():
-        reader.head.bias -= reader(*encoded([text])).median()  # so that half are marked
+        reader.head.bias.sub_(reader(*encoded([text])).median())  # so that half are marked
         logits = reader(*encoded(whole)).double()  # (T + 1, T)
     tags = logits[0] > 0
     assert 3 < tags.sum() < len(text) - 3
@@ -591,7 +592,7 @@ DIGITS = st.text("0123456789", max_size=4)
 def test_answers_of_unequal_length_come_back(answers: list[str]) -> None:
     symbols = WORDS.encode_answers(answers)
     assert symbols.shape == (len(answers), WORDS.width)
-    assert WORDS.decode_answers(symbols) == answers
+    assert WORDS.decode_answers(symbols.astype(np.int64)) == answers
 
 
 def test_answers_by_hand() -> None:

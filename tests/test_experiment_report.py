@@ -93,7 +93,8 @@ def content(
         },
         "cells": cells,
     }
-    return json.loads(json.dumps(made))
+    copied: dict[str, Any] = json.loads(json.dumps(made))
+    return copied
 
 
 @pytest.fixture(scope="module")

@@ -137,7 +137,7 @@ def right(folded: Any, corpus_text: str) -> tuple[float, float, int]:
     """(bits per character, the part that names folded characters, K), computed apart: one step
     after another, with dictionaries."""
     lm = package.load(folded[0])
-    assert len(lm.tokenizer.characters) == KEPT
+    assert isinstance(lm.tokenizer, CharTokenizer) and len(lm.tokenizer.characters) == KEPT
     ids = {character: number for number, character in enumerate(lm.tokenizer.characters)}
     types = set(corpus_text) - set(ids)
     assert len(types) > 20
@@ -193,7 +193,9 @@ def test_score_and_report_say_the_same(
     each = [json.loads(line)["bits"] for line in scored.stdout.splitlines()]
     assert sum(each[1:]) / len(each[1:]) == pytest.approx(bits, rel=1e-4)
     assert f"{bits:.2f}" in scored.stderr and f"each as one of {types}" in scored.stderr
-    kept = package.load(run).tokenizer.characters
+    tokenizer = package.load(run).tokenizer
+    assert isinstance(tokenizer, CharTokenizer)
+    kept = tokenizer.characters
     rare = [b for c, b in zip(text[1:], each[1:], strict=True) if c not in kept]
     assert min(rare) > math.log2(types)
     done = charlm("report", run, "--out", tmp_path / "page.html")

@@ -223,8 +223,15 @@ def test_a_disk_that_is_full_from_the_start_does_not_keep_the_name(
     charlm: Invoke, corpus: Path, disk: SmallDisk, whole: Run, room: str, source: str
 ) -> None:
     text = corpus.read_bytes() if source == "stdin" else None
-    begin = ["train", corpus if text is None else "-", "--out", disk.path, "--name", "book"]
-    begin += OPTIONS
+    begin = [
+        "train",
+        corpus if text is None else "-",
+        "--out",
+        disk.path,
+        "--name",
+        "book",
+        *OPTIONS,
+    ]
     run = Run(disk.path / "book")
     if room == "for no file":
         disk.fill_with_files()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ MakeLM = Callable[..., CharLM]
 LETTERS = CharTokenizer("\n abcdeé")
 
 
-def successor(tokenizer: CharTokenizer | ByteTokenizer, cycle: list[int], **more: object) -> CharLM:
+def successor(tokenizer: CharTokenizer | ByteTokenizer, cycle: list[int], **more: Any) -> CharLM:
     """A model that, whatever the seed, follows every id of ``cycle`` by the next one."""
     V = tokenizer.vocab_size
     config = ModelConfig.resolve(

@@ -12,7 +12,7 @@ import torch
 
 from charlm import bptt
 from charlm.config import CELLS
-from charlm.engine import Engine, log_softmax, softmax
+from charlm.engine import Engine, Weights, log_softmax, softmax
 from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection import gradients
@@ -36,7 +36,7 @@ def at(count: int = 60) -> np.ndarray:
 def test_the_rnn_s_is_the_product_of_its_jacobians(make_lm: Callable[..., CharLM]) -> None:
     """h_s = tanh(W x_s + U h_{s-1} + b), so dh_s/dh_{s-1} = diag(1 - h_s^2) U."""
     lm = make_lm(TOKENIZER, cell="rnn")
-    weights = {name: value.astype(np.float64) for name, value in lm.weights.items()}
+    weights: Weights = {name: value.astype(np.float64) for name, value in lm.weights.items()}
     U, W = (weights[f"body.layers.0.weight_{part}_l0"] for part in ("hh", "ih"))
     head = weights["body.embedding.weight" if lm.config.tie else "head.weight"]
     found = gradients.flow(wide(lm), IDS, lags=LAGS, wanted=4)
@@ -64,7 +64,7 @@ def test_a_state_s_is_what_truncation_throws_away(
     """``bptt.backward`` gives the gradient of a window's loss by the state before it; the loss of
     the last character alone is that of the window less that of a window one shorter."""
     lm = make_lm(TOKENIZER, cell=cell, num_layers=layers)
-    weights = {name: value.astype(np.float64) for name, value in lm.weights.items()}
+    weights: Weights = {name: value.astype(np.float64) for name, value in lm.weights.items()}
     found = gradients.flow(wide(lm), IDS, lags=LAGS, wanted=4)
     assert found.states is not None
     engine = Engine(lm.config, weights)
@@ -94,7 +94,7 @@ def test_an_input_s_is_the_slope_of_the_loss(cell: str, make_lm: Callable[..., C
     ids[-3] = 7  # lag 1 of the last of the four places
     found = gradients.flow(wide(lm), ids, lags=LAGS, wanted=4)
     read = ids[-2 * LAGS - 2 :]
-    weights = {name: value.astype(np.float64) for name, value in lm.weights.items()}
+    weights: Weights = {name: value.astype(np.float64) for name, value in lm.weights.items()}
     slopes = []
     for unit in range(weights["body.embedding.weight"].shape[1]):
         losses = []

@@ -27,6 +27,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -57,6 +58,7 @@ LONG = MAX_HEADER - 10_000
 ASTRAL = "\U0001f600"
 """One such character makes Python keep four bytes for each of the others."""
 
+NOT_HELD: list[Any] = ["F64", "F16", "BF16", "BOOL", "I32", "F4", "F8_E4M3", "C64", "", None, [], 7]
 HELD = {"F32": "<f4", "I64": "<i8", "U8": "|u1", "F64": "<f8", "BOOL": "|b1", "I32": "<i4"}
 
 
@@ -167,7 +169,7 @@ def with_weights(*values: float) -> bytes:
     turn = itertools.cycle(values)
     for name in sorted(set(header) - {"__metadata__"}):
         if header[name]["dtype"] == "F32":
-            for place in range(*header[name]["data_offsets"], 4):
+            for place in range(*places(name), 4):
                 data[place : place + 4] = struct.pack("<f", next(turn))
     return packed(sign(header, bytes(data)), bytes(data))
 
@@ -181,6 +183,17 @@ def moved(padding: int = 64, **places: Callable[[int, int], tuple[int, int]]) ->
             entry["data_offsets"] = list(place(*entry["data_offsets"]))
 
     return signed(move, bytes(padding))
+
+
+def deep_in(key: str, depth: int, *, within: bool = False) -> bytes:
+    lists = nested(depth)
+    return with_metadata(**{key: f'{{"a": {lists}}}' if within else lists})
+
+
+def full_of_names(key: str) -> bytes:
+    """Not signed: that would take longer than all the rest."""
+    text = "{" + ",".join(f'"{n}":1' for n in names(MAX_ITEMS - 200)) + "}"
+    return with_metadata(**{key: text}).replace(b'"sha256": "', b'"sha256": "0')
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]", inside: str = "") -> str:
@@ -285,7 +298,7 @@ def serve() -> None:
             if ask["megabytes"]:
                 b"\1" * (int(str(ask["megabytes"])) * 2**20)
             else:
-                cli.main(ask["arguments"], prog_name="charlm")  # type: ignore[arg-type]
+                cli.main(ask["arguments"], prog_name="charlm")
         except SystemExit as end:
             code = int(end.code or 0)
         except BaseException:
@@ -631,15 +644,15 @@ FORMED: dict[str, Callable[[], bytes]] = {
         lambda h: h["__metadata__"].pop("training")
     ),
     **{
-        f"weights of type {dtype}": lambda dtype=dtype: with_entry("head.bias", dtype=dtype)
-        for dtype in ("F64", "F16", "BF16", "BOOL", "I32", "F4", "F8_E4M3", "C64", "", None, [], 7)
+        f"weights of type {dtype}": partial(with_entry, "head.bias", dtype=dtype)
+        for dtype in NOT_HELD
     },
     "weights in integers": lambda: signed(lambda h: h["head.bias"].update(dtype="U8", shape=[16])),
     "weights in long integers": lambda: signed(
         lambda h: h["head.bias"].update(dtype="I64", shape=[2])
     ),
     **{
-        f"weights that are {value}": lambda value=value: with_weights(value)
+        f"weights that are {value}": partial(with_weights, value)
         for value in (float("nan"), float("inf"), -float("inf"))
     },
     # --- the configuration
@@ -680,16 +693,10 @@ FORMED: dict[str, Callable[[], bytes]] = {
 }
 for key in ("config", "tokenizer", "provenance", "training"):
     FORMED |= {
-        f"lists 100,000 deep in {key}": lambda key=key: with_metadata(**{key: nested(100_000)}),
-        f"lists 100,000 deep within {key}": lambda key=key: with_metadata(
-            **{key: '{"a": ' + nested(100_000) + "}"}
-        ),
-        f"lists 900 deep within {key}": lambda key=key: with_metadata(
-            **{key: '{"a": ' + nested(900) + "}"}
-        ),
-        f"names that fill {key}": lambda key=key: with_metadata(
-            **{key: "{" + ",".join(f'"{n}":1' for n in names(MAX_ITEMS - 200)) + "}"}
-        ).replace(b'"sha256": "', b'"sha256": "0'),
+        f"lists 100,000 deep in {key}": partial(deep_in, key, 100_000),
+        f"lists 100,000 deep within {key}": partial(deep_in, key, 100_000, within=True),
+        f"lists 900 deep within {key}": partial(deep_in, key, 900, within=True),
+        f"names that fill {key}": partial(full_of_names, key),
     }
 
 
@@ -803,8 +810,9 @@ def large(name: str, dtype: str, shape: list[int]) -> bytes:
 def claimed(file: bytes) -> int:
     """The size that a file's own header makes it have."""
     header, _ = opened(file)
-    places = [entry["data_offsets"][1] for name, entry in header.items() if name[0] != "_"]
-    return 8 + struct.unpack("<Q", file[:8])[0] + max(places)
+    ends = [int(e["data_offsets"][1]) for name, e in header.items() if name[0] != "_"]
+    (length,) = struct.unpack("<Q", file[:8])
+    return 8 + int(length) + max(ends)
 
 
 def far_away(name: str) -> bytes:
@@ -1130,7 +1138,7 @@ class Stored:
             header["__metadata__"][key] = text
         return packed(sign(header, self.body), self.body)
 
-    def set(self, path: str, value: Any) -> None:
+    def set(self, path: str, value: Any) -> Stored:
         """``training`` at a path with slashes becomes ``value``; a value of DELETE removes it."""
         *way, last = path.split("/", 1) if path.startswith("dtypes/") else path.split("/")
         place = self.training
@@ -1140,8 +1148,9 @@ class Stored:
             del place[last]
         else:
             place[last] = value
+        return self
 
-    def replace(self, name: str, dtype: str, shape: list[int], data: bytes) -> None:
+    def replace(self, name: str, dtype: str, shape: list[int], data: bytes) -> Stored:
         """A tensor becomes another one; the others keep their bytes, behind it."""
         entries = {k: v for k, v in self.header.items() if k not in ("__metadata__", name)}
         body = bytearray(data)
@@ -1153,10 +1162,12 @@ class Stored:
             header[other] = entry | {"data_offsets": place}
             body += self.body[begin:end]
         self.header, self.body = header, bytes(body)
+        return self
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str) -> Stored:
         self.replace(name, "U8", [0], b"")
         del self.header[name]
+        return self
 
 
 DELETE = object()
@@ -1170,102 +1181,102 @@ def sets(path: str, value: Any) -> Change:
     return lambda stored: stored.set(path, value)
 
 
+VALUES: dict[str, list[Any]] = {
+    "config": [DELETE, None, [], "x", 7, {}],
+    "source": [DELETE, None, [], "x", 7, {}, ["sources"], [["sources", ["a"]]]],
+    "progress": [DELETE, None, [], "x", 7, {}],
+    "dtypes": [DELETE, None, [], "x", 7, {}],
+    "progress/step": [DELETE, None, "2", [2], True, 2.0, -1, -2, HUGE, 2**63, 1e999, 0],
+    "progress/loss_sum": [DELETE, None, "x", True, -5, 1e999, HUGE, [0.0]],
+    "progress/loss_count": [DELETE, None, "x", 1.5, -5, HUGE],
+    "progress/best_nats": [DELETE, "x", [], True, -5, 1e999, {}],
+    "progress/best_step": [DELETE, None, "x", 1.5, -5, HUGE],
+    "progress/evaluated_at": [DELETE, None, "x", 1.5, -2, HUGE],
+    "progress/evaluations_without_best": [DELETE, None, "x", 1.5, -5, HUGE],
+    "progress/seconds": [DELETE, None, "x", True, -5, 1e999],
+    f"dtypes/{SLOT}": [
+        DELETE,
+        None,
+        [],
+        7,
+        "x",
+        "float16",
+        "Tensor",
+        "load",
+        "hub",
+        "__name__",
+        "os",
+        "int64",
+        "uint8",
+        "bfloat16",
+    ],
+    f"dtypes/{MOMENTUM}": ["int64", "uint8"],
+    "dtypes/optimizer:head.bias/step": ["uint8", "int64"],
+    "dtypes/state:0": [DELETE, "complex64", "int64", "uint8", "bfloat16"],
+    "config/batch_size": [DELETE, None, 0, -1, "4", 4.0, True, 65_537, HUGE, [4]],
+    "config/seq_len": [None, 0, 1_000_001],
+    "config/learning_rate": [None, 0.0, -1.0, 1e999, HUGE, "x"],
+    "config/steps": [None, 0, -1, 10**13, HUGE],
+    "config/optimizer": [DELETE, None, "sgd", "adamw", "rmsprop", "eval", ["muon"]],
+    "config/schedule": [None, "x"],
+    "config/precision": [None, "auto", "float64"],
+    "config/seed": [None, -1, 2**63, 1.0],
+    "config/eval_every": [None, 0, -1, 1.0],
+    "config/save_every": [None, 0],
+    "config/clip": [None, -1.0, 1e999],
+    "config/surplus": [1],
+    "source/sources": [
+        DELETE,
+        None,
+        [],
+        [""],
+        [None],
+        [7],
+        [["a"]],
+        ["/dev/zero"],
+        ["a\0b"],
+        ["\ud800"],
+        ["/nowhere/\x1b[2J\nx"],
+        "",
+        {},
+        ["x" * 5000],
+        ["[" * 500],
+        ["**" * 50],
+        ["-"],
+    ],
+    "source/val_sources": [None, [""], [7], ["/dev/zero"], ["a\0b"], "", 7],
+    "source/newline": [None, "x", [], 7],
+    "source/val_fraction": [None, 7, -0.1, 1.0, "0.1", 1e999, HUGE, [], 0.5],
+    "source/encoding": [
+        7,
+        [],
+        "x",
+        "a\0b",
+        "\ud800",
+        "rot13",
+        "zlib",
+        "hex",
+        "undefined",
+        "../../x",
+        "",
+        "x" * 100_000,
+        "idna",
+        "utf-16",
+        "a\nb",
+    ],
+    "source/surplus": [1],
+}
 CHANGES: dict[str, Change] = {
     f"{path} {'missing' if value is DELETE else f'{value!r:.20}'}": sets(path, value)
-    for path, values in {
-        "config": [DELETE, None, [], "x", 7, {}],
-        "source": [DELETE, None, [], "x", 7, {}, ["sources"], [["sources", ["a"]]]],
-        "progress": [DELETE, None, [], "x", 7, {}],
-        "dtypes": [DELETE, None, [], "x", 7, {}],
-        "progress/step": [DELETE, None, "2", [2], True, 2.0, -1, -2, HUGE, 2**63, 1e999, 0],
-        "progress/loss_sum": [DELETE, None, "x", True, -5, 1e999, HUGE, [0.0]],
-        "progress/loss_count": [DELETE, None, "x", 1.5, -5, HUGE],
-        "progress/best_nats": [DELETE, "x", [], True, -5, 1e999, {}],
-        "progress/best_step": [DELETE, None, "x", 1.5, -5, HUGE],
-        "progress/evaluated_at": [DELETE, None, "x", 1.5, -2, HUGE],
-        "progress/evaluations_without_best": [DELETE, None, "x", 1.5, -5, HUGE],
-        "progress/seconds": [DELETE, None, "x", True, -5, 1e999],
-        f"dtypes/{SLOT}": [
-            DELETE,
-            None,
-            [],
-            7,
-            "x",
-            "float16",
-            "Tensor",
-            "load",
-            "hub",
-            "__name__",
-            "os",
-            "int64",
-            "uint8",
-            "bfloat16",
-        ],
-        f"dtypes/{MOMENTUM}": ["int64", "uint8"],
-        "dtypes/optimizer:head.bias/step": ["uint8", "int64"],
-        "dtypes/state:0": [DELETE, "complex64", "int64", "uint8", "bfloat16"],
-        "config/batch_size": [DELETE, None, 0, -1, "4", 4.0, True, 65_537, HUGE, [4]],
-        "config/seq_len": [None, 0, 1_000_001],
-        "config/learning_rate": [None, 0.0, -1.0, 1e999, HUGE, "x"],
-        "config/steps": [None, 0, -1, 10**13, HUGE],
-        "config/optimizer": [DELETE, None, "sgd", "adamw", "rmsprop", "eval", ["muon"]],
-        "config/schedule": [None, "x"],
-        "config/precision": [None, "auto", "float64"],
-        "config/seed": [None, -1, 2**63, 1.0],
-        "config/eval_every": [None, 0, -1, 1.0],
-        "config/save_every": [None, 0],
-        "config/clip": [None, -1.0, 1e999],
-        "config/surplus": [1],
-        "source/sources": [
-            DELETE,
-            None,
-            [],
-            [""],
-            [None],
-            [7],
-            [["a"]],
-            ["/dev/zero"],
-            ["a\0b"],
-            ["\ud800"],
-            ["/nowhere/\x1b[2J\nx"],
-            "",
-            {},
-            ["x" * 5000],
-            ["[" * 500],
-            ["**" * 50],
-            ["-"],
-        ],
-        "source/val_sources": [None, [""], [7], ["/dev/zero"], ["a\0b"], "", 7],
-        "source/newline": [None, "x", [], 7],
-        "source/val_fraction": [None, 7, -0.1, 1.0, "0.1", 1e999, HUGE, [], 0.5],
-        "source/encoding": [
-            7,
-            [],
-            "x",
-            "a\0b",
-            "\ud800",
-            "rot13",
-            "zlib",
-            "hex",
-            "undefined",
-            "../../x",
-            "",
-            "x" * 100_000,
-            "idna",
-            "utf-16",
-            "a\nb",
-        ],
-        "source/surplus": [1],
-    }.items()
+    for path, values in VALUES.items()
     for value in values
 }
 
 CHANGES |= {
     "a slot missing": lambda stored: stored.remove(SLOT),
-    "a slot surplus": lambda stored: (
-        stored.replace("optimizer:head.bias/more", "F32", [4], bytes(16)),
-        stored.set("dtypes/optimizer:head.bias/more", "float32"),
-    ),
+    "a slot surplus": lambda stored: stored.replace(
+        "optimizer:head.bias/more", "F32", [4], bytes(16)
+    ).set("dtypes/optimizer:head.bias/more", "float32"),
     "every slot missing": lambda stored: [
         stored.remove(name) for name in list(stored.header) if name.startswith("optimizer:")
     ],
@@ -1273,17 +1284,15 @@ CHANGES |= {
     "a slot of no shape": lambda stored: stored.replace(SLOT, "F32", [], bytes(4)),
     "a slot of no elements": lambda stored: stored.replace(SLOT, "F32", [0, 2**40], b""),
     "a state missing": lambda stored: stored.remove("state:0"),
-    "a state surplus": lambda stored: (
-        stored.replace("state:7", "F32", [1], bytes(4)),
-        stored.set("dtypes/state:7", "float32"),
+    "a state surplus": lambda stored: stored.replace("state:7", "F32", [1], bytes(4)).set(
+        "dtypes/state:7", "float32"
     ),
     "a state of another shape": lambda stored: stored.replace("state:0", "F32", [1], bytes(4)),
     "a state for another batch": lambda stored: stored.replace(
         "state:0", "F32", [1, 5, 4], bytes(80)
     ),
-    "65,536 streams of a million": lambda stored: (
-        stored.set("config/batch_size", 65_536),
-        stored.set("config/seq_len", 1_000_000),
+    "65,536 streams of a million": lambda stored: stored.set("config/batch_size", 65_536).set(
+        "config/seq_len", 1_000_000
     ),
     "a million characters a window": lambda stored: stored.set("config/seq_len", 1_000_000),
     "65,536 streams": lambda stored: stored.set("config/batch_size", 65_536),

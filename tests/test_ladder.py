@@ -84,11 +84,12 @@ def test_compressors_on_texts_of_known_entropy(compress: Callable[[bytes], bytes
 def test_the_rungs_are_those_of_the_command_line_tools() -> None:
     train, text = prose(7, 20_000), prose(8, 5000)
     found = bits(ladder(train, text))
-    for name, compress in (
-        ("gzip", lambda data: gzip.compress(data, 9, mtime=0)),
-        ("bz2", lambda data: bz2.compress(data, 9)),
-        ("xz", lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)),
-    ):
+    compressors: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": lambda data: gzip.compress(data, 9, mtime=0),
+        "bz2": lambda data: bz2.compress(data, 9),
+        "xz": lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME),
+    }
+    for name, compress in compressors.items():
         added = len(compress((train + text).encode())) - len(compress(train.encode()))
         assert found[name] == pytest.approx(8 * added / 5000)
 

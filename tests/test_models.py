@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ def make(cell: str, layers: int = 1, *, tie: bool = False, **more: object) -> La
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "bias" in name:
-                parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
         if not tie:
             model.head.weight *= 10
     return model.eval()
@@ -58,7 +59,7 @@ def test_whole_equals_chunks(cell: str, layers: int, tie: bool, sizes: list[int]
     ids = some_ids(3, 29)
     whole, end = model(ids, model.initial_state(3))
     state, parts = model.initial_state(3), []
-    for chunk in ids.split(sizes, dim=1):
+    for chunk in torch.split(ids, sizes, dim=1):
         logits, state = model(chunk, state)
         parts.append(logits)
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=0, atol=1e-5)
@@ -71,7 +72,7 @@ def test_whole_equals_chunks(cell: str, layers: int, tie: bool, sizes: list[int]
     ("cell", "shape"), [("window", {"context": 1}), ("conv", {"kernel_size": 1})]
 )
 def test_a_model_that_sees_one_character_has_an_empty_state(
-    cell: str, shape: dict[str, int]
+    cell: str, shape: dict[str, Any]
 ) -> None:
     model = make(cell, 2, **shape)
     ids = some_ids(2, 5)
@@ -176,7 +177,7 @@ def test_a_change_reaches_no_earlier_logit_and_some_later_one(cell: str, layers:
     ],
 )
 def test_receptive_field_is_exact(
-    cell: str, layers: int, reach: dict[str, int], characters: int
+    cell: str, layers: int, reach: dict[str, Any], characters: int
 ) -> None:
     model = make(cell, layers, **reach).double()
     assert model.config.receptive_field == characters
@@ -251,13 +252,14 @@ def test_forget_gate_starts_open_and_every_other_bias_at_zero() -> None:
     expected = torch.zeros(4 * H)
     expected[H : 2 * H] = 1
     for layer in model.body.layers:
-        assert torch.equal(layer.bias_ih_l0 + layer.bias_hh_l0, expected)
+        bias = layer.get_parameter("bias_ih_l0") + layer.get_parameter("bias_hh_l0")
+        assert torch.equal(bias, expected)
 
 
 @pytest.mark.parametrize("cell", RECURRENT_CELLS)
 def test_recurrent_matrices_are_orthogonal_gate_by_gate(cell: str) -> None:
     model = build(ModelConfig.resolve(vocab_size=V, cell=cell, hidden_size=H), seed=1)
-    gates = model.body.layers[0].weight_hh_l0.detach().split(H)
+    gates = torch.split(model.body.layers[0].get_parameter("weight_hh_l0"), H)
     assert len(gates) == GATES[cell]
     for U in gates:
         torch.testing.assert_close(U @ U.T, torch.eye(H), rtol=0, atol=1e-5)
@@ -275,8 +277,8 @@ def test_tie_shares_one_tensor(tie: bool) -> None:
 def test_layers_beyond_the_first_are_residual() -> None:
     """A second layer with an output of 0 does not change the features of the first."""
     deep = make("window", 2)
-    deep.body.layers[1].weight.zero_()
-    deep.body.layers[1].bias.zero_()
+    for parameter in deep.body.layers[1].parameters():
+        parameter.zero_()
     ids = some_ids(2, 6)
     features, _ = deep.body(ids, deep.body.initial_state(2))
     deep.body.layers = deep.body.layers[:1]

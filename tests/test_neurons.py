@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from charlm.engine import Engine
+from charlm.engine import Engine, Weights
 from charlm.errors import RequestError
 from charlm.generate import CharLM
 from charlm.inspection import neurons
@@ -163,7 +163,7 @@ def test_ablation_is_that_of_a_model_without_the_unit(
     lm = make_lm(tokenizer, cell=cell, num_layers=1, tie=False)
     ids = np.random.default_rng(3).integers(8, size=60)
     unit, value = 2, 0.4
-    changed = {name: array.astype(np.float64) for name, array in lm.weights.items()}
+    changed: Weights = {name: array.astype(np.float64) for name, array in lm.weights.items()}
     plain = Engine(lm.config, {name: array.copy() for name, array in changed.items()})
     U, V = changed["body.layers.0.weight_hh_l0"], changed["head.weight"]
     changed["body.layers.0.bias_hh_l0"] = changed["body.layers.0.bias_hh_l0"] + value * U[:, unit]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -21,8 +22,8 @@ def make(cell: str = "lstm", **more: object) -> LanguageModel:
     return build(ModelConfig.resolve(vocab_size=V, cell=cell, hidden_size=H, **more), seed=1)
 
 
-def config(**options: object) -> TrainConfig:
-    fixed = {
+def config(**options: Any) -> TrainConfig:
+    fixed: dict[str, Any] = {
         "batch_size": 2,
         "seq_len": 3,
         "learning_rate": 1.0,
@@ -221,7 +222,7 @@ def test_every_optimizer_reduces_the_loss(name: str, rate: float) -> None:
     before = loss().item()
     assert before == pytest.approx(math.log(V), abs=0.1)
     for _ in range(40):
-        loss().backward()
+        loss().backward()  # type: ignore[no-untyped-call]
         optimizers.step(rate)
         optimizers.zero_grad()
     assert loss().item() < before / 2

@@ -69,7 +69,7 @@ def test_the_default_length_is_eight_passes_within_reason() -> None:
 
 def test_epochs_are_counted_in_windows() -> None:
     """Of 10,000 characters 9,999 are targets: 39 windows of 16 x 16."""
-    options = {"batch_size": 16, "seq_len": 16}
+    options: dict[str, Any] = {"batch_size": 16, "seq_len": 16}
     assert settle(epochs=2.0, **options).train.steps == 78
     assert settle(epochs=0.5, **options).train.steps == 20
     assert settle(epochs=1e-9, **options).train.steps == 1
@@ -138,7 +138,7 @@ def test_a_small_corpus_gets_a_smaller_window_and_says_so() -> None:
     "two",
     [{"epochs": 1.0, "steps": 5}, {"steps": 5, "minutes": 1.0}, {"epochs": 1.0, "minutes": 1}],
 )
-def test_two_lengths_are_refused(two: dict[str, float]) -> None:
+def test_two_lengths_are_refused(two: dict[str, Any]) -> None:
     one, other = (f"--{name}" for name in ("epochs", "steps", "minutes") if name in two)
     with pytest.raises(RequestError, match=f"{one} and {other} both set"):
         settle(**two)
@@ -197,7 +197,8 @@ def test_too_few_minutes_are_refused_with_a_number_that_suffices(costs: Costs) -
     with pytest.raises(RequestError, match=r"--minutes 0\.05 is too short") as caught:
         settle(minutes=0.05)
     suggested = float(str(caught.value).split()[-1])
-    assert settle(minutes=suggested).train.steps >= 2
+    steps = settle(minutes=suggested).train.steps
+    assert steps is not None and steps >= 2
 
 
 def test_measure_times_a_throwaway_copy() -> None:

@@ -18,7 +18,7 @@ from click.testing import Result
 import charlm as package
 from charlm import bptt
 from charlm.config import CELLS
-from charlm.engine import Engine, softmax
+from charlm.engine import Engine, Weights, softmax
 from charlm.errors import DivergenceError, RequestError
 from charlm.generate import CharLM
 from charlm.inspection import adapting, pages, reading
@@ -166,14 +166,14 @@ def test_a_step_is_the_gradient_by_hand(cell: str, make_lm: Callable[..., CharLM
     ids = lm.tokenizer.encode(TEXT).astype(np.int64)[:13]
     rate, window = 0.05, 6
     found = adapting.adapt(lm.config, lm.weights, ids, rate=rate, window=window)
-    wide = {name: value.astype(np.float64) for name, value in lm.weights.items()}
+    wide: Weights = {name: value.astype(np.float64) for name, value in lm.weights.items()}
     engine = Engine(lm.config, wide)
     inputs, targets = ids[None, :window], ids[None, 1 : window + 1]
     summed = bptt.backward(lm.config, wide, inputs, targets, engine.initial_state(1)).gradients
     gradients = {name: gradient / window for name, gradient in summed.items()}
     norm = math.sqrt(sum(float((g**2).sum()) for g in gradients.values()))
     step = rate * min(1.0, 1.0 / norm)
-    moved = {name: value - step * gradients[name] for name, value in wide.items()}
+    moved: Weights = {name: value - step * gradients[name] for name, value in wide.items()}
     logits, state = engine.forward(inputs, engine.initial_state(1))
     first = -np.log(softmax(logits[0])[np.arange(window), targets[0]])
     logits, _ = Engine(lm.config, moved).forward(ids[None, window:-1], state)

@@ -59,9 +59,9 @@ def little(text: str) -> data.Dataset:
     return data.encode(texts, data.choose_tokenizer(texts))
 
 
-def plan(**options: object) -> TrainConfig:
+def plan(**options: Any) -> TrainConfig:
     """Neither the interval of evaluating nor that of saving divides N, an epoch, or the other."""
-    fixed = {
+    fixed: dict[str, Any] = {
         "batch_size": 2,
         "seq_len": 17,
         "optimizer": "adamw",
@@ -187,7 +187,7 @@ def whole(little: data.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Who
     """The uninterrupted run of a plan and a shape, made once."""
     made: dict[str, tuple[End, Losses]] = {}
 
-    def run(config: TrainConfig, **shape: object) -> tuple[End, Losses]:
+    def run(config: TrainConfig, **shape: Any) -> tuple[End, Losses]:
         key = repr((config, sorted(shape.items())))
         if key not in made:
             path = tmp_path_factory.mktemp("whole") / "run"
@@ -467,7 +467,7 @@ def excuses(talk: str) -> list[str]:
     return [line for line in talk.splitlines() if "bit-exact" in line]
 
 
-DIFFERENCES = {
+DIFFERENCES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "device": ("the device was cuda and is cpu", {"device": "cuda"}, {}),
     "threads": ("the number of threads was 64 and is {threads}", {"threads": 64}, {}),
     "instructions": (
@@ -594,13 +594,18 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "cut off": cut,
     "one bit": flip,
     "empty": lambda path: path.write_bytes(b""),
     "zeros": lambda path: path.write_bytes(bytes(path.stat().st_size)),
     "gone": lambda path: path.unlink(),
-    "a directory": lambda path: (path.unlink(), path.mkdir()),
+    "a directory": directory,
 }
 
 

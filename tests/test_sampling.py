@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,9 +78,10 @@ def test_filters_by_hand(kept: Probabilities, expected: list[float]) -> None:
 def test_temperature_by_hand() -> None:
     """Logits ln 1, ln 2, ln 4: at 1 as 1:2:4, at 1/2 as 1:4:16, at 2 as 1:sqrt 2:2."""
     logits = np.log([1.0, 2.0, 4.0])
-    for temperature, odds in [(1.0, [1, 2, 4]), (0.5, [1, 4, 16]), (2.0, [1, math.sqrt(2), 2])]:
+    cases: dict[float, list[float]] = {1.0: [1, 2, 4], 0.5: [1, 4, 16], 2.0: [1, math.sqrt(2), 2]}
+    for temperature, odds in cases.items():
         p = distribution(logits, SampleConfig(temperature=temperature))
-        np.testing.assert_allclose(p, np.array(odds) / sum(odds))
+        np.testing.assert_allclose(p, np.divide(odds, sum(odds)))
 
 
 def test_repetition_penalty_by_hand() -> None:
@@ -250,7 +252,7 @@ def test_distribution_leaves_the_logits_alone() -> None:
         ("length", "7"),
     ],
 )
-def test_impossible_options_are_refused(option: str, value: object) -> None:
+def test_impossible_options_are_refused(option: str, value: Any) -> None:
     with pytest.raises(RequestError, match=f"^--{option.replace('_', '-')} "):
         SampleConfig(**{option: value})
 

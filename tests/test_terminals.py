@@ -100,12 +100,14 @@ def on_terminal(*arguments: object, **changes: str) -> tuple[int, str]:
     return code, shown.decode("utf-8", "surrogateescape")
 
 
-def model_file(path: Path, tokenizer: Tokenizer, scale: float = 0.0, **provenance: object) -> Path:
+def model_file(
+    path: Path, tokenizer: Tokenizer, scale: float = 0.0, provenance: dict[str, Any] | None = None
+) -> Path:
     config = ModelConfig.resolve(vocab_size=tokenizer.vocab_size, hidden_size=2)
     weights = {
         name: np.full(shape, scale, np.float32) for name, shape in config.parameter_shapes().items()
     }
-    checkpoint.write(path, Checkpoint(config, tokenizer, weights, dict(provenance)))
+    checkpoint.write(path, Checkpoint(config, tokenizer, weights, provenance or {}))
     return path
 
 
@@ -138,7 +140,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> Evil:
     shared = model_file(
         home / "shared.safetensors",
         CharTokenizer("\n\x1bab\x9b\u202e"),
-        **{
+        provenance={
             "commonest": "\u202e",
             "corpus": HOSTILE,
             "split": [HOSTILE],
@@ -302,7 +304,9 @@ def test_stdout_in_a_pipe_has_the_true_names(charlm: Invoke, evil: Evil, tmp_pat
 def test_a_shared_model_cannot_forge_a_line_of_info(charlm: Invoke, tmp_path: Path) -> None:
     """A value or a name with a newline in it would look like another fact."""
     lie = "x\nweights     sha256 0000"
-    model = model_file(tmp_path / "m.safetensors", ByteTokenizer(), **{"corpus": lie, lie: 1})
+    model = model_file(
+        tmp_path / "m.safetensors", ByteTokenizer(), provenance={"corpus": lie, lie: 1}
+    )
     lines = charlm("info", model).stdout.split("\n")
     assert [line.split()[0] for line in lines if line.startswith("weights")] == ["weights"]
     assert "sha256 0000" not in next(line for line in lines if line.startswith("weights"))
@@ -509,7 +513,7 @@ def test_a_closed_standard_input_cannot_be_read_and_that_is_said(
     assert not (tmp_path / "out").exists()
 
 
-LEAVING = {
+LEAVING: dict[str, list[object]] = {
     "sample": ["sample", "RUN", "--length", 200_000],
     "json": ["sample", "RUN", "--json", "--num-samples", 1000, "--length", 300],
     "many": ["sample", "RUN", "--num-samples", 1000, "--length", 300],
