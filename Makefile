@@ -61,7 +61,7 @@ bench: .venv/.installed-dev
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy charlm tests docs/make_cli.py
+	$(BIN)/mypy charlm tests docs/make_cli.py benchmarks
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,24 +11,26 @@ held-out tenth; the control is the untrained model.
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import describe
 from numpy.typing import NDArray
 
 from charlm.config import ModelConfig
-from charlm.engine import Engine
+from charlm.engine import Engine, Weights
 from charlm.surprisal import LN2, surprisals
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "examples"))
 
-import minimal  # noqa: E402  (examples/ is not a package)
+# By name, since examples/ is not a package and this file is called minimal too.
+minimal: Any = importlib.import_module("minimal")
 
-Weights = dict[str, NDArray[np.float32]]
 UNITS, WINDOW = 100, 25
 
 
@@ -85,7 +87,7 @@ class Ancestor:
         V = len(self.y)
         config = ModelConfig.resolve(vocab_size=V, cell="rnn", hidden_size=UNITS, embedding_size=V)
         layer = "body.layers.0."
-        weights = {
+        weights: Weights = {
             "body.embedding.weight": np.eye(V),
             layer + "weight_ih_l0": self.W,
             layer + "weight_hh_l0": self.U,

@@ -20,6 +20,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import torch
@@ -88,7 +89,11 @@ def charlm_loop(
         save_every=5_000,
     )
     trainer = Trainer(model, config, dataset, Source(sources=()))
-    return (lambda: trainer.update(trainer.streams.batch(trainer.progress.step)) and None), trainer
+
+    def update() -> None:
+        trainer.update(trainer.streams.batch(trainer.progress.step))
+
+    return update, trainer
 
 
 def seconds(work: Callable[[], object], times: int) -> float:
@@ -109,17 +114,16 @@ def muon_share(trainer: Trainer, update: Callable[[], None], updates: int) -> fl
     """Muon's share of an update: the time inside its ``step``, divided by the whole."""
     muon = trainer.optimizers.all[0]
     spent = 0.0
-    inner = muon.step
+    step: Callable[[], None] = muon.step
 
-    def timed(*args: object) -> None:
+    def timed() -> None:
         nonlocal spent
         began = time.perf_counter()
-        inner(*args)
+        step()
         spent += time.perf_counter() - began
 
-    muon.step = timed  # type: ignore[method-assign]
-    whole = seconds(update, updates) * updates
-    muon.step = inner  # type: ignore[method-assign]
+    with mock.patch.object(muon, "step", timed):
+        whole = seconds(update, updates) * updates
     return spent / whole
 
 

@@ -59,7 +59,7 @@ def by_autograd(
         logits.flatten(0, 1), torch.from_numpy(targets).flatten(), reduction="sum"
     )
     assert loss.item() == pytest.approx(loss_sum(logits, torch.from_numpy(targets)).item())
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     gradients = {
         name: parameter.grad.numpy()
         for name, parameter in model.named_parameters()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from charlm.errors import RequestError
 from charlm.text import catalogue
 from charlm.text.catalogue import CATALOGUE, Fetched
 
+Run = Callable[[str], Result]
+
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
 
     def invoke(line: str) -> Result:
@@ -25,14 +28,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-unt
     return invoke
 
 
-def test_list_names_every_corpus(run) -> None:  # type: ignore[no-untyped-def]
+def test_list_names_every_corpus(run: Run) -> None:
     result = run("list")
     assert result.exit_code == 0
     for entry in CATALOGUE:
         assert re.search(rf"^{entry.name} +{entry.kind} ", result.stdout, re.MULTILINE)
 
 
-def test_make_writes_where_it_says(run) -> None:  # type: ignore[no-untyped-def]
+def test_make_writes_where_it_says(run: Run) -> None:
     result = run("make viaggi --chars 3000")
     assert result.exit_code == 0, result.output
     path = Path(result.stdout.strip())
@@ -44,7 +47,7 @@ def test_make_writes_where_it_says(run) -> None:  # type: ignore[no-untyped-def]
     assert again.stdout == result.stdout
 
 
-def test_another_text_is_replaced_only_with_force(run) -> None:  # type: ignore[no-untyped-def]
+def test_another_text_is_replaced_only_with_force(run: Run) -> None:
     run("make viaggi --chars 500 --out a.txt")
     before = Path("a.txt").read_bytes()
     refused = run("make viaggi --chars 500 --seed 1 --out a.txt")
@@ -55,7 +58,7 @@ def test_another_text_is_replaced_only_with_force(run) -> None:  # type: ignore[
     assert Path("a.txt").read_bytes() != before
 
 
-def test_stdout_carries_the_text_and_nothing_else(run) -> None:  # type: ignore[no-untyped-def]
+def test_stdout_carries_the_text_and_nothing_else(run: Run) -> None:
     result = run("make viaggi --chars 700 --out -")
     assert result.stdout_bytes.decode("utf-8") == catalogue.make_viaggi(700)
     assert list(Path().iterdir()) == []
@@ -74,7 +77,7 @@ def test_stdout_carries_the_text_and_nothing_else(run) -> None:  # type: ignore[
         ("make viaggi --chars 9 --out .", "is a directory"),
     ],
 )
-def test_wrong_requests_are_told_in_one_line(run, line: str, cause: str) -> None:  # type: ignore[no-untyped-def]
+def test_wrong_requests_are_told_in_one_line(run: Run, line: str, cause: str) -> None:
     result = run(line)
     assert isinstance(result.exception, RequestError)
     assert cause in str(result.exception)
@@ -83,7 +86,9 @@ def test_wrong_requests_are_told_in_one_line(run, line: str, cause: str) -> None
 
 
 @pytest.mark.parametrize("reused", [True, False])
-def test_get_says_whether_it_downloaded(run, monkeypatch, reused: bool) -> None:  # type: ignore[no-untyped-def]
+def test_get_says_whether_it_downloaded(
+    run: Run, monkeypatch: pytest.MonkeyPatch, reused: bool
+) -> None:
     asked: list[tuple[object, ...]] = []
 
     def fake(name: str, directory: Path, *, filename: str, **_: object) -> Fetched:
@@ -98,7 +103,7 @@ def test_get_says_whether_it_downloaded(run, monkeypatch, reused: bool) -> None:
 
 
 @pytest.mark.parametrize("line", ["--help", "list --help", "make --help", "get --help"])
-def test_help_shows_examples_whose_options_exist(run, line: str) -> None:  # type: ignore[no-untyped-def]
+def test_help_shows_examples_whose_options_exist(run: Run, line: str) -> None:
     result = run(line)
     assert result.exit_code == 0
     examples = re.findall(r"^ +charlm corpus ((?:\S+ ?)+)", result.stdout, re.MULTILINE)

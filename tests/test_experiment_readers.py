@@ -447,7 +447,7 @@ def test_an_untrained_reader_knows_nothing(name: str) -> None:
 @every_kind
 def test_the_loss_reaches_every_parameter(name: str) -> None:
     reader = make(name)
-    reader.loss(*batch()).backward()  # type: ignore[no-untyped-call]
+    reader.loss(*batch()).backward()
     for parameter_name, parameter in reader.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name

@@ -222,7 +222,7 @@ def test_every_optimizer_reduces_the_loss(name: str, rate: float) -> None:
     before = loss().item()
     assert before == pytest.approx(math.log(V), abs=0.1)
     for _ in range(40):
-        loss().backward()  # type: ignore[no-untyped-call]
+        loss().backward()
         optimizers.step(rate)
         optimizers.zero_grad()
     assert loss().item() < before / 2

@@ -20,8 +20,8 @@ from charlm.training.optim import Optimizers
 from charlm.training.step import descend, update
 
 
-def settings(**options: object) -> TrainConfig:
-    fixed = {
+def settings(**options: Any) -> TrainConfig:
+    fixed: dict[str, Any] = {
         "batch_size": 1,
         "seq_len": 1,
         "optimizer": "sgd",
@@ -91,7 +91,7 @@ def test_the_state_comes_back_without_its_gradient() -> None:
 def test_dropout_depends_on_seed_and_step_and_is_switched_on() -> None:
     def masked(seed: int, step: int) -> list[float]:
         model, config = Point().eval(), settings(seed=seed)
-        seen = []
+        seen: list[Tensor] = []
 
         def objective(batch: Tensor, state: TensorState) -> tuple[Tensor, int, TensorState]:
             seen.append(model.dropout(torch.ones(64)))
@@ -99,7 +99,8 @@ def test_dropout_depends_on_seed_and_step_and_is_switched_on() -> None:
 
         torch.manual_seed(len(seen) + step)
         update(model, Optimizers(model, config), objective, torch.ones(2), (), config, step)
-        return seen[0].tolist()  # type: ignore[no-any-return]
+        drawn: list[float] = seen[0].tolist()
+        return drawn
 
     assert set(masked(1, 0)) == {0.0, 2.0}
     assert masked(1, 0) == masked(1, 0)
@@ -137,7 +138,7 @@ class Reads(TorchDispatchMode):
     """Counts single numbers that are read from tensors: on a GPU each waits for all work."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.scalars = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -147,9 +148,14 @@ class Reads(TorchDispatchMode):
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_host_reads_once_per_update(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    lists: list[int] = []
+    lists: list[Tensor] = []
     real = Tensor.tolist
-    monkeypatch.setattr(Tensor, "tolist", lambda tensor: (lists.append(1), real(tensor))[1])
+
+    def tolist(tensor: Tensor) -> Any:
+        lists.append(tensor)
+        return real(tensor)
+
+    monkeypatch.setattr(Tensor, "tolist", tolist)
     model = nn.Sequential(nn.Linear(4, 4))
     config = settings(optimizer=optimizer, clip=1.0)
     optimizers = Optimizers(model, config)

@@ -556,5 +556,5 @@ def test_bfloat16_goes_on_where_the_processor_has_none(
         trainer.state = tuple(part.to(state) for part in trainer.state)  # as the file has it
         losses = [each.update(each.streams.batch(step)) for each in (exact, trainer)]
         assert losses[0] != losses[1] and losses[1] == pytest.approx(losses[0], rel=0.02)
-    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    available = torch.backends.mkldnn.is_available()
     assert torch.backends.mkldnn.enabled == available

@@ -39,9 +39,9 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     mkldnn = torch.backends.mkldnn
     before = mkldnn.enabled
     if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        mkldnn.set_flags(_enabled=False)  # type: ignore[no-untyped-call]
+        mkldnn.set_flags(_enabled=False)
     try:
         with torch.autocast(device.type, dtype=torch.bfloat16):
             yield
     finally:
-        mkldnn.set_flags(_enabled=before)  # type: ignore[no-untyped-call]
+        mkldnn.set_flags(_enabled=before)

@@ -92,7 +92,7 @@ def descend(
     finite.
     """
     loss = total / count
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     norm = nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf)
     nats, length = torch.stack([loss.detach(), norm]).tolist()
     if not (math.isfinite(nats) and math.isfinite(length)):
