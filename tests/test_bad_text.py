@@ -7,6 +7,7 @@ place and remedy, and leaves no file.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import encodings.aliases
 import gzip
@@ -27,7 +28,7 @@ import pytest
 from click.testing import Result
 from conftest import covering, slow_but
 
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, CorpusError
 from charlm.text.reading import decode
 
 Invoke = Callable[..., Result]
@@ -437,6 +438,23 @@ def test_no_codec_of_python_is_a_fault(codec: str) -> None:
     for data in samples:
         with contextlib.suppress(CharlmError):
             decode(data, "x.txt", codec).encode("utf-8")
+
+
+def test_an_error_after_the_last_byte_names_the_last_byte() -> None:
+    """As the codec ``punycode`` does from Python 3.13 on."""
+
+    def fail(data: Any, errors: str = "strict") -> tuple[str, int]:
+        raise UnicodeDecodeError("late", bytes(data), len(data), len(data) + 1, "incomplete")
+
+    def find(name: str) -> codecs.CodecInfo | None:
+        return codecs.CodecInfo(codecs.utf_8_encode, fail, name=name) if name == "late" else None
+
+    codecs.register(find)
+    try:
+        with pytest.raises(CorpusError, match=r"byte 0x55 at offset 1 \(line 1\)"):
+            decode(b"wU", "x.txt", "late")
+    finally:
+        codecs.unregister(find)
 
 
 # ------------------------------------------------------------------------- directories and no files

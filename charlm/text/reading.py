@@ -145,14 +145,15 @@ def _to_utf8(data: bytes, name: str, encoding: str | None, remedy: str = "") -> 
     except UnicodeDecodeError as error:
         if found:
             raise _not_text(name, found) from error
-        place = f"byte 0x{data[error.start]:02x} at offset {error.start:,} "
-        cause = f"{place}(line {_line(data, codec, error.start):,}) is not valid {codec.upper()}"
+        start = min(error.start, len(data) - 1)  # Punycode can place the error after the last byte
+        place = f"byte 0x{data[start]:02x} at offset {start:,} "
+        cause = f"{place}(line {_line(data, codec, start):,}) is not valid {codec.upper()}"
         if encoding is None and codec == "utf-8" and has_nul(data) and not utf_16_order(data):
             raise CorpusError(
                 f"{name}: this is not text: {cause}, and offset {data.index(0):,} is a NUL byte; "
                 "give a text file"
             ) from error
-        other = remedy or _other_encoding(data, codec, error.start)
+        other = remedy or _other_encoding(data, codec, start)
         raise CorpusError(f"{name}: {cause}; {other}") from error
     except (LookupError, ValueError, AssertionError) as error:
         raise RequestError(
