@@ -46,7 +46,7 @@ def test_a_table_says_how_fast_it_fades_beside_an_untrained_model(
     assert title.startswith(f"{trained}: norm of the gradient")
     assert heads.split() == ["back", "input", "untrained", "state", "1", "untrained"]
     assert [row.split()[0] for row in rows] == ["1", "2", "5", "10"]
-    assert last.startswith("At the input it halves every ") and empty == ""
+    assert last.startswith("At the input the gradient halves every ") and empty == ""
 
 
 @pytest.mark.parametrize("ending", ["svg", "png"])

@@ -140,11 +140,11 @@ def test_what_becomes_of_a_gradient_is_said() -> None:
     def said(median: list[float]) -> str:
         return gradients.Flow(np.array([median]), None).fading()
 
-    assert said([9, 8, 4, 2, 1]) == "At the input it halves every 1.0 characters."
-    assert said([1, 1, 1, 1]) == said([1, 1, 2, 4]) == "At the input it does not fade."
-    assert said([3, 2, 1, 0, 0]) == "At the input nothing arrives from more than 2 characters back."
-    assert said([3, 2, 0, 0]) == "At the input nothing arrives from more than 1 character back."
-    assert said([3, 0, 0]) == "At the input nothing arrives from more than 0 characters back."
+    assert said([9, 8, 4, 2, 1]) == "At the input the gradient halves every 1.0 characters."
+    assert said([1, 1, 1, 1]) == said([1, 1, 2, 4]) == "At the input the gradient does not vanish."
+    assert said([3, 2, 1, 0, 0]) == "At the input the gradient is zero beyond 2 characters back."
+    assert said([3, 2, 0, 0]) == "At the input the gradient is zero beyond 1 character back."
+    assert said([3, 0, 0]) == "At the input the gradient is zero beyond 0 characters back."
     assert np.isnan(gradients.Flow(np.array([[3.0, 2, 0]]), None).half_life())
 
 

@@ -1,8 +1,8 @@
-"""Learning while reading, with torch.
+"""Dynamic evaluation: a model that learns while it reads. Needs torch.
 
-Dynamic evaluation (Mikolov et al., 2010; Krause et al., 2018): after each window has been scored,
-the weights take one step of gradient descent on it. A text whose end resembles its beginning
-becomes less and less surprising; every character is scored before the model learns from it.
+After each window has been scored, the weights take one step of gradient descent on it (Mikolov et
+al., 2010; Krause et al., 2018). Every character is scored before the model learns from it. If a
+text repeats its patterns, its surprisal falls.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CLIP = 1.0
 
 
 def torch_model(config: ModelConfig, weights: Weights) -> LanguageModel:
-    """The torch model with these weights, ready to read."""
+    """The torch model with these weights, in evaluation mode."""
     model = LanguageModel(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -38,14 +38,14 @@ def torch_model(config: ModelConfig, weights: Weights) -> LanguageModel:
 
 @dataclass(frozen=True)
 class Adapted:
-    """Nats of every id but the first, by the unchanged model and by the one that keeps learning."""
+    """Nats of every id except the first, with fixed weights and with learning."""
 
     static: NDArray[np.float64]
     dynamic: NDArray[np.float64]
 
     @property
     def gain(self) -> float:
-        """Bits per symbol that learning while reading saves."""
+        """Bits per symbol saved by learning while reading."""
         return float(self.static.mean() - self.dynamic.mean()) / LN2
 
 
@@ -55,8 +55,8 @@ def adapt(
     """Read ids (N,) once with fixed weights, and once with a step of SGD at ``rate`` after every
     window.
 
-    The gradient goes back to the window's beginning, and its norm is clipped at 1, as in training.
-    Raises DivergenceError if a loss is not finite: the rate is too high.
+    The gradient stops at the start of the window and its norm is clipped at 1, as in training.
+    Raises DivergenceError if a loss is not finite, because the rate is too high.
     """
     ids = np.asarray(ids, dtype=np.int64)
     read = [_pass(config, weights, ids, r, window) for r in (0.0, rate)]

@@ -1,4 +1,4 @@
-"""Two or more models on the same text: which is better, by how much, how surely, and where."""
+"""Compare two or more models on the same text: which is better, by how much, and where."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from charlm.inspection.reading import Reading
 from charlm.statistics import Blocks, chance_level, mean_interval, resample
 
 BLOCK = 200
-"""Characters that are resampled together: neighbours are not independent, so single characters
-would give an interval far too narrow."""
+"""Characters that are resampled together. Neighbouring characters are not independent, so an
+interval from single characters would be far too narrow."""
 
 RESAMPLES = 2000
 _MOST_BLOCKS = 4000
@@ -22,12 +22,12 @@ _MOST_BLOCKS = 4000
 
 @dataclass(frozen=True)
 class Gap:
-    """How many bits per character a model takes less than another on the same characters.
+    """How many fewer bits per character one model needs than another on the same characters.
 
-    mean: positive where the first one is better
+    mean: positive if the first model is better
     low, high: 95 % bootstrap interval over blocks of text, the same blocks for both
-    chance: the control: 95 of 100 gaps are smaller than this, in size, where in every block it is
-            drawn by lot which of the two models is which
+    chance: the control, a permutation test: if the labels of the two models are swapped at random
+            in each block, 95 of 100 gaps are smaller than this in absolute value
     """
 
     mean: float
@@ -39,8 +39,8 @@ class Gap:
 def gap(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -> Gap:
     """The paired difference of two readings of one text.
 
-    RequestError where they are of different texts, or the text has fewer than ten blocks and no
-    interval can be given.
+    Raises RequestError if the texts differ, or if the text has fewer than ten blocks, too few for
+    an interval.
     """
     saved = differences(one, other)
     blocks = _blocks(len(saved), block)
@@ -54,7 +54,7 @@ def gap(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -> G
 def _blocks(count: int, size: int) -> Blocks:
     """``count`` characters in blocks of ``size``; RequestError for fewer than ten blocks.
 
-    A long text gets longer blocks, so that resampling them needs no more than some megabytes.
+    A long text gets longer blocks, so that resampling them needs only a few megabytes.
     """
     if count // size < 10:
         raise RequestError(
@@ -64,8 +64,8 @@ def _blocks(count: int, size: int) -> Blocks:
 
 
 def differences(one: Reading, other: Reading) -> NDArray[np.float64]:
-    """(N - 1,) bits by which ``one`` is less surprised than ``other``, from the second character
-    on."""
+    """(N - 1,) by how many bits the surprisal under ``one`` is lower than under ``other``, from the
+    second character on."""
     if one.characters != other.characters:
         raise RequestError("the models read different texts (is one of them trained with --nfc?)")
     saved: NDArray[np.float64] = (other.bits - one.bits)[1:]
@@ -73,7 +73,7 @@ def differences(one: Reading, other: Reading) -> NDArray[np.float64]:
 
 
 def kind_of(character: str) -> str:
-    """A coarse class: where models differ is easier to say of these than of characters."""
+    """The class of a character. Differences between models are easier to describe by class."""
     if character == "\n":
         return "line end"
     if character.isspace():
@@ -86,7 +86,7 @@ def kind_of(character: str) -> str:
 
 
 def by_place(characters: str) -> list[str]:
-    """Of every character its class, a word's first letter apart from those that follow."""
+    """The class of every character. The first letter of a word has a class of its own."""
     kinds = [kind_of(character) for character in characters]
     return [
         "word's first letter" if kind == "letter" and before not in ("letter", "capital") else kind
@@ -96,8 +96,8 @@ def by_place(characters: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Share:
-    """What one kind of character contributes to a gap: its mean there, and how much of the whole
-    gap comes from it (bits per character of the text), with its 95 % bootstrap interval."""
+    """What one kind of character contributes to a gap: the mean gap on these characters, and their
+    part of the whole gap (bits per character of the text) with its 95 % bootstrap interval."""
 
     kind: str
     count: int
@@ -108,9 +108,10 @@ class Share:
 
 
 def shares(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -> list[Share]:
-    """Where the gap comes from, the largest contribution first; they add up to the gap's mean.
+    """The contribution of each kind of character, the largest first. They add up to the mean gap.
 
-    The intervals are over the blocks of ``gap``, and its RequestError for too short a text.
+    The intervals are over the same blocks as in ``gap``. Raises RequestError if the text is too
+    short.
     """
     saved = differences(one, other)
     blocks = _blocks(len(saved), block)
@@ -135,8 +136,8 @@ def shares(one: Reading, other: Reading, *, block: int = BLOCK, seed: int = 0) -
 
 
 def extremes(one: Reading, other: Reading, count: int) -> tuple[list[str], list[str]]:
-    """Words at which one model gains most on the other, and the other on it; each in its place of
-    the text, between the words beside it."""
+    """The words on which ``one`` gains most, and those on which ``other`` does, each quoted with
+    the words around it."""
     spans = one.spans("word")
     gains = np.array([np.nansum((other.bits - one.bits)[a:b]) for a, b in spans])
     order = np.argsort(-gains, kind="stable")

@@ -1,4 +1,4 @@
-"""The three measures of ``memory`` for one model, each with its controls; with torch."""
+"""The measures of ``memory`` for one model, with their controls. Needs torch."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from charlm.inspection.memory import ENOUGH, Curve, Probe, States
 from charlm.inspection.rebuilding import STEPS, Rebuilt, rebuild
 from charlm.models.language import build
 
-_CONTROL_PLACES = 128  # enough to see that a curve is flat
-_LONGEST = 2048  # context that is still read in seconds
+_CONTROL_PLACES = 128  # enough to show that a curve is flat
+_LONGEST = 2048  # the longest context that is read within seconds
 
 REBUILT = 10
-"""Characters that the decoder is asked for."""
+"""Number of characters that the decoder reconstructs."""
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """How much of the past a model holds.
+    """How much of the past a model uses and its hidden state holds.
 
-    curve, probe: of the model; untrained_curve, untrained_probe: of one of the same shape that has
-    learnt nothing
-    window: how many of them its gradient went back through in training; None where unknown
+    curve, probe: of the model; untrained_curve, untrained_probe: of an untrained model of the same
+    shape
+    window: how many units its gradient went back through in training; None if unknown
     unit: what is counted, a character or a byte
     """
 
@@ -41,7 +41,7 @@ class Horizon:
 
     @property
     def measured_beyond(self) -> bool:
-        """Whether a context longer than the training window was looked at."""
+        """Whether a context longer than the training window was measured."""
         return self.window in self.curve.contexts[:-1]
 
     def verdict(self) -> str:
@@ -54,15 +54,15 @@ class Horizon:
             return f"{said}; nothing beyond the training window of {self.window} was measured."
         mean, low, high = self.curve.beyond(self.window)
         interval = f"{mean:.3f} bits per {self.unit} [{low:.3f}, {high:.3f}]"
-        said = f"{said}; what lies beyond the training window of {self.window} saves {interval}"
+        said = f"{said}; context beyond the training window of {self.window} saves {interval}"
         if low > ENOUGH:
             return f"{said}, so a longer --seq-len is worth trying."
         if high > ENOUGH:
             return f"{said}: too few {self.unit}s to tell whether a longer --seq-len would help."
         if 2 * usable > self.window:
             return (
-                f"{said}: as far as it was taught to look it does, and whether a longer --seq-len "
-                "would teach it more only training can tell."
+                f"{said}: the model uses all of its training window; train it with a longer "
+                "--seq-len to see whether that helps."
             )
         return f"{said}: a longer --seq-len would hardly help this model."
 
@@ -109,11 +109,13 @@ def measure(
     seed: int = 0,
     decoder_steps: int = STEPS,
 ) -> Horizon:
-    """All of it, on ids (N,), the decoder trained for so many steps, which takes most of the time.
+    """Compute all measures on ids (N,). Training the decoder for ``steps`` steps takes most of the
+    time.
 
-    window: that of its truncated BPTT: what lies beyond is measured up to twice as far, where the
-    text is long enough
-    RequestError where the text is too short.
+    window: the length of truncated BPTT in training; contexts up to twice as long are measured if
+            the text is long enough
+
+    Raises RequestError if the text is too short.
     """
     control = {name: part.detach().numpy() for name, part in build(config, 0).named_parameters()}
     model, untrained = Engine(config, weights), Engine(config, control)
@@ -140,6 +142,7 @@ def measure(
 
 
 def training_window(lm: CharLM) -> int | None:
-    """How many symbols a model's gradient went back through; None where its file does not say."""
+    """How many symbols a model's gradient went back through in training; None if its file does not
+    say."""
     window = lm.provenance.get("seq_len")
     return window if isinstance(window, int) else None

@@ -1,4 +1,4 @@
-"""How much of the past a hidden state holds: the state as a lossy summary of the text read so far.
+"""How much of the past the hidden state holds: a lossy summary of the text read so far.
 
 Three measurements, each with the control that would expose a meaningless result:
 
@@ -6,7 +6,7 @@ context_curve    does more context lower the loss?               control: an unt
 probe            can the character k positions back be read      controls: the most frequent
                  from the state?                                 character; shuffled labels; the
                                                                  states of an untrained model
-rebuild          what does a decoder make of the state alone?    control: shuffled states
+rebuild          what can a decoder reconstruct from the state?  control: shuffled states
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class States:
 
     def halves(self) -> tuple[States, States]:
         """(training half, test half): the first and the second half, with a gap between them so
-        that no character is in ``past`` of both."""
+        that no character is in the ``past`` of both."""
         middle, gap = len(self.features) // 2, self.past.shape[1]
         return (
             States(self.features[: middle - gap], self.past[: middle - gap]),

@@ -1,14 +1,14 @@
-"""What single units stand for, found without being told where to look.
+"""Which features of the text single units respond to.
 
 Karpathy, Johnson and Fei-Fei (2015) showed cells that keep track of quotes or of the length of a
-line. Here every unit is held against labels that are found in the text automatically: how well does
-its activation alone, after a character was read, tell whether the label holds there? The measure is
-the area under the ROC curve: 0.5 is chance, 1 a unit that is always higher where the label holds,
-0 one that is always lower.
+line. Here the text is labelled automatically, and every unit is tested as a predictor of every
+label: how well does its activation after a character tell whether the label applies to that
+character? The measure is the area under the ROC curve (AUC): 0.5 is chance, 1 a unit that is always
+higher if the label applies, 0 a unit that is always lower.
 
-A unit is chosen on one half of the text and judged on the other. Among hundreds of units one will
-always do well by chance, the more so since labels come in runs; so the whole search is repeated
-with labels shifted round against the text, which keeps their runs and destroys their meaning.
+A unit is chosen on one half of the text and tested on the other. Among hundreds of units one always
+does well by chance, all the more because labels come in runs. As a control, the whole search is
+repeated with the labels rotated against the text, which keeps their runs but removes their meaning.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Bools = NDArray[np.bool_]
 
 SHIFTS = 40
 RAREST = 0.01
-"""A label must hold at so large a share of each half, and fail at as large a one."""
+"""The smallest share of each half to which a label must apply, and to which it must not."""
 
 _STREAMS = 32
 _DRAWN = 7
@@ -38,13 +38,13 @@ _SOON, _FAR = 5, (20, 30, 40)
 
 
 def labels(text: str) -> dict[str, Bools]:
-    """Labels of every character of ``text``, by name: (N,) each, whether it holds once the
-    character has been read."""
+    """The labels of ``text`` by name: (N,) each, whether it applies after the character has been
+    read."""
     N = len(text)
     column = np.zeros(N, dtype=np.int64)  # characters since the line began
     in_word = np.zeros(N, dtype=np.int64)  # letters of the word so far
     quoted, depth, number, year = (np.zeros(N, dtype=np.int64) for _ in range(4))
-    capitals = np.zeros(N, dtype=bool)  # a line without a small letter so far
+    capitals = np.zeros(N, dtype=bool)  # no lower-case letter in the line so far
     open_quote = open_brackets = run = 0
     small = False
     for place, character in enumerate(text):
@@ -52,7 +52,7 @@ def labels(text: str) -> dict[str, Bools]:
         if character == "\n":
             small = False
             if place and text[before] == "\n":
-                open_quote = 0  # a quotation may go on in the next line, rarely after an empty one
+                open_quote = 0  # a quotation may continue on the next line, rarely after a gap
         column[place] = 0 if character == "\n" else (column[before] + 1 if place else 1)
         in_word[place] = (
             in_word[before] + 1 if character.isalpha() and place else character.isalpha()
@@ -88,14 +88,14 @@ def labels(text: str) -> dict[str, Bools]:
 def auc(activations: Floats, label: Bools) -> NDArray[np.float64]:
     """Area under the ROC curve of every unit: activations (N, H), label (N,) -> (H,).
 
-    The Mann-Whitney statistic: the share of pairs, one place where the label holds and one where it
-    does not, in which the unit is higher at the first; ties count half.
+    The Mann-Whitney statistic: of all pairs of a position to which the label applies and one to
+    which it does not, the share in which the unit is higher at the first; ties count half.
     """
     return _auc_of_ranks(_ranks(activations), label)
 
 
 def _ranks(activations: Floats) -> NDArray[np.float64]:
-    """Mid-ranks of every column, from 1: equal values share the mean of theirs."""
+    """Mid-ranks of every column, from 1: equal values get the mean of their ranks."""
     ranks = np.empty(activations.shape)
     for unit in range(activations.shape[1]):
         _, inverse, counts = np.unique(
@@ -117,17 +117,18 @@ def _auc_of_ranks(ranks: NDArray[np.float64], label: Bools) -> NDArray[np.float6
 
 @dataclass(frozen=True)
 class Found:
-    """The unit that tells one label best.
+    """The unit that best predicts one label.
 
-    auc: on the half of the text that it was not chosen on; below 0.5 where it is lower if the label
-         holds
-    rises: whether it was higher where the label holds, in the half that it was chosen on
-    chance: the strength that the same search finds with shifted labels, its 95 % quantile
-    by_character: the AUC of the current character alone, by how often the label held with it in the
-                  first half; 1 where the character determines the label and no memory is needed
-    share: of the places at which the label holds
-    bits: by how many bits per character the loss rises where the unit is held at its mean
-    usual_bits: the control: the same of the median unit of its layer, of seven drawn at random
+    auc: on the half of the text that the unit was not chosen on; below 0.5 for a unit that is lower
+         if the label applies
+    rises: whether the unit is higher if the label applies, in the half that it was chosen on
+    chance: 95 % quantile of the strength that the same search finds with shifted labels
+    by_character: the AUC of the current character alone, scored by how often the label applied to
+                  it in the first half; 1 if the character determines the label and no memory is
+                  needed
+    share: of the positions to which the label applies
+    bits: increase of the loss, in bits per character, if the unit is fixed at its mean
+    usual_bits: the control: the median increase for seven random units of the same layer
     """
 
     label: str
@@ -143,29 +144,29 @@ class Found:
 
     @property
     def strength(self) -> float:
-        """The AUC of the rule that was learnt on the first half; below 0.5 where a unit that was
-        higher there is lower on the second."""
+        """The AUC in the direction that was chosen on the first half; below 0.5 if the direction is
+        reversed on the second half."""
         return self.auc if self.rises else 1 - self.auc
 
     @property
     def side(self) -> str:
-        """Where it was where the label holds, in the half that it was chosen on."""
+        """Whether the unit is high or low if the label applies."""
         return "high" if self.rises else "low"
 
     @property
     def told(self) -> str:
         """All figures in one sentence."""
         return (
-            f"layer {self.layer + 1}, unit {self.unit}, {self.side} where it holds: AUC "
+            f"layer {self.layer + 1}, unit {self.unit}, {self.side} if the label applies: AUC "
             f"{self.strength:.3f} (by chance {self.chance:.3f}; the current character alone "
-            f"{self.by_character:.3f}); held at its mean it costs {self.bits:+.4f} bits per "
-            f"character (a unit drawn at random {self.usual_bits:+.4f})"
+            f"{self.by_character:.3f}); fixing it at its mean costs {self.bits:+.4f} bits "
+            f"per character (a random unit {self.usual_bits:+.4f})"
         )
 
 
 @dataclass(frozen=True)
 class Activations:
-    """Every unit's state along a stretch of text.
+    """The activation of every unit after each character of a text.
 
     values: (N, L * H), layer by layer
     text: the N characters
@@ -182,8 +183,8 @@ class Activations:
 
 def activations(engine: Engine, ids: Ids, text: str, *, most: int = 20_000) -> Activations:
     """The states h of all layers after each of the first ``most`` characters, in one stream from
-    the zero state. RequestError for a text under 2,000 characters, for one that was read in bytes,
-    and for a network without recurrence."""
+    the zero state. Raises RequestError for a text of fewer than 2,000 characters, a model of bytes,
+    and a network that is not recurrent."""
     config = engine.config
     if not config.recurrent:
         raise RequestError(f"{config.cell} is not recurrent: it has no units that remember")
@@ -198,8 +199,8 @@ def activations(engine: Engine, ids: Ids, text: str, *, most: int = 20_000) -> A
 
 
 def search(found: Activations, *, seed: int = 0) -> list[Found]:
-    """For every label that occurs often enough in both halves, the unit that tells it best; the
-    surest first. ``bits`` and ``usual_bits`` are NaN until ``with_ablation`` is asked."""
+    """For every label that is frequent enough in both halves, the unit that predicts it best,
+    sorted by AUC. ``bits`` and ``usual_bits`` are NaN until ``with_ablation`` computes them."""
     middle = len(found.text) // 2
     first, second = _ranks(found.values[:middle]), _ranks(found.values[middle:])
     rng = np.random.default_rng(seed)
@@ -234,8 +235,8 @@ def search(found: Activations, *, seed: int = 0) -> list[Found]:
 def _best(
     first: NDArray[np.float64], second: NDArray[np.float64], learn: Bools, judge: Bools
 ) -> tuple[int, bool, float]:
-    """The unit that is best on one half, whether it is higher there where the label holds, and its
-    AUC on the other half."""
+    """The best unit on one half, whether it is higher if the label applies, and its AUC on the
+    other half."""
     learnt = _auc_of_ranks(first, learn)
     unit = int(np.abs(learnt - 0.5).argmax())
     judged = float(_auc_of_ranks(second[:, unit : unit + 1], judge)[0])
@@ -243,9 +244,9 @@ def _best(
 
 
 def remembering(found: list[Found], count: int) -> list[Found]:
-    """The labels that a unit tells better than the current character does by most, each unit once.
+    """The labels that a unit predicts best compared with the current character, each unit once.
 
-    A unit that counts the characters of a line tells several labels of the same kind.
+    A unit that counts the characters of a line predicts several labels of the same kind.
     """
     order = sorted(found, key=lambda each: each.by_character - each.strength)
     units: dict[tuple[int, int], Found] = {}
@@ -255,7 +256,7 @@ def remembering(found: list[Found], count: int) -> list[Found]:
 
 
 def _by_character(text: str, learn: Bools, judge: Bools) -> float:
-    """How well the current character alone tells a label, learnt and judged as a unit is."""
+    """How well the current character alone predicts a label; trained and tested like a unit."""
     held: dict[str, list[int]] = {}
     for character, holds in zip(text, learn, strict=False):
         count = held.setdefault(character, [0, 0])
@@ -274,9 +275,9 @@ def _by_character(text: str, learn: Bools, judge: Bools) -> float:
 def with_ablation(
     engine: Engine, ids: Ids, seen: Activations, found: list[Found], *, seed: int = 0
 ) -> list[Found]:
-    """What was found in ``seen``, with the cost of holding each unit at its mean, and that of the
-    median of seven units of its layer that were drawn at random: the mean is that of the half that
-    the unit was chosen on, the cost is measured on the other."""
+    """``found`` with the cost of fixing each unit at its mean and, as the control, the median cost
+    for seven random units of its layer. The mean is taken over the half that the unit was chosen
+    on; the cost is measured on the other half."""
     middle = len(seen.text) // 2
     ids = ids[max(0, middle - WARMUP) : len(seen.text)]
     whole = _bits(engine, ids, _change_nothing)
@@ -300,14 +301,14 @@ def with_ablation(
 
 
 def ablation(engine: Engine, ids: Ids, layer: int, unit: int, value: float) -> float:
-    """By how many bits per character the loss of ids (N,) rises where a unit's state is held at
-    ``value`` all the time, for the head, for the layers above and for its own next step."""
+    """The increase of the loss of ids (N,), in bits per symbol, if a unit's state is ``value`` at
+    every step: for the head, for the layers above and for the next step of its own layer."""
 
     return _held(engine, ids, layer, unit, value) - _bits(engine, ids, _change_nothing)
 
 
 def _held(engine: Engine, ids: Ids, layer: int, unit: int, value: float) -> float:
-    """Bits per symbol where that unit's state is ``value`` at every step."""
+    """Bits per symbol if the state of that unit is ``value`` at every step."""
 
     def hold(number: int, h: Floats) -> None:
         if number == layer:

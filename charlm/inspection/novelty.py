@@ -1,7 +1,7 @@
-"""How much of a sample stands in the training text, word for word, and how to prevent it.
+"""How much of a sample is copied from the training text, and how to limit copying.
 
-Both look strings up in a suffix array of the text (Manber & Myers, 1993): all places of it, in the
-order of what stands from there on, so that a string is found by halving.
+Both look up strings in a suffix array of the training text (Manber & Myers, 1993): all of its
+positions, sorted by the text from there on, so that binary search finds a string.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRAM = 20
-"""Characters of the pieces of which the share that was copied is told."""
+"""Length in characters of the passages whose copied share is reported."""
 
 
 class SuffixArray:
-    """An index of ``text``: ``order`` (N,) are its places, sorted by what stands there.
+    """An index of ``text``: ``order`` (N,) has its positions, sorted by the text from there on.
 
-    Memory: 8 bytes for each of its characters beside the text, some 50 while it is made; a million
-    characters take a second or two.
+    Memory: 8 bytes per character in addition to the text, about 50 while the index is built. A
+    million characters take a second or two.
     """
 
     def __init__(self, text: str) -> None:
@@ -28,7 +28,7 @@ class SuffixArray:
         self.order = _suffix_order(text)
 
     def find(self, wanted: str) -> tuple[int, int]:
-        """(first, after the last) entry of ``order`` from which on ``wanted`` stands."""
+        """(first, last + 1): the entries of ``order`` at which ``wanted`` occurs."""
         return self._halve(wanted, after=False), self._halve(wanted, after=True)
 
     def _halve(self, wanted: str, *, after: bool) -> int:
@@ -56,9 +56,9 @@ class SuffixArray:
 
 
 def _suffix_order(text: str) -> NDArray[np.int64]:
-    """Places of ``text`` sorted by what follows: by one character, then two, four, eight ...
+    """Positions of ``text`` sorted by what follows: by one character, then two, four, eight ...
 
-    A place's rank and that of the place k further on order both by 2k characters.
+    The ranks of a position and of the position k further on sort by 2k characters.
     """
     rank = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     rank = np.unique(rank, return_inverse=True)[1].astype(np.int64)
@@ -67,7 +67,7 @@ def _suffix_order(text: str) -> NDArray[np.int64]:
         return np.empty(0, dtype=np.int64)
     while True:
         key = rank * (N + 1)
-        key[:-k] += rank[k:] + 1  # nothing comes before everything
+        key[:-k] += rank[k:] + 1  # the end of the text sorts first
         order = np.argsort(key, kind="stable")
         key = key[order]
         rank[order] = np.concatenate([[0], np.cumsum(key[1:] != key[:-1])])
@@ -78,10 +78,10 @@ def _suffix_order(text: str) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Novelty:
-    """What of a sample is copied.
+    """How much of a sample is copied.
 
-    longest: the longest run of the sample that stands in the training text
-    share: of its runs of 20 characters, those that stand there; None for a shorter sample
+    longest: the longest passage of the sample that occurs in the training text
+    share: share of its passages of 20 characters that occur there; None for a shorter sample
     """
 
     longest: str
@@ -89,7 +89,7 @@ class Novelty:
 
 
 def novelty(sample: str, text: SuffixArray, gram: int = GRAM) -> Novelty:
-    """Compare ``sample`` with ``text``, exactly, by at most two look-ups for each character."""
+    """Compare ``sample`` with ``text`` exactly, with at most two look-ups per character."""
     lengths = matches(sample, text)
     best = max(range(len(sample)), key=lengths.__getitem__, default=0)
     longest = sample[best : best + lengths[best]] if sample else ""
@@ -100,12 +100,12 @@ def novelty(sample: str, text: SuffixArray, gram: int = GRAM) -> Novelty:
 
 
 def matches(sample: str, text: SuffixArray) -> list[int]:
-    """For every place of ``sample`` how many characters from there on stand in ``text`` in a row
-    ("matching statistics", Chang & Lawler, 1994)."""
+    """For every position of ``sample``, the length of the longest passage from there on that occurs
+    in ``text`` ("matching statistics", Chang & Lawler, 1994)."""
     lengths = []
     length = 0
     for begin in range(len(sample)):
-        # What matches from one place on matches, less its first character, from the next one on.
+        # A match without its first character is a match from the next position on.
         length = max(0, length - 1)
         while begin + length < len(sample) and sample[begin : begin + length + 1] in text:
             length += 1
@@ -114,8 +114,8 @@ def matches(sample: str, text: SuffixArray) -> list[int]:
 
 
 def no_copies(text: SuffixArray, most: int) -> Callable[[str], set[str]]:
-    """For ``avoid`` of ``CharLM.stream``: what would make a copy longer than ``most`` characters
-    must not come next."""
+    """An ``avoid`` for ``CharLM.stream`` that excludes every character that would make a copied
+    passage longer than ``most`` characters."""
 
     def avoid(so_far: str) -> set[str]:
         tail = so_far[-most:]

@@ -1,4 +1,4 @@
-"""HTML pages of what inspection measures. Every text in them is escaped."""
+"""HTML pages of the results of inspection. All text in them is escaped."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def heat_map(reading: Reading, tokenizer: Tokenizer) -> str:
             if token >= 0
         ]
         facts.append([shown(character), f"{bits:.2f}" if bits == bits else "-", expected])
-    # "<" must not end the script element; JSON may spell it otherwise.
+    # "<" could end the script element; JSON can write it as an escape.
     payload = json.dumps(facts, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
     return (
         f'<p class="legend">{textmap.html_legend(textmap.surprise_legend())}</p>'
@@ -105,7 +105,7 @@ def neuron_blocks(
 ) -> list[textmap.Block]:
     """For each label, the end of the text coloured by the activation of the label's best unit.
 
-    length: at most so many characters of text
+    length: the largest number of characters
     """
     begin = max(0, len(seen.text) - length)
     line = seen.text.find("\n", begin, begin + length // 2)
@@ -132,7 +132,7 @@ def neurons_body(found: Sequence[Found], seen: Activations, length: int = 1500) 
     parts = [
         "<p>For each label, the unit that predicts it best. Its AUC (area under the ROC curve) is "
         "measured on the half of the text that it was not chosen on; 0.5 is chance. Blue: low "
-        "activation. Red: high activation. Underlined: the label holds.</p>"
+        "activation. Red: high activation. Underlined: the label applies.</p>"
     ]
     for each, block in zip(found, neuron_blocks(found, seen, length), strict=True):
         parts.append(

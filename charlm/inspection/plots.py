@@ -1,4 +1,4 @@
-"""Figures of what inspection measures. Needs matplotlib.
+"""Figures of the results of inspection. Needs matplotlib.
 
 Every function takes arrays and returns a figure; ``save`` writes it, and ``drawing.panels`` makes
 it part of a page.

@@ -1,4 +1,4 @@
-"""What a model makes of a text: how surprising every character is, and what it expected instead."""
+"""How a model reads a text: the surprisal of every character, and what was expected instead."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from charlm.text.streams import WARMUP, warmed
 from charlm.text.tokenizer import Tokenizer
 
 STREAMS = 256
-"""Side by side: from here on the engine's products are as fast as they become."""
+"""Streams read in parallel: more would not make the engine's matrix products faster."""
 
-"""Symbols that a stream reads before its own stretch begins. What a model would know from still
-further back is lost (docs/log.md has by how much that changes a score)."""
+"""Symbols that a stream reads before the part that it scores. Context from before them is lost
+(docs/log.md says how little that changes a score)."""
 
-_AT_ONCE = 4096  # symbols: more would only take more memory
+_AT_ONCE = 4096  # symbols; more would only need more memory
 
 LONG = 20_000
-"""Characters from which a text is read in streams: a shorter one takes no second in one."""
+"""A text of at least this many characters is read in streams; a shorter one takes less than a
+second in one stream."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Reading:
     """A text as a model read it.
 
     characters: the N characters of the text
-    bits: (N,) the surprisal of each in bits; NaN for the first, which is only context. A character
-          of several bytes counts the sum of its bytes.
-    expected: (N, K) the symbols that were likeliest in its place (its first byte's), likeliest
+    bits: (N,) the surprisal of each in bits; NaN for the first, which is only context. For a
+          character of several bytes, the sum over its bytes.
+    expected: (N, K) the most likely symbols at its position (for its first byte), most likely
               first; -1 for the first character
     shares: (N, K) their probabilities
-    folded: for a model with an unknown symbol, what ``bits`` contain for naming the characters that
-            were read as this symbol
+    folded: for a model with an unknown symbol, the part of ``bits`` that names the characters read
+            as this symbol
     """
 
     characters: str
@@ -50,19 +51,20 @@ class Reading:
 
     @property
     def score(self) -> Score:
-        """The figures of the whole; those of ``charlm eval`` where it was read in one stream."""
+        """The loss on the whole text; the same as that of ``charlm eval`` if it was read in one
+        stream."""
         total = float(np.nansum(self.bits)) * LN2
         return Score.of(total, len(self.characters) - 1, self.folded)
 
     def chance(self, tokenizer: Tokenizer) -> float:
-        """Bits per character of a model that knows nothing but the vocabulary's size."""
+        """Bits per character of a model that knows only the size of the vocabulary."""
         ids = tokenizer.encode(self.characters)
         counted = len(ids) - first_character(tokenizer, ids)
         types = self.folded.types if self.folded else 1
         return uniform_bits(tokenizer, types) * counted / (len(self.characters) - 1)
 
     def spans(self, unit: str) -> list[tuple[int, int]]:
-        """Where the lines ("line", without what ends them) or words ("word") begin and end."""
+        """Where the lines ("line", without their line ends) or words ("word") begin and end."""
         found = []
         begin = 0
         for place, character in enumerate(f"{self.characters}\n"):
@@ -74,7 +76,7 @@ class Reading:
         return found
 
     def mean_bits(self, begin: int, end: int) -> float:
-        """Bits per character of a part; NaN where there is none but the first of the text."""
+        """Bits per character of a part; NaN if it has only the first character of the text."""
         part = self.bits[begin:end]
         part = part[~np.isnan(part)]
         return float(part.mean()) if len(part) else math.nan
@@ -95,12 +97,13 @@ def read(
     chunk: int = 256,
     folded_types: int = 1,
 ) -> Reading:
-    """Read ``text``, which holds no unseen character, and note every character's surprisal.
+    """Compute the surprisal of every character of ``text``, which has no unseen character.
 
-    streams: 1 is the exact pass, the state carried from the first character to the last; more cut
-    the text into so many stretches, read side by side, each after ``WARMUP`` symbols before it.
-    threads: among which the streams are divided; the figures are the same for any number of them
-    chunk: symbols of a stream that are read at once, fewer where there are many streams
+    streams: 1 is the exact pass, in which the state is carried from the first character to the
+    last. A larger number cuts the text into that many parts, which are read in parallel, each after
+    a warm-up on the ``WARMUP`` symbols before it.
+    threads: the streams are divided among them; their number does not change the results
+    chunk: symbols of a stream that are read at once; fewer if there are many streams
     folded_types: how many characters the unknown symbol stands for, as in ``surprisal.score``
 
     Raises RequestError for a text of fewer than two characters.
@@ -118,7 +121,7 @@ def read(
     stretch = -(-targets // streams)
 
     def read_streams(begins: NDArray[np.int64]) -> None:
-        """The stretches that begin there (B,), into the three arrays above."""
+        """Read the parts that start at ``begins`` (B,) into the three arrays above."""
         state = model.initial_state(len(begins))
         if streams > 1:
             state = warmed(lambda ids, state: model.body(ids, state)[1], ids, begins, state)
@@ -132,13 +135,13 @@ def read(
             scores = log_softmax(logits[inside])  # (P, V)
             rows = np.arange(len(at))
             nats[at] = -scores[rows, ids[at]]
-            for rank in range(count):  # faster than a partition, and in order
+            for rank in range(count):  # faster than a partition, and sorted
                 likeliest = scores.argmax(axis=1)
                 expected[at, rank] = likeliest
                 shares[at, rank] = np.exp(scores[rows, likeliest])
                 scores[rows, likeliest] = -np.inf
 
-    _ = model.table  # made once, before threads could each make it
+    _ = model.table  # computed once, before the threads start
     groups = np.array_split(np.arange(0, targets, stretch), min(threads, streams))
     with ThreadPoolExecutor(len(groups)) as pool:
         list(pool.map(read_streams, filter(len, groups)))
@@ -156,7 +159,7 @@ def read(
 
 
 def _first_symbols(tokenizer: Tokenizer, text: str, count: int) -> NDArray[np.int64]:
-    """The place of every character's first symbol: (N,)."""
+    """The index of the first symbol of every character: (N,)."""
     if count == len(text):
         return np.arange(count)
     sizes = np.array([len(character.encode()) for character in text], dtype=np.int64)

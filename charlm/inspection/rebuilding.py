@@ -1,4 +1,4 @@
-"""A decoder that rebuilds the last characters from a state alone: what an autoencoder would ask."""
+"""A decoder that reconstructs the last characters from a hidden state alone."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ WIDTH, STEPS, BATCH = 256, 300, 256
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """What the decoder made of states that it had not seen.
+    """What the decoder reconstructed from states that it was not trained on.
 
-    accuracy: (K,) share of characters that it names rightly, k back
-    shuffled: (K,) the same of a decoder that learnt from states in random order: what can be known
+    accuracy: (K,) share of the characters k back that are right
+    shuffled: (K,) the same for a decoder trained on states in random order: what can be guessed
               without the state
     truth, guesses: (N, K) ids, k = 0 the character just read
     """
@@ -35,7 +35,7 @@ class Rebuilt:
     guesses: Ids
 
     def examples(self, tokenizer: Tokenizer, count: int = 5) -> list[tuple[str, str]]:
-        """Some of what was read, and of what the decoder made of it, in the order of the text."""
+        """Examples of what was read and what the decoder reconstructed, in text order."""
         places = range(0, len(self.truth), max(1, len(self.truth) // count))
         return [
             (tokenizer.decode(self.truth[n][::-1]), tokenizer.decode(self.guesses[n][::-1]))
@@ -44,7 +44,7 @@ class Rebuilt:
 
 
 def rebuild(found: States, vocab_size: int, *, steps: int = STEPS, seed: int = 0) -> Rebuilt:
-    """Train a decoder with one hidden layer on the first half, judge it on the second."""
+    """Train a decoder with one hidden layer on the first half and test it on the second."""
     learn, judge = found.halves()
     order = np.random.default_rng(seed).permutation(len(learn.features))
     real = _decoded(learn, judge, vocab_size, steps, seed)

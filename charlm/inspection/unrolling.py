@@ -20,7 +20,7 @@ from charlm.svg import adaptive
 from charlm.text.tokenizer import Tokenizer
 
 GATES = {"rnn": "", "gru": "rzn", "lstm": "ifgoc"}
-"""What a cell computes besides h, by its name in the equations."""
+"""What a cell computes besides h, by name in the equations."""
 OPEN = frozenset("rzifo")
 """Of these, the gates: a sigmoid, from 0 (closed) to 1 (open). The others can be negative."""
 NAMES = {
