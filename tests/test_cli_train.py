@@ -395,8 +395,8 @@ class Bar:
 
     made: ClassVar[list[Bar]] = []
 
-    def __init__(self, total: int, **options: object) -> None:
-        self.total, self.n, self.closed = total, options.get("initial", 0), False
+    def __init__(self, total: int, initial: int = 0, **options: object) -> None:
+        self.total, self.n, self.closed = total, initial, False
         self.made.append(self)
 
     def update(self, count: int) -> None:
