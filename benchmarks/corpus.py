@@ -2,13 +2,13 @@
 
     python benchmarks/corpus.py [--megabytes 100]
 
-Texts of so many bytes in four kinds of characters (a string of Python takes 1, 1, 2 and 4 bytes for
-each of theirs), and one of them in other encodings and options. Each is prepared in a process of
-its own, which reports the largest memory that it ever occupied: VmHWM of Linux, which begins at 0
-with the process, elsewhere ru_maxrss. The control is a process that only imports the same modules.
+Texts of that size in four kinds of characters (which take 1, 1, 2 and 4 bytes in a Python string),
+and some of them in other encodings and options. Each is prepared in a process of its own, which
+reports its peak memory: VmHWM on Linux, where it starts at 0 with the process, elsewhere ru_maxrss.
+The control is a process that only imports the same modules.
 
-Exits 1 if a text takes more than 500 MB. That is a promise for 100 MB; a text in UTF-16 or with
---nfc counts as well.
+Exits with 1 if a text takes more than 500 MB, the promise for 100 MB of text in any encoding and
+with any option.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Compare examples/minimal.py with the program it descends from: both NumPy only, equal time.
+"""Compare examples/minimal.py with min-char-rnn: both in NumPy only, with equal time.
 
     python benchmarks/minimal.py [--seconds 30] [--corpus FILE]
 
-The ancestor is Karpathy's min-char-rnn (2016), reimplemented here from its description: a plain
-RNN of 100 units on one-hot characters, one stream, 25 characters at a time, one character after
-another, Adagrad at 0.1. Each gets the same wall time and is then scored on the same
-held-out tenth; the control is the untrained model.
+Karpathy's min-char-rnn (2016) is reimplemented here from its description: a plain RNN of 100 units
+on one-hot characters, one stream, 25 characters at a time, one character after another, Adagrad at
+0.1. Each gets the same wall time and is then scored on the same held-out tenth; the control is the
+untrained model.
 """
 
 from __future__ import annotations

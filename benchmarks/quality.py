@@ -83,7 +83,7 @@ def main() -> None:
                     f"  seed {seed}: {outcome.nats:.4f} nats/char = "
                     f"{outcome.nats / math.log(2):.4f} bits/char held out; "
                     f"{outcome.train_nats:.4f} nats on the training text (with dropout); "
-                    f"{outcome.steps:,} updates, {outcome.seconds:.1f} s in all",
+                    f"{outcome.steps:,} steps, {outcome.seconds:.1f} s in all",
                     flush=True,
                 )
             nats = [outcome.nats for outcome in outcomes]

@@ -4,9 +4,9 @@
 
 The plain loop is that of a tutorial: nn.Embedding, nn.LSTM and nn.Linear in float32, Adam, the
 gradient's norm clipped, the state carried and detached. charlm's side is ``Trainer.update`` with
-its batches, which is all that ``charlm train`` does between two evaluations. Sizes are equal; the
-loops alternate in one process, a few updates each, and the ratio is computed round by round, so
-that other load slows both.
+its batches, which is all that ``charlm train`` does between two evaluations. Sizes are equal. The
+loops alternate in one process, a few training steps each, and the ratio is computed round by round,
+so that other load slows both.
 
 The floating-point rate counts three passes (forward, gradient of inputs, gradient of weights) of
 two operations per weight and character, over recurrent, input and output matrices; the peak is that
@@ -111,7 +111,7 @@ def peak(dtype: torch.dtype) -> float:
 
 
 def muon_share(trainer: Trainer, update: Callable[[], None], updates: int) -> float:
-    """Muon's share of an update: the time inside its ``step``, divided by the whole."""
+    """Muon's share of a training step: the time inside its ``step``, divided by the whole."""
     muon = trainer.optimizers.all[0]
     spent = 0.0
     step: Callable[[], None] = muon.step
@@ -143,7 +143,7 @@ def compare(layers: int, hidden: int, rounds: int, updates: int, peaks: dict[str
     matrices = layers * 8 * hidden * hidden + hidden * V
     work = 3 * 2 * matrices * B * T
     precision = muon_trainer.config.precision
-    print(f"\nLSTM {layers}x{hidden}, {B}x{T} characters, {rounds} rounds of {updates} updates")
+    print(f"\nLSTM {layers}x{hidden}, {B}x{T} characters, {rounds} rounds of {updates} steps")
     titles = {
         "plain": "plain PyTorch, float32, Adam",
         "control": "charlm --optimizer adamw, float32",
@@ -164,7 +164,9 @@ def compare(layers: int, hidden: int, rounds: int, updates: int, peaks: dict[str
                 f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
             )
         print(line)
-    print(f"  Muon's share of the update: {100 * muon_share(muon_trainer, muon, updates):.0f} %")
+    print(
+        f"  Muon's share of a training step: {100 * muon_share(muon_trainer, muon, updates):.0f} %"
+    )
 
 
 def main() -> None:

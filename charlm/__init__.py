@@ -1,7 +1,7 @@
-"""charlm: character-level language models of your own text, and what goes on inside them.
+"""charlm: train, use and inspect character-level language models of your own text.
 
 A text file goes in, a small recurrent model of its characters comes out. ``charlm.load`` opens a
-trained model without importing torch; the modules behind it are mapped in docs/architecture.md.
+trained model without importing torch; docs/architecture.md describes the modules.
 """
 
 from __future__ import annotations

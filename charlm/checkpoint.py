@@ -18,7 +18,7 @@ Metadata, each value a JSON string:
 
 Tensors: the model's parameters under their torch names, in float32; in a resumable file also
 ``optimizer:PARAMETER/SLOT`` and ``state:N`` (float32, int64 or uint8: NumPy has no bfloat16).
-No tensor holds a value that is not finite.
+All values are finite.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class Checkpoint:
 class Header:
     """The metadata of a model file, without its tensors.
 
-    All checks of ``read`` were made except the checksum, which covers the tensors too. So use it
-    only to find things that have a checksum of their own, such as the corpus.
+    All checks of ``read`` have been made except that of the checksum, which covers the tensors too.
+    So use a header only to find things that have a checksum of their own, such as the corpus.
     """
 
     config: ModelConfig
@@ -120,7 +120,7 @@ def write(path: Path, checkpoint: Checkpoint, *, keep_as: Path | None = None) ->
 
 
 def dump(checkpoint: Checkpoint) -> bytes:
-    """The bytes of a model file. CheckpointError if the header is longer than ``read`` allows."""
+    """The bytes of a model file. Raises CheckpointError if the header is too long for ``read``."""
     metadata = {
         "format": FORMAT,
         "config": checkpoint.config.to_json(),
@@ -300,7 +300,7 @@ def _meanings(metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def _json(text: str) -> Any:
-    """Parse JSON as charlm writes it: limited in size, no key twice, no NaN. Else ValueError."""
+    """Parse JSON of limited size, without duplicate keys or NaN; ValueError for anything else."""
     if _items(text) > MAX_ITEMS:
         raise ValueError(f"more than {MAX_ITEMS:,} values")
     value = json.loads(
@@ -326,7 +326,7 @@ def _finite(text: str) -> float:
 
 
 def _items(text: str) -> int:
-    """At least the number of values inside a JSON text, counted without parsing it."""
+    """An upper bound of the number of values in a JSON text, found without parsing it."""
     return sum(text.count(mark) for mark in ",[{")
 
 

@@ -1,13 +1,13 @@
 """The settings of a model, of a training run and of a sampler, as frozen dataclasses.
 
-This is the only home of a default. The command line takes its options' defaults, limits and help
-from the fields below, the checkpoint stores the dataclasses as JSON, and the docs point here.
+Every default is defined here and nowhere else. The command line takes the defaults, limits and help
+of its options from the fields below, and the checkpoint stores the dataclasses as JSON.
 
-What is asked for and what is decided are different types. ``ModelOptions`` and ``TrainOptions`` may
-leave fields open (None). ``ModelConfig`` and ``TrainConfig`` have the same fields and none of them
-is open: models, trainers and checkpoints take only these. ``ModelOptions.settle`` leads from one to
-the other, and ``charlm.training.plan.settle`` does for a whole run, whose dropout, length and
-intervals depend on the corpus and on the speed of the machine.
+Options and configurations are different types. ``ModelOptions`` and ``TrainOptions`` hold what the
+user asked for and may leave fields open (None). ``ModelConfig`` and ``TrainConfig`` have the same
+fields, all with a value: models, trainers and checkpoints take only these. ``ModelOptions.settle``
+makes a ``ModelConfig``. ``charlm.training.plan.settle`` makes the configurations of a run, whose
+dropout, length and intervals depend on the corpus and on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _settled(options: type[_Config], name: str, **facts: Any) -> Any:
 
 
 class _Config:
-    """What all of them share: checking, JSON in both directions."""
+    """The base class: it checks the fields and converts to and from JSON."""
 
     GROUP = "Options"
 
@@ -230,7 +230,7 @@ class ModelConfig(ModelOptions):
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every stored tensor, without allocating one.
 
-        The names are those of the torch modules, and what a checkpoint must hold, no more, no less.
+        The names are those of the torch modules. A checkpoint must have exactly these tensors.
         """
         V, E, H = self.vocab_size, self.embedding_size, self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {"body.embedding.weight": (V, E)}
@@ -388,12 +388,12 @@ class TrainOptions(_Config):
         group="Length",
     )
 
-    # Lengths of a run when none is asked for: eight passes, within reason for tiny and huge texts.
+    # Length of a run if none is given: eight epochs, within limits for tiny and huge texts.
     DEFAULT_EPOCHS = 8.0
     DEFAULT_STEPS_BETWEEN = (1500, 20_000)
 
     def check_length(self) -> None:
-        """Refuse a run whose length is asked for twice."""
+        """Raise RequestError if more than one option sets the length of the run."""
         asked = [name for name in ("epochs", "steps", "minutes") if getattr(self, name) is not None]
         if len(asked) > 1:
             raise RequestError(
@@ -405,7 +405,7 @@ class TrainOptions(_Config):
 class TrainConfig(TrainOptions):
     """How a model is trained: decided before step 0, and the same until the last step.
 
-    ``epochs`` and ``minutes`` record what was asked for; ``steps`` says what that came to.
+    ``epochs`` and ``minutes`` record what was asked for; ``steps`` is the result.
     """
 
     batch_size: int = _settled(TrainOptions, "batch_size")
@@ -471,8 +471,8 @@ class SampleConfig(_Config):
 def default_learning_rate(optimizer: str, hidden_size: int) -> float:
     """Peak learning rate that works without tuning; measured at 256 and 512 units.
 
-    Muon's update is scaled to AdamW's root mean square (``match_rms_adamw``), so one rate serves
-    both halves; wider layers want a smaller one, as 1 / sqrt(H).
+    Muon's updates are scaled to the root mean square of AdamW's (``match_rms_adamw``), so one rate
+    suits both optimizers. Wider layers need a smaller one, proportional to 1 / sqrt(H).
     """
     width = math.sqrt(256 / hidden_size)
     return {"muon": 0.008, "adamw": 0.005, "rmsprop": 0.002, "sgd": 1.0}[optimizer] * width

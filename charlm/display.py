@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # Control characters except newline and tab, and the marks that reverse the direction of writing.
-# Either could make a terminal do or show something else than this text.
+# Either could make a terminal do or show something other than this text.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 _LONGEST = 4000

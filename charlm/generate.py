@@ -93,14 +93,15 @@ class CharLM:
         """Yield the text that follows ``prompt``, at most ``config.length`` characters, as it is
         sampled.
 
-        prompt: a text, or what ``start`` made of one
-        number: which of several samples with the same seed
+        prompt: a text, or the result of ``start``
+        number: the number of this sample, if several are drawn with the same seed
         stop: one or several strings; the text ends before the first of them that is complete
         on_unknown: what to do about unseen characters of the prompt (``charlm.text.unknown``)
-        avoid: a function of the text so far, prompt included, to the characters that may not follow
+        avoid: a function from the text so far, prompt included, to the characters that may not
+        follow
 
         The same model, prompt, config with a seed, and number give the same text. Raises
-        UnknownCharacterError at once, and not when the first character is asked for.
+        UnknownCharacterError immediately, not when the first character is requested.
         """
         config, start = config or SampleConfig(), self._started(prompt, on_unknown)
         characters = (each.text for each in self._drawn(start, config, number, avoid, tell=False))
@@ -147,7 +148,7 @@ class CharLM:
     def read(self, ids: list[int]) -> tuple[Floats, State]:
         """The logits (V,) after ``ids`` and the state there, from the zero state."""
         state = self.engine.initial_state(1)
-        # In pieces, so that a long prompt needs no more memory than a short one.
+        # In chunks, so that a long prompt needs no more memory than a short one.
         for start in range(0, len(ids), 1024):
             features, state = self.engine.body(np.array([ids[start : start + 1024]]), state)
         return self._checked(self.engine.head(features[0, -1])), state
@@ -169,7 +170,7 @@ class CharLM:
         *,
         tell: bool,
     ) -> Iterator[Drawn]:
-        """Sample characters without end. ``tell``: with their probabilities."""
+        """Sample characters indefinitely. ``tell``: with their probabilities."""
         ids, logits, state = start
         text = self.tokenizer.decode(ids) if avoid is not None else ""
         seed = secrets.randbits(32) if config.seed is None else config.seed
@@ -233,7 +234,7 @@ class CharLM:
         return score(self.engine, self.tokenizer, ids, folded_types=types, advanced=advanced)
 
     def folded_types(self, text: str, corpus: Iterable[str] = ()) -> int:
-        """How many different characters the unknown symbol stands for; 1 if there is none."""
+        """How many different characters the unknown symbol represents; 1 without such a symbol."""
         return types_to_name(self.tokenizer, self.provenance, text, corpus)
 
 
@@ -252,7 +253,7 @@ def readable(model: CharLM, text: str, on_unknown: str, say: Callable[[str], Non
 def _until(characters: Iterator[str], stops: Sequence[str], length: int) -> Iterator[str]:
     """The first ``length`` characters, ending before the first of ``stops`` that is complete.
 
-    Characters that could begin one of them are held back until it is clear that they do not.
+    Characters that may be the beginning of one of them are held back until that is decided.
     """
     stops = [stop for stop in stops if stop]
     if not stops:
@@ -275,7 +276,7 @@ def _until(characters: Iterator[str], stops: Sequence[str], length: int) -> Iter
 
 
 def _overlap(held: str, stop: str) -> int:
-    """The length of the longest end of ``held`` with which ``stop`` begins."""
+    """The length of the longest suffix of ``held`` that is a prefix of ``stop``."""
     possible = min(len(stop), len(held))
     while not held.endswith(stop[:possible]):
         possible -= 1

@@ -1,11 +1,11 @@
-"""The ladder: what a text costs without a neural network, to compare bits per character with.
+"""The ladder: the bits per character of simple baselines on the same text.
 
     uniform          all characters of the alphabet equally likely: log2(V)
     unigram          how often each character occurs in the training text
     n-gram           interpolated modified Kneser-Ney (charlm.ngram)
     gzip, bz2, xz    general compressors, given the training text
 
-A model that is not below the n-gram has learnt nothing that counting would not have found.
+A model that is no better than the n-gram has learned nothing that counting would not have found.
 
 uniform, unigram and n-gram follow the package's convention: sums of nats over the counted
 characters, bits = nats / ln 2, and the first character of the evaluated text is context and is not
@@ -106,12 +106,12 @@ class Archiver:
     most: int
 
     def resolution(self, archive: int) -> int:
-        """Bytes by which an archive of so many bytes can grow or shrink for reasons of its format
-        alone, when a text gets a few characters longer.
+        """Bytes by which an archive of ``archive`` bytes can grow or shrink because of its format
+        alone if the text becomes a few characters longer.
 
-        gzip writes whole bytes, xz pads to multiples of 4, and bz2 fits the code tables of a block
-        anew. Seen on prose and on source code, 1 kB to 2.5 MB: gzip up to 19 bytes, xz 8; bz2 up to
-        27 in an archive of 0.5 kB, 47 in one of 16 kB, 176 in larger ones.
+        gzip writes whole bytes, xz pads to multiples of 4, and bz2 recomputes the code tables of a
+        block. Seen on prose and on source code, 1 kB to 2.5 MB: gzip up to 19 bytes, xz 8; bz2 up
+        to 27 in an archive of 0.5 kB, 47 in one of 16 kB, 176 in larger ones.
         """
         return min(self.most, self.least + archive // 200)
 
@@ -133,7 +133,7 @@ def archive_sizes(compress: Compressor, train_text: str, text: str) -> tuple[int
     """(len(C(train)), len(C(train + text))): bytes of archives of the training text without and
     with ``text``, both in UTF-8; lone surrogates are encoded like other code points.
 
-    The compressor's memory limits what the training text helps: gzip has a window of 32 KiB,
+    How much of the training text helps depends on the compressor: gzip has a window of 32 KiB,
     however long the training text is; bz2 sorts blocks of 900 kB separately, so only the training
     text in the same block helps; xz has a window of 64 MiB. The second archive can be the smaller
     one, see ``Archiver.resolution``.

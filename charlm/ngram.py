@@ -1,4 +1,4 @@
-"""The n-gram model: interpolated modified Kneser-Ney, what counting can do.
+"""The n-gram model: interpolated modified Kneser-Ney smoothing.
 
 Losses follow the package's convention: nats of every character after the first, which is context.
 """
@@ -24,9 +24,9 @@ class _Level:
     """All n-grams of one length, numbered in the order of their keys, with smoothed probabilities.
 
     The n-gram "context, then c" has the key `context * V + c`, where `context` is the number of
-    the (n-1)-gram, so the followers of one context stand side by side. Both tables of floats have
-    one entry more than there are n-grams or contexts: what training never saw has the number -1,
-    and Python reads -1 as "the last".
+    the (n-1)-gram, so the followers of one context are adjacent. Both tables of floats have one
+    extra entry at the end: n-grams and contexts that do not occur in training have the number -1,
+    which indexes it.
     """
 
     keys: Ints  # (G,) ascending
@@ -34,9 +34,9 @@ class _Level:
     backoff: Floats  # (C + 1,) weight of the next shorter context; 1 if never seen
 
     def number(self, keys: Ints) -> Ints:
-        """The numbers of these n-grams, -1 where training has none.
+        """The numbers of these n-grams; -1 for those that do not occur in training.
 
-        A context of -1 makes a negative key, which is never found: no mask is needed.
+        A context of -1 gives a negative key, which is never found, so no mask is needed.
         """
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[places] == keys, places, -1)
@@ -76,8 +76,8 @@ class NGramModel:
         ids = _checked(train_ids, vocab_size)
         if len(ids) == 0:
             raise RequestError("the n-gram's training text is empty: give at least one character")
-        # gram[i] is the number of the n-gram whose first character is ids[i]; of empty ones there
-        # is one in front of every character and one at the end.
+        # gram[i] is the number of the n-gram whose first character is ids[i]; there is an empty one
+        # before every character and one at the end.
         gram, keys, num_contexts = np.zeros(len(ids) + 1, np.int64), np.zeros(1, np.int64), 1
         levels: list[_Level] = []
         for length in range(1, min(order, len(ids)) + 1):
@@ -144,7 +144,7 @@ def _rank(keys: Ints) -> tuple[Ints, Ints]:
 
 
 def _left_neighbours(longer: Ints, gram: Ints, num_longer: int, num_grams: int) -> Ints:
-    """For every n-gram its number of distinct left neighbours, the start of the text being one."""
+    """For every n-gram its number of distinct left neighbours; the start of the text is one."""
     suffix = np.empty(num_longer, np.int64)
     suffix[longer] = gram[1:]  # all occurrences of an (n+1)-gram end in the same n-gram
     neighbours = np.bincount(suffix, minlength=num_grams)
@@ -157,17 +157,19 @@ def _smooth(keys: Ints, num_contexts: int, counts: Ints, vocab_size: int) -> _Le
     discount = _discounts(counts)[np.minimum(counts, 3)]
     total = np.bincount(context, counts, num_contexts)
     removed = np.bincount(context, discount, num_contexts)
-    # A context that stands only at the very end of training has no follower: all is passed on.
+    # A context that occurs only at the very end of training has no follower: all its weight goes to
+    # the next shorter context.
     backoff = np.divide(removed, total, out=np.ones(num_contexts), where=total > 0)
     share = (counts - discount) / total[context]
     return _Level(keys, np.append(share, 0.0), np.append(backoff, 1.0))
 
 
 def _discounts(counts: Ints) -> Floats:
-    """What is taken from a count of 0, 1, 2 and of 3 or more: (4,), after Chen & Goodman 1999.
+    """The discounts for counts of 0, 1, 2, and 3 or more: (4,), after Chen & Goodman (1999).
 
-    The estimate needs n-grams with each of the counts 1 to 4. A text too small or too regular for
-    that, or an estimate that would leave shorter contexts nothing, gets fixed discounts.
+    The estimate needs n-grams with each of the counts 1 to 4. If the text is too small or too
+    regular for that, or if the estimate would leave nothing for shorter contexts, the discounts are
+    fixed.
     """
     n = np.bincount(np.minimum(counts, 5), minlength=6)
     if n[1:5].all():

@@ -1,6 +1,6 @@
 """Whether a text was trained on: how much of it also occurs in the training text.
 
-A model and an n-gram know their training text partly by heart, so a figure on it says little about
+A model and an n-gram have partly memorized their training text, so a loss on it says little about
 new text. The test is on pieces of 50 characters, which two independent texts rarely share.
 """
 
@@ -43,7 +43,7 @@ def overlap(text: str, train: str | None, *, is_corpus: bool = False) -> Overlap
 
     is_corpus: whether ``text`` is known, by its checksum, to be the model's whole corpus
 
-    A text shorter than a piece is not said to be trained on.
+    A text shorter than a piece counts as not trained on.
     """
     if len(text) < PIECE or train is None:
         return Overlap(is_corpus, None)

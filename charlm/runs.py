@@ -285,7 +285,7 @@ class OpenModel:
     path: its file
     checkpoint: the content of the file
     run: the run that the file belongs to; None for a model file on its own
-    corpus: where its corpus is now, if that was said
+    corpus: where its corpus is now, if the user said so
     """
 
     path: Path
@@ -331,13 +331,13 @@ class OpenModel:
         """Where the run read its corpus; None if no file at hand says so."""
         training = self.checkpoint.training
         if training is None and self.run is not None and self.run.last.exists():
-            # The header suffices: the text that it leads to has a checksum of its own.
+            # The header is enough: the text that it leads to has a checksum of its own.
             training = checkpoint.read_header(self.run.last).training
         return None if training is None else dataset.Source.from_dict(training.get("source"))
 
     def _texts_of_file(self) -> dataset.Texts:
-        """The corpus at ``corpus``, for a model that does not say how its run read it: cut where
-        the provenance says, with whichever line ends give the right checksum."""
+        """The corpus at ``corpus``, for a model that does not say how its run read it: split as the
+        provenance says, with the line ends that give the right checksum."""
         cut = self.provenance.get("train_characters")
         for newline in RULES:
             source = dataset.Source(_absolute(self.corpus), newline=newline, val_fraction=0.0)

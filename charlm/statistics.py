@@ -1,4 +1,4 @@
-"""How sure a mean is: bootstrap intervals and randomization tests. NumPy only.
+"""The uncertainty of a mean: bootstrap intervals and randomization tests. NumPy only.
 
     Blocks             cut a text into blocks of neighbouring characters
     resample           draw observations with replacement
@@ -118,7 +118,7 @@ def mean_interval(
 def crossed_interval(
     table: Reals, resamples: int, rng: np.random.Generator, level: float = LEVEL
 ) -> Interval:
-    """Percentile interval of the mean of ``table`` (R, C) whose rows and columns are samples both.
+    """Percentile interval of the mean of ``table`` (R, C), whose rows and columns are both samples.
 
     Example: R seeds of a model answer the same C sentences. Each resample draws R rows and C
     columns and takes the mean of the cells where they cross.

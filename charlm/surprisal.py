@@ -27,9 +27,9 @@ def surprisals(
 ) -> NDArray[np.float64]:
     """-ln p(id | all ids before it), in nats, of every id but the first: ids (N,) -> (N - 1,).
 
-    The pass begins in the zero state, and the state is carried from chunk to chunk: ``chunk``
-    changes the memory that is needed and nothing else. ``advanced`` is called after every chunk
-    with (how many ids are scored, of how many), for a progress bar.
+    The pass starts from the zero state and carries the state from chunk to chunk: ``chunk`` affects
+    only the memory that is needed. ``advanced`` is called after every chunk with (how many ids are
+    scored, of how many), for a progress bar.
     """
     ids = np.asarray(ids, dtype=np.int64)
     state = engine.initial_state(1)
@@ -75,7 +75,7 @@ class Folded:
 class Score:
     """The loss of a model on one text. The first character is context and is not counted.
 
-    characters: how many are counted. Also for a model of bytes these are code points: the nats of
+    characters: how many are counted. For a model of bytes, too, these are code points: the nats of
         all bytes are summed and divided by the number of code points
     folded: for a model with an unknown symbol, the part that names the folded characters
     """
@@ -122,7 +122,7 @@ def score(
 ) -> Score:
     """The exact loss of the model on ``ids``; ``advanced`` as in ``surprisals``.
 
-    folded_types: how many different characters the unknown symbol stands for, if there is one: each
+    folded_types: how many different characters the unknown symbol represents, if there is one: each
         is charged log2(folded_types) bits (``charlm.text.folding``)
 
     For a model of bytes the whole first character, which may be several bytes, is context. Raises

@@ -59,7 +59,7 @@ def adaptive(svg: str) -> str:
 
 
 def inline(svg: str, prefix: str) -> str:
-    """A figure as an element of a page: as wide as there is room, but never so narrow that its
+    """A figure as an element of a page: as wide as the page allows, but never so narrow that its
     text cannot be read (the page must let it scroll) or much larger than it was drawn.
 
     The prologue, which only a file of its own may have, is left out, and ``prefix`` makes its ids

@@ -2,11 +2,11 @@
 
     python examples/minimal.py [corpus.txt] [--cell lstm|gru|rnn] [--steps 2000]
 
-The text is cut into B streams. Each update reads the next T characters of every stream: a window.
-The state continues from one window to the next, but the gradient stops at the start of the window.
-This is truncated backpropagation through time. ``charlm.bptt.backward`` computes the gradients;
-read it next. This file has everything else that training needs: data, initial weights, the
-optimizer Adam, and sampling.
+The text is cut into B streams. Each training step reads the next T characters of every stream: a
+window. The state continues from one window to the next, but the gradient stops at the start of the
+window. This is truncated backpropagation through time. ``charlm.bptt.backward`` computes the
+gradients; read it next. This file has everything else that training needs: data, initial weights,
+the optimizer Adam, and sampling.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def initial_weights(config: ModelConfig, rng: np.random.Generator) -> dict[str, 
         else np.zeros(shape, np.float32)
         for name, shape in config.parameter_shapes().items()
     }
-    weights["body.embedding.weight"] *= H**0.5  # a lookup adds nothing up, so variance 1 is right
+    weights["body.embedding.weight"] *= H**0.5  # a lookup sums nothing, so variance 1 is right
     if config.cell == "lstm":
         weights["body.layers.0.bias_ih_l0"][H : 2 * H] = 1.0  # the gates' order is i, f, g, o
     return weights
@@ -68,7 +68,7 @@ def sample(config, weights, characters, length: int, rng: np.random.Generator) -
 
 
 def train(ids, config, weights, steps: int, rate: float):
-    """Train in place and yield the loss of every update in nats per character."""
+    """Train in place and yield the loss of every step in nats per character."""
     streams = ids[: len(ids) // B * B].reshape(B, -1)  # (B, N / B)
     windows = (streams.shape[1] - 1) // T
     optimizer = Adam(weights)

@@ -135,7 +135,7 @@ def test_novelty_is_said_on_stderr_and_the_text_is_the_same(
     said = re.fullmatch(
         r'\n?longest passage from the training text: (\d+) characters \("(.*)"\); (\d+) % of its '
         r"passages of 20 characters are copies\n"
-        r"in as much held-out text, for comparison: (\d+) characters; \d+ %\n",
+        r"the same for held-out text of the same length: (\d+) characters; \d+ %\n",
         told.stderr,
     )
     assert said is not None, told.stderr

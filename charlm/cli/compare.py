@@ -136,7 +136,7 @@ def command(
     won, lost = comparing.extremes(readings[first], readings[other], words)
     for winner, quotes in ((first, won), (other, lost)):
         if quotes:
-            echo(f"\nwords on which {winner} is better by most")
+            echo(f"\nwords on which {winner} does best")
             for quote in quotes:
                 echo(f"  {' '.join(quote.split(chr(10)))}")
 
@@ -157,7 +157,7 @@ def _speed(model: CharLM) -> float:
     from charlm.config import SampleConfig
 
     stream = model.stream(config=SampleConfig(length=_TIMED, seed=0))
-    next(stream)  # what happens once is not timed
+    next(stream)  # one-time work is not timed
     began = time.perf_counter()
     count = sum(1 for _ in stream)
     return count / max(1e-9, time.perf_counter() - began)

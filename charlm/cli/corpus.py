@@ -42,7 +42,8 @@ def list_() -> None:
 
 
 def _check(name: str, kind: str) -> None:
-    """RequestError unless there is such a corpus and ``kind``, make or get, is how to have it."""
+    """RequestError unless ``name`` is a corpus that ``charlm corpus KIND`` (make or get)
+    provides."""
     from charlm.text.catalogue import CATALOGUE
 
     kinds = {entry.name: entry.kind for entry in CATALOGUE}
@@ -119,7 +120,7 @@ def make(name: str, out: str | None, chars: int | None, seed: int | None, force:
 @command.command(
     help=f"""Download a corpus and verify its SHA-256: shakespeare, dante or names.
 
-    A file that exists already is kept if it is the right one. Downloading needs pooch:
+    An existing file is kept if its checksum is right. Downloading needs pooch:
     {how_to_install("data")}.
 
     \b

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from charlm.text.dataset import Texts
 
 _NOTABLE = 0.1
-"""The share of a text in the training text from which on it is mentioned."""
+"""The smallest overlap of a text with the training text that is reported."""
 
 
 @click.command(cls=Command)
@@ -56,7 +56,7 @@ def command(
     file; default: the newest run. The text is read in one exact pass; the first character is
     context and is not counted. The baselines beside the result: a model that knows only the
     vocabulary, character frequencies, an n-gram model and three compressors, each given the run's
-    training text. If the model was trained on the text, or on a part of it, this is said.
+    training text. A warning is printed if the model was trained on the text or on a part of it.
 
     \b
     charlm eval book
@@ -124,7 +124,7 @@ def command(
 
 
 def _counted_in(found: OpenModel, texts: Texts | None) -> str:
-    """Where the folded characters were counted, if the model's file does not say their number."""
+    """Where the folded characters were counted, if the model's file does not have their number."""
     from charlm.text.folding import stored_types
 
     if stored_types(found.provenance):
@@ -138,7 +138,7 @@ def _counted_in(found: OpenModel, texts: Texts | None) -> str:
 
 
 def _say_overlap(seen: Overlap) -> None:
-    """A warning, if the result is not one on new text."""
+    """Warn if the text is not new to the model."""
     if seen.trained_on:
         say(
             "the model was trained on this text: the result does not say how well it predicts new "

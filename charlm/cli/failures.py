@@ -36,7 +36,7 @@ def one_line(ctx: click.Context, debug: bool) -> Iterator[None]:
         say("interrupted")
         ctx.exit(130)
     except (click.exceptions.Exit, click.Abort, BrokenPipeError, _NO_ARGUMENTS):
-        raise  # how click ends a command or shows its help, and a pipe whose reader has left
+        raise  # how click ends a command or shows its help, and a pipe that its reader has closed
     except click.ClickException as error:
         say_error(_refused(error, ctx))
         ctx.exit(2)
@@ -52,7 +52,7 @@ def one_line(ctx: click.Context, debug: bool) -> Iterator[None]:
 
 
 def _refused(error: click.ClickException, ctx: click.Context) -> str:
-    """What click could not read in the command line, and what to type."""
+    """What is wrong with the command line, and what to type."""
     at = getattr(error, "ctx", None)
     path = path_of(at) if at is not None else _called(ctx)
     if isinstance(error, click.NoSuchOption):
@@ -82,7 +82,7 @@ def _message(error: Exception, ctx: click.Context) -> str:
         reason = error.strerror or str(error)
         if error.filename:
             return f"{error.filename}: {reason}"
-        # Files are named; what has no name is stdout, which stderr's messages do not depend on.
+        # An error on a file names the file. Without a name, the error is about stdout.
         return f"the output cannot be written ({reason})" if error.errno in _FULL else reason
     return (
         f"a fault in charlm ({type(error).__name__}: {error}); please report it with what "

@@ -1,8 +1,8 @@
 """The options and arguments of the commands: made from a configuration's fields, or shared.
 
-A configuration (``charlm.config``) holds the default, the help, the limits and the heading of each
-of its options, so a field that is added there is an option here. What several commands take, such
-as ``--json`` or ``--encoding``, is declared here once.
+A configuration (``charlm.config``) has the default, the help, the limits and the heading of each of
+its options, so a new field there is a new option here. Options of several commands, such as
+``--json`` or ``--encoding``, are declared here once.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Command(click.Command):
             record = parameter.get_help_record(ctx)
             if record is not None and isinstance(parameter, click.Option):
                 groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
-        # What has no heading of its own comes last.
+        # Options without a heading come last.
         for name in sorted(groups, key=lambda name: name == "Options"):
             with formatter.section(name):
                 formatter.write_dl(groups[name])
 
 
 class Group(click.Group):
-    """A group of commands that suggests a command when it does not know the one that was typed."""
+    """A group of commands that suggests a command if the one that was typed does not exist."""
 
     command_class = Command
 
@@ -94,7 +94,7 @@ def option(*names: str, group: str = "Options", **settings: Any) -> Decorator[An
 
 
 class Number(click.ParamType):  # type: ignore[type-arg]  # click 8.1: not generic
-    """A whole number or any number, with the limits and the refusals of a configuration's field.
+    """An integer or a float, with the limits and error messages of a configuration's field.
 
     limits: ``min``, ``above``, ``max``, ``below``, as in ``charlm.config``
     """
@@ -120,7 +120,7 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # click 8.1: not gener
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # click 8.1: not generic
-    """One of several words, with the refusal of a configuration's field and a suggestion."""
+    """One of several words, with the error message of a configuration's field and a suggestion."""
 
     def __init__(self, choices: Iterable[str]) -> None:
         super().__init__(list(choices))
@@ -164,7 +164,7 @@ def from_fields(config: type) -> Decorator[Any]:
 
 
 def chosen(config: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the options that ``from_fields`` added were set to, by the name of the field."""
+    """The values of the options that ``from_fields`` added, by the name of the field."""
     return {name: options[name] for name in fields_of(config)}
 
 
@@ -204,7 +204,7 @@ def typed(ctx: click.Context, name: str) -> str:
 
 
 def only_one(**options: object) -> None:
-    """RequestError if more than one of these options was given: each is the whole result."""
+    """RequestError if more than one of these options was given: each decides what is printed."""
     names = [f"--{name}" for name, value in options.items() if value]
     if len(names) > 1:
         raise RequestError(f"{' and '.join(names)} each give the result; give one of them")

@@ -1,4 +1,4 @@
-"""The progress of training: a bar on a colour terminal, else only one line per evaluation."""
+"""The progress of training: a bar on a colour terminal, otherwise only a line per evaluation."""
 
 from __future__ import annotations
 

@@ -109,8 +109,8 @@ def command(
 ) -> None:
     """Write text with a model.
 
-    RUN: a run's name or directory; FILE: a model file; default: the newest run. One line end at the
-    end of a prompt from a file or from standard input is left out.
+    RUN: a run's name or directory; FILE: a model file; default: the newest run. A line end at the
+    end of a prompt from a file or from standard input is removed.
 
     \b
     charlm sample
@@ -204,7 +204,7 @@ class Sample:
 
     @property
     def text(self) -> str:
-        """What has been sampled so far, if it was to be kept."""
+        """What has been sampled so far, if ``keep`` was set."""
         return "".join(self._kept or ())
 
 
@@ -259,8 +259,8 @@ def _unescaped(text: str) -> str:
 
 
 def _say_novelty(name: str, sample: str, text: SuffixArray, held_out: str) -> None:
-    """What the sample copies, and for comparison the same of as much held-out text, which nobody
-    copied."""
+    """Print how much of the sample is copied and, as the control, how much of held-out text of the
+    same length occurs in the training text."""
     from charlm.display import one_line
     from charlm.inspection.novelty import GRAM, novelty
 
@@ -280,14 +280,14 @@ def _say_novelty(name: str, sample: str, text: SuffixArray, held_out: str) -> No
         usual = novelty(held_out[: len(sample)], text)
         share = "" if usual.share is None else f"; {100 * usual.share:.0f} %"
         say(
-            f"{name}in as much held-out text, for comparison: {len(usual.longest)} characters"
+            f"{name}the same for held-out text of the same length: {len(usual.longest)} characters"
             f"{share}"
         )
 
 
 def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
-    """The text of the prompt. That of a file or of standard input loses one line end at its end:
-    ``echo`` and editors add it, and with it the model would begin a new line."""
+    """The text of the prompt. A line end at the end of a file or of standard input is removed:
+    ``echo`` and editors add it, and the model would start a new line."""
     if prompt is not None and prompt_file is not None:
         raise RequestError("--prompt and --prompt-file both give the prompt; give one")
     if prompt != "-" and prompt_file is None:
@@ -323,7 +323,7 @@ def _record(number: int, prompt: str, text: str, config: SampleConfig) -> str:
 
 
 def _write(out: Path, texts: list[str], as_json: bool, prompt: str, config: SampleConfig) -> None:
-    """Write into a file, whole or not at all, what stdout would get."""
+    """Write the samples to a file atomically, in the same form as on stdout."""
     if as_json:
         lines = [_record(number, prompt, text, config) + "\n" for number, text in enumerate(texts)]
         content = "".join(lines)

@@ -179,7 +179,7 @@ def _show_gain(loaded: CharLM, text: str, rate: float) -> None:
 
 
 def _learning(loaded: CharLM, text: str, rate: float) -> tuple[float, float]:
-    """Bits per character of the unchanged model, and of the one that learns while it reads."""
+    """Bits per character with fixed weights, and if the model learns while it reads."""
     from charlm.inspection.adapting import adapt
     from charlm.surprisal import count_folded, counted_characters, first_character
 

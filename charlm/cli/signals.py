@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: stop at once if nothing can be lost, else after saving."""
+"""Ctrl-C and SIGTERM: stop at once if nothing can be lost, otherwise after saving."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from types import FrameType, TracebackType
 
 
 class Stop(KeyboardInterrupt):
-    """A signal as an exception. A subclass, because of Python's treatment of KeyboardInterrupt
-    itself: one that leaves code run from a string, as in importing torch, ends the process with
-    -2 even if it is caught later."""
+    """A signal as an exception. Not KeyboardInterrupt itself, because Python treats that specially:
+    if it leaves code that was run from a string, as in importing torch, the process ends with -2
+    even if the exception is caught later."""
 
 
 class Interruption:

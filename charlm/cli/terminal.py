@@ -1,6 +1,6 @@
 """What commands print: results on stdout, messages on stderr, and whether to use colour.
 
-Text from a model or a file may hold control characters; on a terminal they are shown as escapes.
+Text from a model or a file may contain control characters; a terminal gets them as escapes.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def use_colour(stream: TextIO | None = None) -> bool:
 
 
 def say(text: str) -> None:
-    """Print one line of messages on stderr, with control characters and line ends as escapes.
+    """Print a message as one line on stderr, with control characters and line ends as escapes.
 
-    If stderr takes no more (a closed pipe, a full disk), work continues without messages.
+    If stderr cannot be written (a closed pipe, a full disk), the command continues without it.
     """
     try:
         click.echo(one_line(text), err=True)
@@ -41,9 +41,9 @@ def say(text: str) -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Let what could not be written to ``stream``, and what follows, go nowhere.
+    """Discard what could not be written to ``stream``, and everything after it.
 
-    Else Python would try again at exit, fail, print an error of its own and exit with 120.
+    Otherwise Python would try again at exit, fail, print its own error and exit with 120.
     """
     with contextlib.suppress(OSError, ValueError):  # a stream that is closed or has no descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)

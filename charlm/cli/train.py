@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from charlm.text.dataset import Dataset, Source, Texts
     from charlm.training.trainer import Trainer
 
-# What may be given together with --resume: where the run and its corpus are, which device, how far
-# to train now.
+# The options that --resume allows: where the run and its corpus are, the device, and how far to
+# train now.
 _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
 
 
@@ -143,7 +143,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
         try:
             if options["resume"] is None:
                 trainer, piped = _prepare(ctx, corpus, options, began)
-                # Only now, so that a request that is refused leaves nothing behind.
+                # Created only now, so that a refused request leaves no directory behind.
                 with runs.begin(
                     options["out"],
                     options["name"],
@@ -265,7 +265,7 @@ def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint
 
 
 def _check_folded(dataset: Dataset) -> None:
-    """RequestError if the model to start from has hardly seen the corpus' characters."""
+    """RequestError if the model of --init-from has never seen many of the corpus's characters."""
     from charlm.text.folding import MAX_FOLDED
 
     if dataset.folding is not None and dataset.folding.share > MAX_FOLDED:

@@ -104,7 +104,7 @@ def read(
     a warm-up on the ``WARMUP`` symbols before it.
     threads: the streams are divided among them; their number does not change the results
     chunk: symbols of a stream that are read at once; fewer if there are many streams
-    folded_types: how many characters the unknown symbol stands for, as in ``surprisal.score``
+    folded_types: how many characters the unknown symbol represents, as in ``surprisal.score``
 
     Raises RequestError for a text of fewer than two characters.
     """

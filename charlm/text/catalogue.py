@@ -86,7 +86,7 @@ CATALOGUE = (
         "0.2 MB",
         "English",
         "karpathy/makemore; public data",
-        "32 thousand first names, one to a line",
+        "32 thousand first names, one per line",
     ),
 )
 

@@ -1,8 +1,8 @@
-"""A corpus prepared for a model: read, split and encoded. This is what a run trains on.
+"""A corpus prepared for training: read, split and encoded.
 
 ``read`` gives the texts, ``choose_tokenizer`` the vocabulary, and ``encode`` the ids, which is all
-that training keeps. The texts stay in UTF-8 and are processed slice by slice, so that the peak is a
-few bytes per byte of the corpus (measured by ``benchmarks/corpus.py``).
+that training keeps. The texts stay in UTF-8 and are processed slice by slice, so that the peak
+memory is a few bytes per byte of the corpus (measured by ``benchmarks/corpus.py``).
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Texts:
 
 
 def cut_after(characters: int, val_fraction: float = DEFAULT_VAL_FRACTION) -> int:
-    """How many of so many characters train: the last ``val_fraction`` of them validates.
+    """How many of ``characters`` train; the last ``val_fraction`` of them validates.
 
     >>> cut_after(1000)
     900
@@ -178,7 +178,7 @@ class Dataset:
     ids: (N,) of the training part, then of the validation part
     cut: ``ids[:cut]`` train, ``ids[cut:]`` validate
     facts: the part of the provenance that describes the corpus
-    folding: what of it is read as the unknown symbol; None if the tokenizer has none
+    folding: how much of it is read as the unknown symbol; None if the tokenizer has none
     """
 
     name: str
@@ -224,8 +224,7 @@ def choose_tokenizer(
         if min_count > 1 or nfc:
             raise RequestError("--tokenizer byte cannot be combined with --min-count or --nfc")
         return ByteTokenizer(newline=texts.newline)
-    # Composed part by part, as they are encoded: a letter and its accent may be on two sides of the
-    # cut.
+    # Normalized part by part, as they are encoded: the split may separate a letter from its accent.
     counts = count_characters(
         unicodedata.normalize("NFC", piece) if nfc else piece for piece in texts.slices()
     )

@@ -1,9 +1,9 @@
 """What it costs to name the characters that a model folds into its unknown symbol.
 
 With ``--min-count`` a model reads every rare character as one unknown symbol. Its loss then pays
-for "some rare character", which is cheaper than to say which one: a model that folds nearly
+for "some rare character", which costs less than saying which one: a model that folds nearly
 everything would look better than every model that names all characters. So each folded character is
-charged what is missing: after the unknown symbol, one of K types, all equally likely, which costs
+charged the difference: after the unknown symbol, one of K types, all equally likely, which costs
 log2(K) bits. With this charge the probabilities of all characters of the alphabet add up to 1, as
 those of the ladder's baselines do, so the figures can be compared.
 
@@ -29,8 +29,8 @@ TYPES, SHARE = "folded_types", "folded_share"
 """Keys of a model's provenance: K, and the share of the corpus that is folded."""
 
 MAX_FOLDED = 0.2
-"""The largest share of a corpus that a model may fold when it is trained further on it: beyond, its
-loss is mostly that of the unknown symbol, which says little about the text."""
+"""The largest share of a corpus that a model may fold if it is trained further on it. Above this
+share, the loss is mostly that of the unknown symbol and says little about the text."""
 
 _SLICE = 2**20
 

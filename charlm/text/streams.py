@@ -45,8 +45,8 @@ def warmed(
     """The state before each of the stretches of ``ids`` that begin at ``begins`` (B,).
 
     A long text is evaluated fast by cutting it into stretches that are read side by side, each
-    after the ``WARMUP`` ids before it; the one at the beginning of the text starts from zero. What
-    the model would remember from before its warm-up is lost: the exact loss needs one pass.
+    after the ``WARMUP`` ids before it; the one at the beginning of the text starts from zero.
+    Context from before the warm-up is lost: the exact loss needs one pass.
 
     read: (ids (B, T), state) -> state, the model's; ``state``: its zero state for a batch of B
     """
@@ -64,7 +64,7 @@ def fit_window(
     *,
     unit: str = "characters",
 ) -> tuple[int, int]:
-    """Settle (batch_size, seq_len) for a training part of ``num_ids`` ids.
+    """Choose (batch_size, seq_len) for a training part of ``num_ids`` ids.
 
     unit: what an id represents, for the errors
 

@@ -3,8 +3,8 @@
 There is one rule, for every command. A model with an unknown symbol (``--min-count``) reads such a
 character as that symbol; this is called folding. A model without one refuses the text, or with
 ``skip`` leaves the character out. Only where several models must read the same characters are they
-left out for every model (``omit``): a model that folds most characters does not name them, which
-costs it less than naming one.
+left out for every model (``omit``): a model that folds a character does not have to name it, which
+makes it cheaper.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def describe_unknown(text: str, positions: NDArray[Any]) -> str:
 
 
 def describe_slices(vocabulary: Vocabulary, slices: Iterable[str]) -> str:
-    """The same for all that is unseen in the consecutive ``slices`` of a text: at least one."""
+    """The same for all unseen characters in the consecutive ``slices`` of a text; there must be
+    one."""
     return _describe((vocabulary.normalize(each), vocabulary.unseen(each)) for each in slices)
 
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 SLICE = 2**20
 """Bytes of a slice: large enough for NumPy, small enough that its arrays stay in the cache."""
 
-# Lead bytes of characters before which a text can be cut without changing what NFC or the newline
-# rule make of it: every character below U+0300 (none of them composes with a character before it),
+# Lead bytes of characters before which a text can be cut without changing the result of NFC or of
+# the newline rule: every character below U+0300 (none of them composes with a character before it),
 # and U+4000 to U+9FFF, the ideographs, for texts without spaces. Not the newline, because CR LF is
 # one line end.
 _CUT = re.compile(rb"[\x00-\x09\x0b-\x7f\xc2-\xcb\xe4-\xe9]")

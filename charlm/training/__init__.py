@@ -1,1 +1,1 @@
-"""Training: one step, the loop around it, what it saves, and what is settled before it."""
+"""Training: the training step, the loop, checkpoints, and the decisions before step 0."""

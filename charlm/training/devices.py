@@ -1,4 +1,4 @@
-"""Where training computes."""
+"""The device that training runs on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from charlm.errors import RequestError
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is CUDA if there is one, else the processor; RequestError for what is not here."""
+    """``auto`` is CUDA if available, otherwise the CPU. RequestError if there is no such device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

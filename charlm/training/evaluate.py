@@ -1,7 +1,7 @@
-"""The loss of a torch model, quickly: parallel streams, each warmed by the text before it.
+"""A fast estimate of the loss of a torch model: parallel streams, each with a warm-up.
 
-This is what training looks at. The exact figure, one pass in one stream, is
-``charlm.surprisal.score``; the two differ by what a stream forgets in its warm-up.
+It is the validation loss during training. The exact loss, one pass in one stream, is
+``charlm.surprisal.score``; they differ because a stream has no context from before its warm-up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_TARGETS = 2**19
 
 
 class Interrupted(Exception):  # noqa: N818 - a request, not an error
-    """Somebody asked to stop during an evaluation, which therefore has no result."""
+    """The user asked to stop during an evaluation, which therefore has no result."""
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ def mean_nats(
     streams = min(STREAMS, max(1, num_targets // WARMUP))
     stretch = num_targets // streams
     counted = min(stretch, MAX_TARGETS // streams)
-    # What does not divide evenly is left out at the end: fewer than STREAMS characters.
+    # The remainder at the end, fewer than STREAMS characters, is left out.
     begins = np.arange(streams) * stretch
     state = model.initial_state(streams)
     if streams > 1:

@@ -1,8 +1,8 @@
 """Which parameter goes to which optimizer, and the learning rate at every step.
 
-Muon (Jordan et al., 2024) replaces the update of a matrix by the nearest orthogonal one; it suits
-matrices that map hidden vectors to hidden vectors, and only those. What looks symbols up or turns
-features into symbols, biases and convolution kernels go to AdamW (Loshchilov & Hutter, 2019).
+Muon (Jordan et al., 2024) replaces the update of a matrix by the nearest orthogonal matrix. It
+suits only matrices that map hidden vectors to hidden vectors. Embeddings, the head, biases and
+convolution kernels go to AdamW (Loshchilov & Hutter, 2019).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from charlm.training.precision import has_bfloat16
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
-    """The learning rate of update ``step`` (from 0): warm-up, then the schedule to its end.
+    """The learning rate of training step ``step`` (from 0): warm-up, then the schedule.
 
     A pure function: it can be plotted and tested without a trainer.
     """
@@ -48,14 +48,14 @@ def hidden_matrices(model: nn.Module) -> dict[str, Tensor]:
 
 
 class Muon(Optimizer):
-    """Momentum, made orthogonal (Jordan et al., 2024; https://kellerjordan.github.io/posts/muon/).
+    """Orthogonalized momentum (Jordan et al., 2024; https://kellerjordan.github.io/posts/muon/).
 
-    A matrix moves by ``rate * 0.2 * sqrt(max(rows, columns))`` times the orthogonalized Nesterov
-    momentum, which changes its entries by as much as AdamW would (Liu et al., 2025, "Muon is
-    Scalable for LLM Training"), after decaying like AdamW's.
+    A matrix decays as with AdamW, then changes by ``rate * 0.2 * sqrt(max(rows, columns))`` times
+    the orthogonalized Nesterov momentum, which changes its entries by as much as AdamW would (Liu
+    et al., 2025, "Muon is Scalable for LLM Training").
 
-    torch.optim.Muon is the same, but orthogonalizes in bfloat16 everywhere. Where bfloat16 is
-    emulated, that took some 60 times as long as float32 for a matrix of 2048x512.
+    torch.optim.Muon is the same, but always orthogonalizes in bfloat16. If bfloat16 is emulated,
+    that takes about 60 times as long as float32 for a matrix of 2048x512.
     """
 
     def __init__(self, parameters: list[Tensor], weight_decay: float, momentum: float = 0.95):
@@ -111,7 +111,7 @@ class OneOptimizer:
         self._optimizer.zero_grad(set_to_none=True)
 
 
-# What each optimizer remembers of a parameter after its first step.
+# What each optimizer stores for a parameter after its first step.
 _SLOTS: dict[type[Optimizer], set[str]] = {
     Muon: {"momentum_buffer"},
     torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
@@ -123,8 +123,8 @@ _SLOTS: dict[type[Optimizer], set[str]] = {
 class Optimizers:
     """One or two optimizers over all parameters, driven as one.
 
-    ``tensors`` and ``load`` carry their whole state as named tensors, which is what a checkpoint
-    can hold: ``PARAMETER/slot``.
+    ``tensors`` and ``load`` convert their whole state to and from named tensors for the checkpoint:
+    ``PARAMETER/slot``.
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
@@ -144,7 +144,7 @@ class Optimizers:
             self.all.append(torch.optim.RMSprop(rest, alpha=0.95))
         else:
             self.all.append(torch.optim.SGD(rest, momentum=0.9))
-        # torch's RMSprop and SGD would add the decay to the gradient, which is another method.
+        # torch's RMSprop and SGD would add the decay to the gradient, which is a different method.
         self._decayed_here: list[Tensor] = (
             list(rest) if config.optimizer in ("rmsprop", "sgd") else []
         )
@@ -195,7 +195,7 @@ class Optimizers:
                 f"the optimizer's state does not fit its parameters: {', '.join(wrong[:4])}"
             )
         for optimizer, parameter, name in self._slots() if tensors else ():
-            # A fused optimizer wants its step count beside the parameter, the others do not.
+            # Only a fused optimizer needs its step count on the device of the parameter.
             on_device = optimizer.defaults.get("fused")
             for slot in _SLOTS[type(optimizer)]:
                 value = tensors[f"{name}/{slot}"].clone()

@@ -1,5 +1,5 @@
-"""Decide, before step 0, what a training run leaves open: window, length, learning rate, dropout,
-intervals.
+"""Decide, before step 0, the settings that the user left open: window, length, learning rate,
+dropout, intervals.
 
 Afterwards the run's configuration is complete. Nothing in it is measured or guessed again, so a
 resumed run is the same run.
@@ -37,7 +37,7 @@ EVALUATIONS = 20
 
 EVALUATION_SHARE = 0.05
 FEWEST_EVALUATIONS = 4
-"""How much of a run that is planned by the clock may go into evaluating, unless that is too few."""
+"""The largest share of a run with --minutes for evaluations, if that leaves enough of them."""
 
 LEAST_INTERVAL = 25
 """The fewest training steps between evaluations if no interval is asked for."""
@@ -86,8 +86,8 @@ def settle(
     )
     steps_per_epoch = (len(dataset.train_ids) - 1) // (B * T)
     if train.minutes is not None:
-        # What is timed needs its dropout, which follows from the steps, which follow from the time:
-        # so from a guess, and once more if the guess was on the wrong side of no dropout at all.
+        # The speed depends on dropout, dropout on the number of steps, and that on the speed. So
+        # start from a guess, and time again if the guess was wrong about whether there is dropout.
         guess = 1000
         for _ in range(2):
             trial = _complete(model, train, guess, steps_per_epoch)
@@ -135,7 +135,7 @@ def _complete(
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds for each thing that a run does."""
+    """The time in seconds of each part of a run."""
 
     update: float
     evaluation: float
@@ -145,7 +145,7 @@ class Costs:
     def plan(self, budget: float, eval_every: int | None, minutes: float) -> tuple[int, int]:
         """(steps, evaluations) that fill ``budget`` seconds, the final exact evaluation included.
 
-        Evaluations take a share of it, but there are a few in any case. Raises RequestError if
+        Evaluations take a limited share of it, but there are always a few. Raises RequestError if
         there is no time for two steps.
         """
         left = budget - self.final - self.save
@@ -154,7 +154,7 @@ class Costs:
             evaluations = max(
                 FEWEST_EVALUATIONS, min(EVALUATIONS, int(EVALUATION_SHARE * left / each))
             )
-            # One more before the first update; a new best is written beside every ``last``.
+            # One more evaluation before the first step; any of them may save a new best model.
             steps = int((left - (evaluations + 1) * each) / self.update)
         else:
             steps = int((left - each) / (self.update + each / eval_every))
@@ -178,13 +178,13 @@ def measure(
     *,
     seconds: float,
 ) -> Costs:
-    """Time a copy of the run, which is then thrown away. Its first updates, which warm up caches
-    and thread pools, are left out."""
+    """Time a copy of the run, which is then discarded. Its first steps, which warm up caches and
+    thread pools, are left out."""
     trainer = Trainer(model, train, dataset, source, device)
     limit = min(6.0, 0.06 * seconds)
 
     def updates(seconds: float) -> list[float]:
-        """Seconds of each update, until they sum to ``seconds``; at least one."""
+        """Seconds of each training step, until they sum to ``seconds``; at least one."""
         durations: list[float] = []
         while sum(durations) < seconds:
             began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""bfloat16 or float32: what a processor is fast at, and how to compute in it.
+"""Choose between bfloat16 and float32 by what the processor computes fast.
 
 bfloat16 has the exponent of float32 and 8 bits of significand. A processor with instructions for it
-(AVX512-BF16, AMX) multiplies several times as fast; on one without it is emulated, far slower than
+(AVX512-BF16, AMX) multiplies several times as fast; on others bfloat16 is emulated, far slower than
 float32.
 """
 
@@ -22,7 +22,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def choose_precision(name: str, device: torch.device) -> str:
-    """``auto`` is bfloat16 where the device multiplies it natively, else float32."""
+    """``auto`` is bfloat16 if the device multiplies it natively, otherwise float32."""
     if name != "auto":
         return name
     return "bfloat16" if has_bfloat16(device) else "float32"
@@ -30,12 +30,13 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 @contextlib.contextmanager
 def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute with the weights in ``precision``; they themselves stay in float32 ("autocast")."""
+    """Compute in ``precision``; the weights themselves stay in float32 (autocast)."""
     if precision == "float32":
         yield
         return
-    # oneDNN has no bfloat16 LSTM for a processor without AVX-512, and says so by an exception. A
-    # run that was begun elsewhere must go on here too, so such a processor does without oneDNN.
+    # oneDNN has no bfloat16 LSTM for a processor without AVX-512 and raises an exception. A run
+    # that was started elsewhere must continue here too, so oneDNN is turned off on such a
+    # processor.
     mkldnn = torch.backends.mkldnn
     before = mkldnn.enabled
     if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():

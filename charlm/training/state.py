@@ -1,11 +1,11 @@
-"""What a resumable checkpoint holds beyond the model, to and from tensors and metadata.
+"""The state of training in a resumable checkpoint: conversion to and from tensors and metadata.
 
 Everything random in step t is derived from (seed, t), so a run is described by its weights, the
 optimizers' tensors, the hidden state and the numbers in ``Progress``: no random state is stored.
 
 In the file: the tensors ``optimizer:PARAMETER/SLOT`` and ``state:N``, and in the metadata's
 ``training`` the configuration, the source of the text, the progress, the tensors' types in torch,
-and what may make another machine round differently.
+and the properties of the machine that affect rounding.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Progress:
     """The numbers that change during training."""
 
     step: int = 0
-    loss_sum: float = 0.0  # nats per symbol, summed over the updates since the last evaluation
+    loss_sum: float = 0.0  # nats per symbol, summed over the steps since the last evaluation
     loss_count: int = 0
     best_nats: float | None = None
     best_step: int = 0
@@ -56,9 +56,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class TrainState:
-    """What resuming needs beside the weights.
+    """What resuming needs in addition to the weights.
 
-    optimizer: ``{PARAMETER/SLOT: tensor}``, empty before the first update
+    optimizer: ``{PARAMETER/SLOT: tensor}``, empty before the first step
     hidden: the model's state at the end of the last window
     """
 

@@ -7,8 +7,8 @@
     loss, norm -> host                               check: finite, or DivergenceError
     optimizer.step(learning_rate)                    apply
 
-``update`` is the whole step, used by ``Trainer`` and the experiments, each with its ``Objective``;
-``descend`` is all of it but the forward pass, for a loop that needs the forward pass for itself.
+``update`` is the whole step, used by ``Trainer`` and the experiments, each with its ``Objective``.
+``descend`` is all of it except the forward pass, for a loop that computes its own.
 """
 
 from __future__ import annotations

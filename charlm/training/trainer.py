@@ -1,6 +1,6 @@
-"""The training loop: update, evaluate, sample, save, and when to stop.
+"""The training loop: train, evaluate, sample, save, and decide when to stop.
 
-An update itself is ``charlm.training.step``; what a checkpoint stores to resume is
+A single training step is in ``charlm.training.step``, the contents of a resumable checkpoint in
 ``charlm.training.state``.
 """
 
@@ -40,7 +40,7 @@ REMEDY = "try a lower --learning-rate or --clip"
 
 
 class Reporter(Protocol):
-    """Receives what happens. The command line draws a bar; tests record."""
+    """Receives the progress of training. The command line draws a bar; tests record."""
 
     def updated(self, step: int, nats: float, characters: int) -> None: ...
     def evaluated(self, record: dict[str, Any]) -> None: ...
@@ -83,10 +83,11 @@ class Trainer:
         self.progress = Progress()
         self._saved: Progress | None = None  # the progress at the last save
 
-    # ------------------------------------------------------------------------------- one update
+    # -------------------------------------------------------------------------- one training step
 
     def update(self, batch: Batch) -> float:
-        """One step of truncated BPTT; returns the window's mean loss in nats per symbol.
+        """One training step of truncated BPTT; returns the mean loss of the window in nats per
+        symbol.
 
         Raises DivergenceError, before anything is changed, if loss or gradient is not finite.
         """
@@ -114,7 +115,7 @@ class Trainer:
         return loss_sum(logits, targets), targets.numel(), state
 
     def _tensor(self, ids: Ids) -> Tensor:
-        # A blocking copy would wait for all work that the GPU has been given before.
+        # A blocking copy would wait for all work that was queued on the GPU before.
         return torch.from_numpy(ids.astype(np.int64)).to(self.device, non_blocking=True)
 
     # -------------------------------------------------------------------------------- the loop
@@ -211,7 +212,7 @@ class Trainer:
             ids = self.dataset.val_ids
             nats = evaluate.mean_nats(self.model, ids, interrupted=interrupted)
             nats *= self.symbols_per_char
-            # The last update may have spoilt the weights without a loss of its own to show it.
+            # The last step may have spoiled the weights, which no training loss has shown yet.
             if not math.isfinite(nats):
                 raise self._spoilt(f"validation loss {nats:.4g}")
             record |= {"val_nats_per_char": nats, "val_bits_per_char": nats / LN2}
@@ -232,11 +233,11 @@ class Trainer:
         reporter.evaluated(record)
 
     def _spoilt(self, what: str) -> DivergenceError:
-        """The error for a model that the last update has spoilt."""
+        """The error for a model with values that are not finite after the last step."""
         step = self.progress.step
         rate = learning_rate(self.config, max(0, step - 1))
         return DivergenceError(
-            f"step {step:,}: {what} after the last update at learning rate {rate:.3g}; {REMEDY}"
+            f"step {step:,}: {what} after the last step at learning rate {rate:.3g}; {REMEDY}"
         )
 
     @property
@@ -246,7 +247,7 @@ class Trainer:
         return len(ids) / self.dataset.tokenizer.count_characters(ids)
 
     def write_sample(self, length: int = 300) -> str:
-        """A sample from the present model; the same at the same step of the same run."""
+        """A sample from the current model; the same at the same step of the same run."""
         model = CharLM(self.checkpoint(resumable=False))
         config = SampleConfig(length=length, seed=self.progress.step)
         return "".join(model.stream(config=config))

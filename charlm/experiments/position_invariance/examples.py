@@ -174,7 +174,7 @@ def draw(
     longest: int = LONGEST,
 ) -> Iterator[Example]:
     """Endless examples: of one of ``levels``, with an answer from one of ``answers`` that begins at
-    one of ``starts`` (uniformly, if it is moved). If other answers stand beside it, it comes from
+    one of ``starts`` (uniformly, if it is moved). If the sentence has other answers, it comes from
     the last of ``answers``, which resemble those others: only the meaning tells them apart.
 
     Empty if the pool has no sentence that can be moved to one of ``starts``.

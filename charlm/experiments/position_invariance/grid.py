@@ -1,4 +1,5 @@
-"""The grid of readers and seeds: cells run in parallel, each one once, even after interruptions.
+"""The grid of readers and seeds. Its cells run in parallel, each exactly once, even after
+interruptions.
 
 Every JSON file except results.json carries the SHA-256 of its own content, and all name the same
 experiment: a file that was changed, or that belongs to another experiment, is refused.
@@ -186,7 +187,7 @@ class Grid:
     def run(self, jobs: int, progress: Callable[[int, int], None]) -> None:
         """Compute the missing cells in ``jobs`` parallel processes.
 
-        progress: called with (updates done, updates in total) a few times a second
+        progress: called with (steps done, steps in total) a few times a second
 
         If a reader diverges, the others are still finished, then its DivergenceError is raised.
         KeyboardInterrupt ends the processes; finished cells remain.
@@ -279,7 +280,7 @@ def find(given: str) -> Grid:
 
 
 def first_answer(text: str, design: Design) -> str:
-    """The answer of a regular expression: the first four digits that stand alone, or the first
+    """The answer of a regular expression: the first separate group of four digits, or the first
     filler of the template."""
     found = design.any_answer.search(text)
     return found[0] if found else ""

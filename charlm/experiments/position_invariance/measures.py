@@ -1,9 +1,9 @@
-"""From which answers were right to what can be said: accuracies, intervals, paired differences.
+"""Accuracies, intervals and paired differences, computed from which answers were right.
 
 Everything here is NumPy on the content of ``results.json``; nothing is trained or read again.
 
-An interval is the 95 % percentile interval of a bootstrap over seeds (Efron, 1979): it tells how
-much a figure depends on the weights drawn and the sentences trained on, for these test sentences.
+An interval is the 95 % percentile interval of a bootstrap over seeds (Efron, 1979): it shows how
+much a figure depends on the initial weights and the training sentences, for these test sentences.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Reals = NDArray[np.float64]
 
 RESAMPLES = 10_000
 TRAINED = 0.95
-"""A reader that answers less of what it was trained on is untrained and supports no conclusion."""
+"""A reader with a lower accuracy at seen offsets is untrained and supports no conclusion."""
 
 MAIN, HELD_OUT_ANSWERS, LONG = "none", "held-out answers", "long sentences"
 
@@ -64,8 +64,9 @@ class Difference:
     """One reader's accuracy minus another's on the same sentences.
 
     interval: over seeds and, within, over sentences, both resampled
-    p: two-sided, by flipping the sign of each sentence's difference (averaged over seeds): about
-       other sentences, for these seeds; what other seeds would do is in the interval alone
+    p: two-sided, from a permutation test that flips the sign of each sentence's difference
+       (averaged over seeds). It is about other sentences with these seeds; only the interval is
+       about other seeds
     """
 
     mean: float
@@ -75,7 +76,7 @@ class Difference:
 
 
 class Results:
-    """The content of a results.json, ready to be asked."""
+    """The content of a results.json, with methods that compute figures from it."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.content = content
@@ -103,14 +104,15 @@ class Results:
         return np.array(self.tests[test]["length"], dtype=np.int64)
 
     def distances(self, test: str) -> NDArray[np.int64]:
-        """(N,) characters that follow the answer; a shorter one counts as wide as the widest."""
+        """(N,) characters that follow the answer; a short answer counts as if it had the full
+        width."""
         found: NDArray[np.int64] = self.lengths(test) - self.starts(test) - self.width
         return np.maximum(0, found)
 
     def places(self, test: str, part: str) -> Bools:
         """Which sentences of a test have their answer at "seen", "held out" or "all" offsets.
 
-        Offsets at which only some characters of the answer stand in a band are neither.
+        Offsets at which only some characters of the answer are in a band are neither.
         """
         starts = self.starts(test)
         if part == "all":
@@ -141,7 +143,7 @@ class Results:
         return self._over_seeds(reader, lambda seed: self.right(reader, seed, test)[mask].mean())
 
     def by_symbol(self, reader: str, test: str = MAIN, part: str = "held out") -> list[Estimate]:
-        """The same for each character of the answer by itself."""
+        """The same for each character of the answer separately."""
         mask = self.places(test, part)
         seeds = self.seeds(reader)
         means = [self.symbols_right(reader, seed, test)[mask].mean(0) for seed in seeds]
@@ -201,13 +203,13 @@ class Results:
         return [step * i for i in range(rows)], [step * i for i in range(columns)], mean
 
     def gap(self, reader: str) -> Estimate:
-        """Accuracy at seen offsets minus that at held-out ones, seed by seed, as if as many
-        characters followed the answer there as here.
+        """Accuracy at seen offsets minus that at held-out ones, seed by seed, at equal distances to
+        the end of the sentence.
 
-        Offsets come with distances to the end, and a reader that forgets would do worse in the
-        bands for that alone: so sentences are held against those of the same ten characters of
-        distance, weighted as the held-out ones are. Distances that one of the two lacks are out;
-        where there is none that both have, it is the plain difference.
+        Offset and distance to the end are related, so a reader that forgets would do worse in the
+        bands for that reason alone. Sentences are therefore compared within bins of ten characters
+        of distance, weighted like the held-out sentences. Bins that one of the two lacks are left
+        out; if they share no bin, the result is the plain difference.
         """
         bins = self.distances(MAIN) // 10
         seen, held = (self.places(MAIN, part) for part in ("seen", "held out"))
@@ -230,7 +232,7 @@ class Results:
     def difference(
         self, one: str, other: str, test: str = MAIN, part: str = "held out"
     ) -> Difference:
-        """Whether one reader answers more than another of the same sentences, seed by seed."""
+        """The difference in accuracy between two readers on the same sentences, seed by seed."""
         mask = self.places(test, part)
         seeds = [seed for seed in self.seeds(one) if seed in self.seeds(other)]
         gaps = np.array(
@@ -243,7 +245,8 @@ class Results:
         return paired(gaps)
 
     def trained(self, reader: str) -> bool:
-        """Whether a reader does well on what it was trained for; else it shows nothing."""
+        """Whether a reader does well at seen offsets; otherwise no conclusion can be drawn from
+        it."""
         return self.accuracy(reader, MAIN, "seen").mean >= TRAINED
 
     def floor(self, test: str = MAIN) -> float:
@@ -251,11 +254,11 @@ class Results:
         return float(self.tests[test]["floor"])
 
     def ceiling(self, test: str = MAIN) -> float:
-        """Accuracy of the regular expression: the first four digits that stand alone."""
+        """Accuracy of the regular expression: the first separate group of four digits."""
         return float(self.tests[test]["ceiling"])
 
     def best(self) -> str:
-        """The reader with the highest mean accuracy over all tests, those that tag left out."""
+        """The reader with the highest mean accuracy over all tests; taggers are left out."""
         answering = [name for name in self.readers if not name.startswith("tagger")]
         return max(
             answering or self.readers,
@@ -264,8 +267,8 @@ class Results:
 
 
 def paired(gaps: Reals, resamples: int = 2000) -> Difference:
-    """The mean of ``gaps`` (seeds, N), differences of each sentence under each seed, with its
-    interval and p value."""
+    """The mean of ``gaps`` (seeds, N), the difference for each sentence and seed, with its interval
+    and p value."""
     rng = np.random.default_rng(0)
     low, high = crossed_interval(gaps, resamples, rng)
     p = sign_flip_p(gaps.mean(0), resamples, rng)

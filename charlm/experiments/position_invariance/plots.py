@@ -1,7 +1,7 @@
 """The figures, as SVG and PNG. Needs matplotlib (the extra ``plots``).
 
-Every reader has its own colour, dash and marker, so that a figure can be read in gray. Lines carry
-their names at their ends, or a legend stands beside the curves; every seed is a point.
+Every reader has its own colour, dash and marker, so that a figure can be read in gray. Each line
+has its name at its end or in a legend; every seed is a point.
 """
 
 from __future__ import annotations

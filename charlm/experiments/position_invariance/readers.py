@@ -350,7 +350,7 @@ AnyReader = Reader | Writer
 
 
 def build(kind: Kind, config: ModelConfig, vocabulary: Vocabulary, seed: int) -> AnyReader:
-    """A reader with fresh weights, initialized like charlm's models."""
+    """A reader with new weights, initialized like charlm's models."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if kind.family == "writer":

@@ -40,22 +40,23 @@ Batch: TypeAlias = tuple[torch.Tensor, ...]
 
 BATCH_SIZE = 64
 RATE = 1.1
-"""Times the usual learning rate: at 1.5 the language models that write the answer did not learn, at
-1 the feedforward reader was slower."""
+"""Factor on the default learning rate: with 1.5 the language models that write the answer did not
+learn, with 1 the feedforward reader was slower."""
 
 SORTED = 16
-"""Batches that are sorted by length together, so that little of a batch is padding."""
+"""Number of batches that are sorted by length together, so that little of a batch is padding."""
 
 UNKNOWN_SHARE = 0.003
-"""Characters of training that are made unknown, so that a reader has met such."""
+"""Share of training characters that are replaced by the unknown symbol, so that a reader learns to
+read it."""
 
 WARMUP = 100
 CURVE_POINTS = 15
 
 
 def recipe() -> dict[str, float]:
-    """Everything beside the sentences and the number of updates that decides what is learnt: a grid
-    is finished with the recipe that it was begun with."""
+    """Everything except the sentences and the number of steps that affects the result. A grid is
+    finished with the recipe that it was started with."""
     return {
         "parameters": PARAMETERS,
         "batch_size": BATCH_SIZE,
@@ -69,7 +70,8 @@ def recipe() -> dict[str, float]:
 
 
 def made_with() -> dict[str, str]:
-    """What else may change a trained weight: the packages, and the arithmetic of this processor."""
+    """What else affects the trained weights: package versions and the arithmetic of this
+    processor."""
     packages = {name: version(name) for name in ("numpy", "torch")}
     return {
         "charlm": charlm.__version__,
@@ -111,8 +113,8 @@ class Material:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """A learning curve's point: after how many updates, which mean loss since the last one (nats),
-    which share of validation sentences answered exactly."""
+    """A point of a learning curve: the step, the mean loss since the last point (nats), and the
+    share of validation sentences answered exactly."""
 
     step: int
     loss: float
@@ -129,9 +131,9 @@ def train(
     steps: int,
     updated: Callable[[int], None] = lambda step: None,
 ) -> tuple[AnyReader, list[CurvePoint]]:
-    """Train a fresh reader: ``steps`` updates of 64 sentences, each sentence read once.
+    """Train a new reader for ``steps`` steps of 64 sentences; each sentence is read once.
 
-    Raises DivergenceError where a loss is not finite.
+    Raises DivergenceError if a loss is not finite.
     """
     reader = build(kind, shape(kind, vocabulary), vocabulary, derive(seed, "weights"))
     interval = max(1, steps // CURVE_POINTS)
@@ -191,8 +193,8 @@ def _answered(ids: torch.Tensor, answers: torch.Tensor, starts: torch.Tensor) ->
 
 
 def _rows(lengths: Ids, seed: int, step: int) -> Ids:
-    """The sentences of one update: every 16 batches' worth of them is sorted by length and cut into
-    batches, which then come in random order. A pure function of (seed, step)."""
+    """The sentences of one step. Each group of 16 batches is sorted by length and cut into batches,
+    which come in random order. A pure function of (seed, step)."""
     block, place = divmod(step, SORTED)
     size = BATCH_SIZE * SORTED
     first = block * size % max(1, len(lengths) - size + 1)
