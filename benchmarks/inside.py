@@ -3,8 +3,8 @@
     python benchmarks/inside.py [--runs DIR] [--pictures docs/pictures]
 
 1. Trains an LSTM and a plain RNN of 256 units, 1,200 training steps each, unless DIR has them
-already. 2. Scoring: characters per second in streams and in one stream (the exact pass, which is
-the
+   already.
+2. Scoring: characters per second in streams and in one stream (the exact pass, which is the
    control), and how much the streams' warm-up changes the score.
 3. Memory: how much context each of the two uses, compared with untrained models.
 4. Neurons: the unit for each label, chosen on one half of the text and tested on the other.
