@@ -1,7 +1,6 @@
 """A model as one safetensors file: written atomically, checked before use, never a pickle.
 
-The checks of a file come in the order of their cost: first its size, then its header (its length
-and its number of values before the JSON is parsed), then the configuration and the vocabulary, then
+After the header (``charlm.tensorfile``), the configuration and the vocabulary are checked, and then
 the names, types and shapes of the tensors, which the configuration determines. Only then are the
 tensors read and the checksum compared.
 
@@ -12,9 +11,7 @@ Metadata, each value a JSON string:
     tokenizer   the vocabulary
     provenance  corpus name and SHA-256, split, steps, validation bits per character, versions
     training    only in a file from which training can be resumed (see charlm.training.state)
-    sha256      of the canonical JSON of all of the above and of the name, dtype, shape and bytes of
-                every tensor; do not compare whole files: safetensors writes metadata in random
-                order
+    sha256      of all of the above and of the tensors
 
 Tensors: the model's parameters under their torch names, in float32; in a resumable file also
 ``optimizer:PARAMETER/SLOT`` and ``state:N`` (float32, int64 or uint8: NumPy has no bfloat16).
@@ -23,46 +20,27 @@ All values are finite.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
-import math
-import os
-import struct
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import safetensors
-from numpy.typing import NDArray
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as dump_tensors
 
+from charlm import tensorfile
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
 from charlm.files import write_atomically
+from charlm.tensorfile import Described, Tensors, brief, digest
 from charlm.text.tokenizer import Tokenizer, tokenizer_from_dict, tokenizer_to_json
 
 FORMAT = "charlm/1"
-MAX_HEADER = 2**23
-"""Largest header in bytes: enough for a vocabulary of half a million characters."""
-
-MAX_ITEMS = 200_000
-"""Most values in one JSON text. Without this limit, 8 MB of empty lists could fill the memory."""
-
-MAX_DEPTH = 20
-"""Deepest nesting of lists and objects in JSON."""
 
 # What an optimizer stores for a parameter: a scalar, or a tensor of the parameter's shape
 # (charlm.training.optim).
 _SLOTS = ("step", "momentum_buffer", "exp_avg", "exp_avg_sq", "square_avg")
-_TYPES = {"F32": ("float32", 4), "I64": ("int64", 8), "U8": ("uint8", 1)}
-
-Tensors = dict[str, NDArray[Any]]
-Described = dict[str, tuple[str, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -129,18 +107,12 @@ def dump(checkpoint: Checkpoint) -> bytes:
     }
     if checkpoint.training is not None:
         metadata["training"] = json.dumps(checkpoint.training, sort_keys=True, allow_nan=False)
-    # order="C" and not ascontiguousarray, which would make a scalar one-dimensional.
-    every = {**checkpoint.weights, **checkpoint.extra}
-    tensors = {name: np.array(value, order="C") for name, value in every.items()}
-    metadata["sha256"] = digest(metadata, tensors)
-    data = dump_tensors(tensors, metadata)
-    (length,) = struct.unpack("<Q", data[:8])
-    if length > MAX_HEADER or any(_items(text) > MAX_ITEMS for text in metadata.values()):
-        raise CheckpointError(
-            f"vocabulary, provenance and sources take {length:,} bytes, more than a model file can "
-            "hold; give a directory instead of its files"
-        )
-    return data
+    return tensorfile.dump(
+        {**checkpoint.weights, **checkpoint.extra},
+        metadata,
+        too_long="vocabulary, provenance and sources are more than a model file can hold; give a "
+        "directory instead of its files",
+    )
 
 
 def read(path: Path) -> Checkpoint:
@@ -148,53 +120,22 @@ def read(path: Path) -> Checkpoint:
 
     Raises CheckpointError if the file was not written by charlm or has changed since.
     """
-    with _naming(path), _open(path) as file:
-        return _read(file, os.fstat(file.fileno()).st_size)
+    with tensorfile.opened(path) as (file, size):
+        return _read(file, size)
 
 
 def read_header(path: Path) -> Header:
-    """Read and check the header of a model file: at most ``MAX_HEADER`` bytes and no tensor.
+    """Read and check the header of a model file and no tensor.
 
     Raises CheckpointError like ``read``.
     """
-    with _naming(path), _open(path) as file:
-        return _read_header(file, os.fstat(file.fileno()).st_size)[0]
-
-
-def _open(path: Path) -> BinaryIO:
-    if path.exists() and not path.is_file():
-        raise CheckpointError(f"{path}: is not a file; name a run or a model file")
-    return path.open("rb")
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn every error while reading ``path`` into a CheckpointError that begins with the path."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file; name a run or a model file") from error
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+    with tensorfile.opened(path) as (file, size):
+        return _read_header(file, size)[0]
 
 
 def parse(data: bytes) -> Checkpoint:
     """The inverse of ``dump``; CheckpointError as in ``read``."""
     return _read(io.BytesIO(data), len(data))
-
-
-def digest(metadata: dict[str, str], tensors: Tensors) -> str:
-    """SHA-256 of the metadata, except its entry ``sha256``, and of the tensors."""
-    sha = hashlib.sha256()
-    rest = {key: value for key, value in metadata.items() if key != "sha256"}
-    sha.update(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode())
-    for name in sorted(tensors):
-        value = tensors[name]
-        sha.update(json.dumps([name, value.dtype.str, list(value.shape)]).encode())
-        sha.update(np.array(value, order="C").data)
-    return sha.hexdigest()
 
 
 def weights_sha256(checkpoint: Checkpoint) -> str:
@@ -212,10 +153,15 @@ def state_sha256(checkpoint: Checkpoint) -> str:
 
 def _read_header(file: BinaryIO, size: int) -> tuple[Header, dict[str, str]]:
     """The checked header, and the metadata as text."""
-    entries, metadata = _header(file, size)
+    entries, metadata = tensorfile.read_header(file, size)
     if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"not a charlm model (format {_brief(metadata.get('format'))})")
-    parts = _meanings(metadata)
+        raise CheckpointError(f"not a charlm model (format {brief(metadata.get('format'))})")
+    keys = ("config", "tokenizer", "provenance", "training")
+    parts = {
+        key: tensorfile.parse_object(metadata, key)
+        for key in keys
+        if key != "training" or key in metadata
+    }
     header = Header(
         config=ModelConfig.from_dict(parts["config"]),
         tokenizer=tokenizer_from_dict(parts["tokenizer"]),
@@ -228,14 +174,7 @@ def _read_header(file: BinaryIO, size: int) -> tuple[Header, dict[str, str]]:
 
 def _read(file: BinaryIO, size: int) -> Checkpoint:
     header, metadata = _read_header(file, size)
-    file.seek(0)
-    data = file.read(size)
-    try:
-        tensors = load_tensors(data)
-    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(f"damaged or cut off ({_first_line(error)})") from error
-    if digest(metadata, tensors) != metadata.get("sha256"):
-        raise CheckpointError("damaged: the checksum does not match; use another copy")
+    tensors = tensorfile.read_tensors(file, size, metadata)
     return Checkpoint(
         config=header.config,
         tokenizer=header.tokenizer,
@@ -244,101 +183,6 @@ def _read(file: BinaryIO, size: int) -> Checkpoint:
         training=header.training,
         extra={name: value for name, value in tensors.items() if ":" in name},
     )
-
-
-def _header(file: BinaryIO, size: int) -> tuple[Described, dict[str, str]]:
-    """(type and shape of each tensor, metadata), after checking that they agree with the size."""
-    if size < 8:
-        raise CheckpointError("not a safetensors file: shorter than 8 bytes")
-    (length,) = struct.unpack("<Q", file.read(8))
-    if length > size - 8:
-        raise CheckpointError("not a safetensors file, or cut off: the header is incomplete")
-    if length > MAX_HEADER:
-        raise CheckpointError(f"its header has {length:,} bytes; at most {MAX_HEADER:,} are read")
-    described: Described = {}
-    total = 0
-    try:
-        header = _json(file.read(length).decode("ascii"))
-        metadata = header.pop("__metadata__", {})
-        for name, entry in header.items():
-            if entry["dtype"] not in _TYPES:
-                raise CheckpointError(f"it has a tensor of type {_brief(entry['dtype'])}")
-            dtype, item_size = _TYPES[entry["dtype"]]
-            shape = tuple(entry["shape"][:9])
-            begin, end = entry["data_offsets"]
-            if (
-                any(type(number) is not int or number < 0 for number in (begin, end, *shape))
-                or not begin <= end <= size - 8 - length
-                or len(shape) > 8
-                or math.prod(shape) * item_size != end - begin
-            ):
-                raise CheckpointError("damaged: a tensor is larger than the file")
-            described[name] = dtype, shape
-            total += end - begin
-        if total != size - 8 - length:
-            raise CheckpointError("damaged: the tensors do not fill the file")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"damaged header ({_first_line(error)})") from error
-    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise CheckpointError("damaged header (metadata)")
-    return described, metadata
-
-
-def _meanings(metadata: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """The metadata as objects; ``training`` only if the file has one."""
-    parts: dict[str, dict[str, Any]] = {}
-    for key in ("config", "tokenizer", "provenance", "training"):
-        if key == "training" and key not in metadata:
-            continue
-        try:
-            parts[key] = _json(metadata[key])
-        except (KeyError, ValueError, RecursionError) as error:
-            raise CheckpointError(f"damaged metadata ({_first_line(error)})") from error
-        if not isinstance(parts[key], dict):
-            raise CheckpointError(f"damaged metadata ({key} is not an object)")
-    return parts
-
-
-def _json(text: str) -> Any:
-    """Parse JSON of limited size, without duplicate keys or NaN; ValueError for anything else."""
-    if _items(text) > MAX_ITEMS:
-        raise ValueError(f"more than {MAX_ITEMS:,} values")
-    value = json.loads(
-        text, object_pairs_hook=_each_once, parse_constant=_no_number, parse_float=_finite
-    )
-    _check_depth(value, MAX_DEPTH)
-    return value
-
-
-def _check_depth(value: Any, left: int) -> None:
-    if left == 0:
-        raise ValueError(f"more than {MAX_DEPTH} levels")
-    if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            _check_depth(each, left - 1)
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text:.40} is not a finite number")
-    return number
-
-
-def _items(text: str) -> int:
-    """An upper bound of the number of values in a JSON text, found without parsing it."""
-    return sum(text.count(mark) for mark in ",[{")
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a key appears twice")
-    return values
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is not a finite number")
 
 
 def _check_belong(
@@ -358,7 +202,7 @@ def _check_belong(
     missing = [name for name in (*shapes, *states) if name not in tensors]
     surplus = [name for name in tensors if not (name in shapes or name in slots or name in states)]
     if missing or surplus:
-        named = ", ".join(map(_brief, [*missing, *surplus][:4]))
+        named = ", ".join(map(brief, [*missing, *surplus][:4]))
         raise CheckpointError(f"missing or surplus tensors: {named}")
     for name, (dtype, shape) in tensors.items():
         if name in shapes and (dtype, shape) != ("float32", shapes[name]):
@@ -381,13 +225,3 @@ def _training_shapes(
     slots = {f"optimizer:{name}/{slot}": shape for name, shape in shapes.items() for slot in _SLOTS}
     states = {f"state:{n}": shape for n, shape in enumerate(config.state_shapes(batch_size))}
     return slots, states
-
-
-def _brief(value: object) -> str:
-    """The first 60 characters of a text from the file, as a literal; otherwise its type."""
-    return repr(value[:60] if isinstance(value, str) else type(value).__name__)
-
-
-def _first_line(error: Exception) -> str:
-    line = str(error).splitlines()[0] if str(error) else ""
-    return f"{type(error).__name__}: {line:.100}".strip()

@@ -19,10 +19,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from charlm import checkpoint
-from charlm.checkpoint import Checkpoint, Tensors
+from charlm import checkpoint, tensorfile
+from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
+from charlm.tensorfile import Tensors
 from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
 TOKENIZER = CharTokenizer("abé", unknown=True, nfc=True)
@@ -211,8 +212,8 @@ def test_the_checksum_does_not_depend_on_the_order_of_anything() -> None:
     before = small()
     tensors = before.weights | before.extra
     assert (
-        checkpoint.digest(metadata, tensors)
-        == checkpoint.digest(dict(reversed(metadata.items())), dict(reversed(tensors.items())))
+        tensorfile.digest(metadata, tensors)
+        == tensorfile.digest(dict(reversed(metadata.items())), dict(reversed(tensors.items())))
         == header["__metadata__"]["sha256"]
     )
 
@@ -445,7 +446,7 @@ def test_a_header_is_read_without_the_tensors(path: Path) -> None:
     "data",
     [
         SMALL[:-1],
-        struct.pack("<Q", checkpoint.MAX_HEADER + 1) + bytes(checkpoint.MAX_HEADER + 1),
+        struct.pack("<Q", tensorfile.MAX_HEADER + 1) + bytes(tensorfile.MAX_HEADER + 1),
         signed(format="charlm/2"),
         signed(provenance="[]"),
         signed(config=altered(hidden_size=3)),

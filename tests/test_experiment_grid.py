@@ -836,7 +836,7 @@ def test_metadata_that_charlm_does_not_write_is_refused(words: Vocabulary, tmp_p
     ):
         for sealed in (False, True):
             if sealed and changed:
-                changed["sha256"] = charlm.checkpoint.digest(changed, tensors)
+                changed["sha256"] = charlm.tensorfile.digest(changed, tensors)
             save_file(tensors, file, changed)
             with pytest.raises(CheckpointError):
                 store.load(file, "rnn", words)

@@ -38,10 +38,11 @@ import torch
 from click.testing import Result
 from conftest import covering
 
-from charlm import checkpoint
-from charlm.checkpoint import MAX_HEADER, MAX_ITEMS, Checkpoint
+from charlm import checkpoint, tensorfile
+from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
+from charlm.tensorfile import MAX_HEADER, MAX_ITEMS
 from charlm.text.tokenizer import CharTokenizer
 
 Invoke = Callable[..., Result]
@@ -780,7 +781,7 @@ def test_a_header_that_gives_itself_away_is_refused_before_a_tensor_is_read(
     def load_tensors(data: bytes) -> None:
         raise AssertionError("the tensors were read")
 
-    monkeypatch.setattr(checkpoint, "load_tensors", load_tensors)
+    monkeypatch.setattr(tensorfile, "load_tensors", load_tensors)
     with pytest.raises(CheckpointError):
         checkpoint.parse(FORMED[name]())
     with pytest.raises(AssertionError, match="the tensors were read"):

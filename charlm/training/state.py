@@ -16,10 +16,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from charlm.checkpoint import Checkpoint, Tensors
+from charlm.checkpoint import Checkpoint
 from charlm.config import TrainConfig
 from charlm.errors import CheckpointError
 from charlm.models.bodies import TensorState
+from charlm.tensorfile import Tensors
 from charlm.text.dataset import Source
 
 

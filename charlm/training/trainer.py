@@ -20,7 +20,7 @@ from torch import Tensor
 import charlm
 from charlm import checkpoint
 from charlm.arrays import Ids
-from charlm.checkpoint import Checkpoint, Tensors
+from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, SampleConfig, TrainConfig
 from charlm.errors import CheckpointError, DivergenceError
 from charlm.generate import CharLM
@@ -28,6 +28,7 @@ from charlm.models.bodies import TensorState
 from charlm.models.language import LanguageModel, build, loss_sum
 from charlm.runs import Run
 from charlm.surprisal import LN2
+from charlm.tensorfile import Tensors
 from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import Batch, Streams
 from charlm.training import evaluate

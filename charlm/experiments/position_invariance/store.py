@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import torch
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as dump_tensors
 
-from charlm import checkpoint
-from charlm.checkpoint import Checkpoint, Tensors
+from charlm import checkpoint, tensorfile
+from charlm.checkpoint import Checkpoint
 from charlm.errors import CheckpointError
 from charlm.experiments.position_invariance.readers import (
     END,
@@ -29,6 +26,7 @@ from charlm.experiments.position_invariance.readers import (
     shape,
 )
 from charlm.files import write_atomically
+from charlm.tensorfile import Tensors
 from charlm.text.tokenizer import CharTokenizer
 
 FORMAT = "charlm-reader/1"
@@ -56,9 +54,7 @@ def save(path: Path, reader: AnyReader) -> None:
         file = Checkpoint(reader.config, reader.vocabulary.tokenizer, weights, provenance)
         checkpoint.write(path, file)
         return
-    metadata = {"format": FORMAT, "reader": reader.kind.name, "config": reader.config.to_json()}
-    metadata["sha256"] = checkpoint.digest(metadata, weights)
-    write_atomically(path, dump_tensors(weights, metadata))
+    write_atomically(path, tensorfile.dump(weights, _said(reader), too_long="remove characters"))
 
 
 @torch.no_grad()
@@ -85,25 +81,24 @@ def load(path: Path, name: str, words: Vocabulary) -> AnyReader:
 
 
 def _read(path: Path, reader: Reader) -> Tensors:
+    shapes = {name: ("float32", tuple(p.shape)) for name, p in reader.named_parameters()}
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-        weights = load_tensors(path.read_bytes())
-    except (OSError, safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error!s:.80}); {_remedy(path)}") from error
-    expected = {name: tuple(p.shape) for name, p in reader.named_parameters()}
-    if (
-        {name: value.shape for name, value in weights.items()} != expected
-        or not all(v.dtype == np.float32 and np.isfinite(v).all() for v in weights.values())
-        or metadata.get("format") != FORMAT
-        or metadata.get("reader") != reader.kind.name
-        or checkpoint.digest(metadata, weights) != metadata.get("sha256")
-        or metadata.get("config") != reader.config.to_json()
-    ):
-        raise CheckpointError(
-            f"{path}: damaged, or not the {reader.kind.name} of this experiment; {_remedy(path)}"
-        )
+        with tensorfile.opened(path) as (file, size):
+            described, metadata = tensorfile.read_header(file, size)
+            said = {key: metadata.get(key) for key in _said(reader)}
+            if described != shapes or said != _said(reader):
+                raise CheckpointError(f"not the {reader.kind.name} of this experiment")
+            weights = tensorfile.read_tensors(file, size, metadata)
+            if not all(np.isfinite(value).all() for value in weights.values()):
+                raise CheckpointError("damaged: it holds values that are not finite")
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {_remedy(path)}") from error
     return weights
+
+
+def _said(reader: Reader) -> dict[str, str]:
+    """What the file of a reader says about it."""
+    return {"format": FORMAT, "reader": reader.kind.name, "config": reader.config.to_json()}
 
 
 def _remedy(path: Path) -> str:
