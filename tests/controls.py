@@ -100,7 +100,7 @@ CONTROLS = [
     ),
     Control(
         "the log is not cut back",
-        "runs.py",
+        "rundir.py",
         'if record["step"] <= step]',
         "]",
         "test_train.py::test_a_log_beyond_the_checkpoint_is_cut_back",
@@ -248,14 +248,14 @@ CONTROLS = [
     ),
     Control(
         "a run's name may be a path",
-        "runs.py",
+        "rundir.py",
         '        or re.search(r"[/\\\\]", name)\n',
         "",
         "test_runs.py::test_a_name_cannot_leave_its_directory",
     ),
     Control(
         "nobody is kept out of a run",
-        "runs.py",
+        "rundir.py",
         "                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         "                pass\n",
         "test_runs.py::test_a_second_training_is_refused_until_the_first_is_killed",

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import checkpoint, cli
-from charlm.runs import Run
+from charlm.rundir import Run
 
 WORDS = ("il", "treno", "per", "la", "città", "parte", "sempre", "di", "sera", "è", "tardi")
 STEPS_PER_KILL = 40

@@ -18,7 +18,7 @@ import pytest
 from click.testing import Result
 
 from charlm.cli import progress
-from charlm.runs import Run
+from charlm.rundir import Run
 from charlm.training import summary
 
 Invoke = Callable[..., Result]

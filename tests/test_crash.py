@@ -21,7 +21,7 @@ from click.testing import Result
 from crash_loop import crash_loop, die_at_call, ending, leftovers, load_what_is_there
 
 from charlm import checkpoint
-from charlm.runs import Run
+from charlm.rundir import Run
 from charlm.text.streams import Batch
 from charlm.training.trainer import Trainer
 

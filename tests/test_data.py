@@ -14,7 +14,7 @@ import pytest
 
 from charlm import runs
 from charlm.errors import CheckpointError, CorpusError, RequestError, UnknownCharacterError
-from charlm.runs import Run
+from charlm.rundir import Run
 from charlm.text import dataset as data
 from charlm.text.dataset import Source
 from charlm.text.folding import Folding

@@ -25,7 +25,7 @@ from conftest import covering, slow_but
 from crash_loop import ending, leftovers, load_what_is_there
 
 from charlm import checkpoint
-from charlm.runs import Run
+from charlm.rundir import Run
 from charlm.training import summary
 
 resource = pytest.importorskip("resource")

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from charlm import checkpoint
 from charlm.config import CELLS, OPTIMIZERS, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError
-from charlm.runs import Run
+from charlm.rundir import Run
 from charlm.text import dataset as data
 from charlm.training.trainer import Trainer
 

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm import checkpoint, runs
+from charlm import checkpoint, rundir, runs
 from charlm.errors import BusyError, CharlmError, CheckpointError, RequestError
-from charlm.runs import Run
+from charlm.rundir import Run
 
 pytest.importorskip("fcntl")
 
@@ -39,7 +39,7 @@ def make(out: Path, name: str, *, age: float = 0.0, best: bool = True, last: boo
 
 def begin(out: Path, name: str | None = "book", default: str = "corpus", **force: bool) -> Run:
     """A run that has begun: it holds a file, and its lock is free again."""
-    with runs.begin(out, name, default, **force) as run:
+    with rundir.begin(out, name, default, **force) as run:
         run.last.write_bytes(b"")
     return run
 
@@ -87,14 +87,14 @@ def test_force_empties_a_run_of_its_own_files_and_of_nothing_else(tmp_path: Path
     run = begin(tmp_path)
     for file in (run.best, run.previous, run.log, run.stdin, run.path / "notes.txt"):
         file.write_text("old")
-    with runs.begin(tmp_path, "book", "corpus", force=True) as again:
+    with rundir.begin(tmp_path, "book", "corpus", force=True) as again:
         assert again.path == run.path
         assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
 
 
 def test_force_without_a_name_replaces_the_run_named_after_the_corpus(tmp_path: Path) -> None:
     run = begin(tmp_path, None, "book")
-    with runs.begin(tmp_path, None, "book", force=True) as again:
+    with rundir.begin(tmp_path, None, "book", force=True) as again:
         assert again.path == run.path
         assert not run.last.exists()
 
@@ -119,10 +119,10 @@ def test_force_does_not_take_a_run_that_is_being_trained(tmp_path: Path) -> None
 
 def test_a_directory_in_which_nothing_was_saved_yet_is_free(tmp_path: Path) -> None:
     """A process that was killed before its first save must not keep the name for ever."""
-    with runs.begin(tmp_path, "book", "corpus") as run:
+    with rundir.begin(tmp_path, "book", "corpus") as run:
         (run.path / ".last.safetensors.abc.tmp").write_bytes(b"half")
         run.stdin.write_text("text")
-    with runs.begin(tmp_path, "book", "corpus") as again:
+    with rundir.begin(tmp_path, "book", "corpus") as again:
         assert again.path == run.path
 
 
@@ -130,7 +130,7 @@ def test_two_that_ask_for_one_name_at_once_do_not_both_get_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second one saw the name free, and then the first one began and ended."""
-    check = runs.check_name
+    check = rundir.check_name
     seen: list[str] = []
 
     def first_is_quicker(out: Path, name: str, *, force: bool = False) -> None:
@@ -165,7 +165,7 @@ def another_process(run: Run) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the run's lock until its standard input closes."""
     script = f"""
 import pathlib, sys
-from charlm.runs import Run
+from charlm.rundir import Run
 with Run(pathlib.Path({str(run.path)!r})).locked():
     print("locked", flush=True)
     sys.stdin.read()
@@ -256,14 +256,14 @@ def test_a_line_that_a_crash_cut_off_is_left_out(tmp_path: Path) -> None:
 def test_a_run_is_found_by_name_and_by_directory(tmp_path: Path) -> None:
     run = make(tmp_path, "book")
     for given_name in ("book", str(run.path), f"{run.path}/"):
-        assert runs.find_run(given_name, tmp_path).path == run.path
+        assert rundir.find_run(given_name, tmp_path).path == run.path
 
 
 def test_a_directory_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path / "out", "book")
     make(tmp_path, "book")
     monkeypatch.chdir(tmp_path)
-    assert runs.find_run("book", tmp_path / "out").path == Path("book")
+    assert rundir.find_run("book", tmp_path / "out").path == Path("book")
 
 
 def test_the_place_to_look_is_checkpoints_unless_told(
@@ -271,7 +271,7 @@ def test_the_place_to_look_is_checkpoints_unless_told(
 ) -> None:
     make(tmp_path / "checkpoints", "book")
     monkeypatch.chdir(tmp_path)
-    assert runs.find_run("book").path == runs.find_run(None).path == Path("checkpoints/book")
+    assert rundir.find_run("book").path == rundir.find_run(None).path == Path("checkpoints/book")
 
 
 def test_the_newest_run_is_the_one_that_saved_last(tmp_path: Path) -> None:
@@ -280,39 +280,43 @@ def test_the_newest_run_is_the_one_that_saved_last(tmp_path: Path) -> None:
     make(tmp_path, "older", age=30)
     (tmp_path / "empty").mkdir()
     (tmp_path / "README.md").write_text("")
-    assert runs.find_run(None, tmp_path).path.name == "new"
+    assert rundir.find_run(None, tmp_path).path.name == "new"
     os.utime(tmp_path / "older" / "last.safetensors", (10**9, 10**9))
-    assert runs.find_run(None, tmp_path).path.name == "older"
+    assert rundir.find_run(None, tmp_path).path.name == "older"
 
 
 def test_a_model_is_a_file_or_the_best_or_failing_that_the_last_of_a_run(tmp_path: Path) -> None:
     both, last = make(tmp_path, "both"), make(tmp_path, "last", best=False)
-    assert runs.find_model("both", tmp_path) == both.best
-    assert runs.find_model("last", tmp_path) == last.last
-    assert runs.find_model(str(both.last), tmp_path) == both.last
+    assert rundir.find_model("both", tmp_path) == both.best
+    assert rundir.find_model("last", tmp_path) == last.last
+    assert rundir.find_model(str(both.last), tmp_path) == both.last
 
 
 def test_what_is_not_there_is_named_beside_what_is(tmp_path: Path) -> None:
-    for find in (runs.find_run, runs.find_model):
+    for find in (rundir.find_run, rundir.find_model):
         with pytest.raises(RequestError, match=r"no run called 'x'; .* has no run yet; train one"):
             find("x", tmp_path)
     with pytest.raises(RequestError, match=r"no run in .*; train one first"):
-        runs.find_run(None, tmp_path)
+        rundir.find_run(None, tmp_path)
     make(tmp_path, "b"), make(tmp_path, "a")
     with pytest.raises(RequestError, match=r"no run called 'x'; runs in .*: a, b$"):
-        runs.find_run("x", tmp_path)
+        rundir.find_run("x", tmp_path)
 
 
 def test_a_directory_without_a_model_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"has no best\.safetensors or last\.safetensors"):
-        runs.find_run(str(tmp_path), tmp_path)
+        rundir.find_run(str(tmp_path), tmp_path)
 
 
 # ---------------------------------------------------------------------- not so yet in the code
 
 
 def test_a_name_too_long_for_the_system_is_refused(tmp_path: Path) -> None:
-    for refuse in (runs.find_run, runs.find_model, lambda name, out: runs.check_name(out, name)):
+    for refuse in (
+        rundir.find_run,
+        rundir.find_model,
+        lambda name, out: rundir.check_name(out, name),
+    ):
         with pytest.raises(RequestError):
             refuse("a" * 300, tmp_path)
 
@@ -320,7 +324,7 @@ def test_a_name_too_long_for_the_system_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [" ", "a\nb", "\x1b[2J"])
 def test_a_name_that_cannot_be_printed_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(RequestError):
-        runs.check_name(tmp_path, name)
+        rundir.check_name(tmp_path, name)
 
 
 @pytest.mark.parametrize("line", [b"12\n", b'{"a": 1}\n', b"null\n", b"\xff\xfe\n"])
@@ -394,7 +398,7 @@ def test_every_command_resolves_and_reads_a_model_once(
 ) -> None:
     resolved: list[str | None] = []
     opened: list[Path] = []
-    find, read = runs.find_model, checkpoint.read
+    find, read = rundir.find_model, checkpoint.read
 
     def counted_find(given: str | None, out: Path | None = None) -> Path:
         resolved.append(given)

@@ -22,7 +22,7 @@ from conftest import slow_but, write_text
 from crash_loop import ending, import_time, leftovers, load_what_is_there
 
 from charlm import checkpoint
-from charlm.runs import Run
+from charlm.rundir import Run
 
 if os.name != "posix":
     pytest.skip("needs signals", allow_module_level=True)
@@ -58,7 +58,7 @@ OPTIONS: list[object] = [
 
 DRIVER = """
 import importlib, os, pathlib, sys, time
-from charlm import checkpoint, cli, runs, surprisal
+from charlm import checkpoint, cli, rundir, surprisal
 from charlm.text import dataset as data
 from charlm.training import evaluate
 from charlm.training import plan
@@ -122,7 +122,7 @@ PLACES: dict[str, tuple[str, int, int]] = {
     "describing": (ALWAYS + 'at(cli_train, "_describe_run")', 0, 0),
     "first save": ('begins(Trainer, "save"); at(os, "fsync")', 0, 0),
     "first evaluation": (IN_EVALUATION.format(step=0), 0, 0),
-    "the log": ('begins(runs.Run, "append_log"); at(os, "fsync")', 0, 1),
+    "the log": ('begins(rundir.Run, "append_log"); at(os, "fsync")', 0, 1),
     "the best": (IN_BEST, 5, 2),
     "last evaluation": (IN_EVALUATION.format(step=12), 12, 3),
     "last save": (IN_SAVE.format(step=12) + 'at(os, "link")', 12, 4),

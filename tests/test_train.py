@@ -21,7 +21,7 @@ from charlm import checkpoint
 from charlm.config import CELLS, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError, DivergenceError
 from charlm.models.language import build
-from charlm.runs import Run
+from charlm.rundir import Run
 from charlm.text import dataset as data
 from charlm.text.streams import Batch
 from charlm.training import evaluate

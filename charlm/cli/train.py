@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm import runs
+from charlm import rundir, runs
 from charlm.cli.options import (
     Choice,
     Command,
@@ -37,7 +37,7 @@ from charlm.text.dataset import DEFAULT_VAL_FRACTION
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
-    from charlm.runs import Run
+    from charlm.rundir import Run
     from charlm.text.dataset import Dataset, Source, Texts
     from charlm.training.trainer import Trainer
 
@@ -104,7 +104,7 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
     "--out",
     group="Run",
     type=click.Path(path_type=Path),
-    default=runs.DEFAULT_OUT,
+    default=rundir.DEFAULT_OUT,
     show_default=True,
     help="Directory that holds the runs.",
 )
@@ -144,7 +144,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
             if options["resume"] is None:
                 trainer, piped = _prepare(ctx, corpus, options, began)
                 # Created only now, so that a refused request leaves no directory behind.
-                with runs.begin(
+                with rundir.begin(
                     options["out"],
                     options["name"],
                     trainer.dataset.name,
@@ -158,7 +158,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                 if also:
                     named = ", ".join(typed(ctx, name) for name in sorted(also))
                     raise RequestError(f"--resume uses the run's saved settings; leave out {named}")
-                run = runs.find_run(options["resume"], options["out"])
+                run = rundir.find_run(options["resume"], options["out"])
                 with run.locked():  # before reading it: another process could train it further
                     trainer = _resume(run, options["device"], options["moved_to"])
                     _train(run, trainer, options["stop_at"], interrupted)
@@ -249,7 +249,7 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
     if options["val_file"] and "val_fraction" in given(ctx):
         raise RequestError("--val-file and --val-fraction both set the validation text; give one")
     if options["name"] is not None:
-        runs.check_name(options["out"], options["name"], force=options["force"])
+        rundir.check_name(options["out"], options["name"], force=options["force"])
 
 
 def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
 from charlm.engine import Engine
-from charlm.runs import Run
+from charlm.rundir import Run
 from charlm.surprisal import LN2, Score, count_folded, counted_characters, score
 from charlm.text import folding
 from charlm.text.dataset import Dataset

@@ -26,7 +26,7 @@ from charlm.errors import CheckpointError, DivergenceError
 from charlm.generate import CharLM
 from charlm.models.bodies import TensorState
 from charlm.models.language import LanguageModel, build, loss_sum
-from charlm.runs import Run
+from charlm.rundir import Run
 from charlm.surprisal import LN2
 from charlm.tensorfile import Tensors
 from charlm.text.dataset import Dataset, Source
