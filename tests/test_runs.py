@@ -139,7 +139,7 @@ def test_two_that_ask_for_one_name_at_once_do_not_both_get_it(
             seen.append(name)
             begin(out, name)
 
-    monkeypatch.setattr(runs, "check_name", first_is_quicker)
+    monkeypatch.setattr(rundir, "check_name", first_is_quicker)
     with pytest.raises(RequestError, match="exists"):
         begin(tmp_path)
 

@@ -58,7 +58,7 @@ OPTIONS: list[object] = [
 
 DRIVER = """
 import importlib, os, pathlib, sys, time
-from charlm import checkpoint, cli, rundir, surprisal
+from charlm import checkpoint, cli, rundir, runs, surprisal
 from charlm.text import dataset as data
 from charlm.training import evaluate
 from charlm.training import plan
@@ -138,7 +138,7 @@ EARLY = {
     # Python takes a KeyboardInterrupt out of code in a string for one that nobody caught, and
     # leaves as if by SIGINT. Importing torch runs a lot of such code.
     "code in a string": 'at(data, "read", before=lambda: exec("pause()", globals()))',
-    "directory made": 'at(runs, "flush_directory")',
+    "directory made": 'at(rundir, "flush_directory")',
     "planning": 'at(plan, "settle")',
     "building": 'at(Trainer, "__init__")',
 }
