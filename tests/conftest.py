@@ -42,8 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def covering(*choices: Iterable[Any], also: Sequence[tuple[Any, ...]] = ()) -> list[Any]:
-    """Every combination of the choices as parameters. All are slow, but for as few as name every
-    choice once, and those of ``also``."""
+    """Every combination of the choices as parameters. All are marked slow, except the fewest that
+    cover every choice once, and those in ``also``."""
     lists = [list(each) for each in choices]
     every_day = [
         *(tuple(each[k % len(each)] for each in lists) for k in range(max(map(len, lists)))),
@@ -58,7 +58,7 @@ def covering(*choices: Iterable[Any], also: Sequence[tuple[Any, ...]] = ()) -> l
 
 
 def slow_but(every_day: Iterable[Any], choices: Iterable[Any]) -> list[Any]:
-    """The choices as parameters; those that are not for every day are slow."""
+    """The choices as parameters; those that the everyday tests leave out are marked slow."""
     kept, every = list(every_day), list(choices)
     assert all(each in every for each in kept)
     return [pytest.param(each, marks=[] if each in kept else [pytest.mark.slow]) for each in every]
@@ -115,7 +115,7 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture(scope="session")
 def charlm() -> Invoke:
-    """Run the command in this process. What escapes as an exception is a bug, so it fails here."""
+    """Run the command in this process. An uncaught exception is a bug, so it fails the test."""
 
     def invoke(*arguments: object, input: str | bytes | None = None) -> Result:
         result = CliRunner().invoke(cli.main, [str(a) for a in arguments], input=input)

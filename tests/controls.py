@@ -1,11 +1,11 @@
 """Break each mechanism on purpose, and see the test of its promise fail.
 
-    python tests/controls.py              all of them, some ten minutes; exits 1 if a test slept
+    python tests/controls.py              all, about ten minutes; exits with 1 if a test passed
     python tests/controls.py fsync NaN    those whose names contain one of the words
 
-A test that cannot fail proves nothing. Every control changes one place of a copy of charlm and runs
-the test that holds the promise there, which must fail; before, all those tests must have passed.
-The table that is printed stands in ``docs/reliability.md``.
+A test that cannot fail proves nothing. Every control changes one place in a copy of charlm and runs
+the test of that promise, which must fail; without the change, all tests must have passed. The
+printed table is in ``docs/reliability.md``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Control:
-    """In ``file``, ``old`` becomes ``new``; then ``test`` must fail."""
+    """If ``old`` is replaced by ``new`` in ``file``, ``test`` must fail."""
 
     what: str
     file: str
@@ -49,14 +49,14 @@ CONTROLS = [
         "test_resume.py::test_every_cell_and_optimizer_resumes_exactly",
     ),
     Control(
-        "dropout goes on from torch's own generator",
+        "dropout continues from torch's own generator",
         "training/step.py",
         '    torch.manual_seed(derive(config.seed, "dropout", step))\n',
         "",
         "test_resume.py::test_k_and_the_rest_are_the_whole_for_every_k",
     ),
     Control(
-        "another number of threads is not said",
+        "a different number of threads is not reported",
         "training/state.py",
         '        ("number of threads", training.get("threads"), here["threads"]),\n',
         "",
@@ -71,14 +71,14 @@ CONTROLS = [
         "test_resume.py::test_looking_saving_and_sampling_change_nothing",
     ),
     Control(
-        "a file is not flushed before it takes its name",
+        "a file is not flushed before it is renamed",
         "files.py",
         "            file.flush()\n            os.fsync(file.fileno())\n        os.chmod",
         "            file.flush()\n        os.chmod",
         "test_files.py::test_bytes_reach_the_disk_before_they_take_the_name",
     ),
     Control(
-        "a file is written in its place",
+        "a file is overwritten in place",
         "files.py",
         '        with open(descriptor, "wb") as file:',
         '        os.close(descriptor)\n        with open(path, "wb") as file:',
@@ -99,14 +99,14 @@ CONTROLS = [
         "test_resume.py::test_previous_is_whole_at_every_moment_of_a_fallback",
     ),
     Control(
-        "the log is not cut back",
+        "the log is not truncated",
         "rundir.py",
         'if record["step"] <= step]',
         "]",
         "test_train.py::test_a_log_beyond_the_checkpoint_is_cut_back",
     ),
     Control(
-        "an evaluation that was broken off is not made",
+        "an interrupted evaluation is not repeated",
         "training/trainer.py",
         "        return due and self.progress.evaluated_at != step",
         "        return due and self._saved != self.progress",
@@ -128,7 +128,7 @@ CONTROLS = [
         "test_signals.py::test_a_second_signal_leaves_at_once_and_corrupts_nothing",
     ),
     Control(
-        "a loss that is not finite goes through",
+        "a loss that is not finite is accepted",
         "training/step.py",
         "if not (math.isfinite(nats) and math.isfinite(length)):",
         "if False:",
@@ -184,7 +184,7 @@ CONTROLS = [
         "test_hostile.py::test_a_hostile_file_is_refused_in_a_second_and_in_little_memory",
     ),
     Control(
-        "a name may stand twice in JSON",
+        "a key may appear twice in JSON",
         "tensorfile.py",
         "    if len(values) != len(pairs):",
         "    if False:",
@@ -205,7 +205,7 @@ CONTROLS = [
         "test_bad_text.py::test_it_trains_on_exactly_this_text",
     ),
     Control(
-        "what is no file is opened",
+        "a pipe or device is opened",
         "text/reading.py",
         "        if not stat.S_ISREG(os.stat(path).st_mode):",
         "        if False:",
@@ -254,7 +254,7 @@ CONTROLS = [
         "test_runs.py::test_a_name_cannot_leave_its_directory",
     ),
     Control(
-        "nobody is kept out of a run",
+        "the lock of a run is not checked",
         "rundir.py",
         "                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
         "                pass\n",

@@ -2,11 +2,11 @@
 
     python tests/crash_loop.py --kills 50 --seed 1
 
-Every life of the run is a process of its own, ``charlm train``, and ends by SIGKILL: while it
-starts, between two updates, or as soon as a save's temporary file is seen. After every kill all
-that was saved must load. In the end the run must be, bit for bit, the one that nobody killed.
+Each ``charlm train`` is a process of its own and is ended by SIGKILL: while it starts, between two
+training steps, or when the temporary file of a save appears. After every kill everything that was
+saved must load. The finished run must be bit-identical to one that was not killed.
 
-``die_at_call`` is the same without chance: a process that ends at a given call that touches the
+``die_at_call`` is the deterministic version: it ends a process at a given call that touches the
 disk. Both are used by ``tests/test_crash.py``.
 """
 
@@ -91,7 +91,7 @@ def write_corpus(directory: Path) -> Path:
 
 
 def ending(run: Run) -> dict[str, Any]:
-    """All that a finished run leaves, but for times."""
+    """Everything that a finished run leaves, except times."""
     last, best = checkpoint.read(run.last), checkpoint.read(run.best)
     assert last.training is not None
     return {
@@ -116,7 +116,7 @@ def leftovers(run: Run) -> list[str]:
 
 
 def load_what_is_there(run: Run) -> dict[str, int]:
-    """The step of every checkpoint of the run; raises CheckpointError where one is damaged."""
+    """The step of every checkpoint of the run; raises CheckpointError if one is damaged."""
     files = {"last": run.last, "previous": run.previous, "best": run.best}
     return {
         name: checkpoint.read(file).provenance["step"]
@@ -129,7 +129,7 @@ def load_what_is_there(run: Run) -> dict[str, int]:
 
 
 def crash_loop(directory: Path, kills: int, seed: int) -> Report:
-    """Train, kill, resume, ...; AssertionError or CheckpointError where anything was lost."""
+    """Train, kill, resume, ...; AssertionError or CheckpointError if anything was lost."""
     began = time.monotonic()
     report = Report(steps=STEPS_PER_KILL * (kills + 1))
     rng = random.Random(seed)
@@ -140,7 +140,7 @@ def crash_loop(directory: Path, kills: int, seed: int) -> Report:
         finish(start(talk, *begin, "--name", "whole"))
         reached: dict[str, int] = {}
         while True:
-            # Before the first save the same command must be free to begin once more.
+            # Before the first save, the same command must be able to start again.
             resuming = run.last.exists()
             arguments = (
                 ("train", "--resume", run.path) if resuming else (*begin, "--name", "killed")
@@ -186,15 +186,15 @@ def kill_somewhere(process: subprocess.Popen[bytes], run: Run, rng: random.Rando
     """End the process by SIGKILL at a moment of a random kind."""
     kind = rng.choice(("start", "between", "between", "save", "save", "save"))
     part, count = rng.random(), rng.randint(1, 5)
-    # A new best, and so its file, becomes rare: it is not waited for, but taken where it comes.
+    # New best models become rare, so the loop does not wait for their files.
     target = rng.choice((".last.", "."))
     try:
         if kind == "start":
-            # About when it has imported everything, reads the run, and begins: that is as fast as
-            # this machine is, and so measured in imports.
+            # Around the time when the imports are done and training starts. That depends on the
+            # machine, so it is measured in import times.
             time.sleep(part * import_time())
         elif kind == "between":
-            # In saves and not in seconds: a fast machine must not come to the end of the run.
+            # In saves, not seconds: a fast machine must not finish the run.
             times = [_wait(process, _changed(run.last)) for _ in range(3)]
             time.sleep(4 * part * (times[2] - times[1]))
         else:
@@ -208,8 +208,8 @@ def kill_somewhere(process: subprocess.Popen[bytes], run: Run, rng: random.Rando
 
 
 def _wait(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> float:
-    """Wait for the condition; the moment when it came true. A save takes a few milliseconds, so
-    there is hardly a pause."""
+    """Wait for the condition and return the time at which it became true. A save takes a few
+    milliseconds, so the polling interval is short."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert process.poll() is None, f"the run ended by itself ({process.returncode})"
@@ -256,10 +256,10 @@ CALLS = ("mkdir", "fsync", "chmod", "link", "replace", "unlink")
 
 
 def die_at_call(number: int, talk: str, arguments: list[str]) -> None:
-    """Run a command, but be killed just before its disk call ``number`` (from 0) is made.
+    """Run a command, but die just before its disk call ``number`` (from 0).
 
-    Where that is the flush of a file, the end of the file is lost as well, as it would be when the
-    machine goes down. Returns where there are fewer calls. To be run in a process of its own.
+    If that call flushes a file, the end of the file is lost as well, as in a power failure. Returns
+    if there are fewer calls. Run it in a process of its own.
     """
     made = 0
 

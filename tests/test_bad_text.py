@@ -56,7 +56,7 @@ EMOJI = f"{FAMILY} \U0001f44d\U0001f3fd \U0001f1ee\U0001f1f9 \u2764\ufe0f ok\n" 
 
 @pytest.fixture(autouse=True)
 def _nothing_hangs() -> Iterator[None]:
-    """Reading a pipe without a writer would wait for ever; the test fails instead."""
+    """Reading a pipe without a writer would block; the test fails instead."""
     if os.name != "posix":
         yield
         return
@@ -203,7 +203,7 @@ def test_it_trains_on_exactly_this_text(charlm: Invoke, tmp_path: Path, row: Goo
     assert json.loads(scored.stdout)["characters"] == len(composed) - 1
 
 
-# Those that differ in what is saved of standard input and in how it is read again.
+# Those that differ in how standard input is saved and read again.
 BY_PIPE = (
     *("BOM", "two BOMs", "UTF-16 little-endian with BOM", "UTF-16 without BOM, named"),
     *("CRLF to LF", "lone CR", "NUL", "combining marks composed", "emoji and ZWJ as bytes"),

@@ -1,4 +1,4 @@
-"""Corpora made here and fetched: content, determinism, and files that are never half there."""
+"""Generated and downloaded corpora: content, determinism, and no incomplete files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model file: what goes in comes out, and whatever else comes out of a file is an error."""
+"""A model file is read as it was written; any other file is an error."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def closed(header: Any, body: bytes) -> bytes:
 
 
 def signature(header: dict[str, Any], body: bytes) -> str:
-    """The checksum as the format states it, by another route than the code's."""
+    """The checksum as the format defines it, computed independently of the code."""
     metadata = {k: v for k, v in header["__metadata__"].items() if k != "sha256"}
     text = json.dumps(metadata, sort_keys=True, separators=(",", ":"))
     sha = hashlib.sha256(text.encode())
@@ -106,7 +106,7 @@ def signature(header: dict[str, Any], body: bytes) -> str:
 
 
 def signed(**metadata: str) -> bytes:
-    """The file with other metadata and a checksum that fits them."""
+    """The file with other metadata and a matching checksum."""
     header, body = opened(SMALL)
     header["__metadata__"] |= metadata
     header["__metadata__"]["sha256"] = signature(header, body)

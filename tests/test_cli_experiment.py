@@ -1,9 +1,9 @@
 """``charlm experiment position-invariance``: the command, its answers, its scores, its refusals.
 
-The experiment that the tests ask is not trained: its readers are written by hand, so that every
-answer is known before it is given. ``time-delay`` finds the first four digits in a row wherever
-they stand, ``feedforward`` always says the same year, ``tagger`` marks every character and
-``tagger-both`` none.
+The experiment in these tests is not trained: the weights of its readers are set by hand, so that
+every answer is known. ``time-delay`` finds the first four digits in a row at any position,
+``feedforward`` always answers the same year, ``tagger`` marks every character and ``tagger-both``
+none.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 @pytest.fixture(scope="session")
 def charlm(charlm: Invoke) -> Invoke:
-    """An error that charlm did not foresee ends as one line too, and is a bug all the same."""
+    """An unexpected error is one line too, but it is still a bug."""
 
     def invoke(*arguments: object, **more: Any) -> Result:
         result = charlm(*arguments, **more)
@@ -137,7 +137,7 @@ def marks(words: Vocabulary, name: str, bias: float) -> AnyReader:
 def by_hand(
     kind: Kind, words: Vocabulary, *args: Any, seed: int, **more: Any
 ) -> tuple[AnyReader, list[CurvePoint]]:
-    """In the place of ``training.train``."""
+    """Replaces ``training.train``."""
     made: dict[str, Callable[[], AnyReader]] = {
         "time-delay": lambda: finds_four_digits(words),
         # Two of the three seeds say 2009.
@@ -149,7 +149,7 @@ def by_hand(
 
 
 def run_here(made: Grid, jobs: int, progress: Callable[[int, int], None]) -> None:
-    """In the place of ``Grid.run``: no processes, and readers by hand."""
+    """Replaces ``Grid.run``: no processes, and readers by hand."""
     with pytest.MonkeyPatch.context() as patch:
         import multiprocessing
 
@@ -458,7 +458,7 @@ In {slot} we left {place} for good.
 
 @pytest.fixture(scope="module")
 def travels(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> tuple[Path, Result]:
-    """An experiment on one's own sentences, really trained, if only for two updates."""
+    """An experiment on a user's sentences, actually trained, for two steps."""
     folder = tmp_path_factory.mktemp("template")
     (folder / "travels.txt").write_text(TEMPLATE)
     result = charlm(
@@ -593,7 +593,7 @@ def answer(charlm: Invoke, experiment: Path, *arguments: object, **more: Any) ->
 def test_an_answer_and_nothing_else_is_on_stdout(
     charlm: Invoke, experiment: Path, sentence: str, expected: str
 ) -> None:
-    """Without --reader it is the best one that answers."""
+    """Without --reader, the best reader answers."""
     result = answer(charlm, experiment, sentence)
     assert (result.stdout, result.stderr) == (f"{expected}\n", "")
 
@@ -623,7 +623,7 @@ def test_a_reader_can_be_chosen_and_its_seeds_vote(charlm: Invoke, experiment: P
 
 
 class Says:
-    """A reader that says the same of everything."""
+    """A reader that always gives the same answer."""
 
     def __init__(self, said: str) -> None:
         self.said = said
@@ -705,7 +705,7 @@ def test_a_sentence_of_ten_thousand_characters(charlm: Invoke, experiment: Path)
 def test_a_reader_that_says_nothing_is_not_said_to_read_nothing(
     charlm: Invoke, experiment: Path
 ) -> None:
-    """A tagger that marks no character has read the sentence; its length is not what is wrong."""
+    """A tagger that marks no character has read the sentence, so its length is not the problem."""
     result = answer(charlm, experiment, "--reader", "tagger-both", "Era il 2009.")
     assert result.stdout == "?\n"
     assert "cannot read" not in result.stderr
@@ -853,7 +853,7 @@ def test_what_speaks_for_and_against_is_told_apart(monkeypatch: pytest.MonkeyPat
     assert len({tone for tone, _ in tones}) == 3
     assert saliency.in_terminal(found, True).endswith("d")
     assert saliency.in_terminal(found, False).splitlines()[1].strip() == "9-5"
-    # Where nothing counts, nothing is marked, and nothing is divided by zero.
+    # If no character matters, nothing is marked and nothing is divided by zero.
     nothing = Saliency("ab", np.zeros(2))
     assert saliency.in_terminal(nothing, True) == "ab"
 
@@ -1005,7 +1005,7 @@ def test_scores_by_hand(charlm: Invoke, experiment: Path, mine: Path) -> None:
         "errors": [error(1, "2009"), error(3, "2009"), error(4, "")],
         "unread": 1,
     }
-    # The tagger marks everything: right where there is nothing but the year.
+    # The tagger marks everything: right if the text is only the year.
     assert found["readers"]["tagger"]["accuracy"] == pytest.approx(1 / 5)
 
 
@@ -1093,7 +1093,7 @@ def test_a_file_without_sentences_is_refused(
 
 
 def test_asking_and_scoring_write_nothing(charlm: Invoke, experiment: Path, mine: Path) -> None:
-    """An experiment can be asked on a disk that is read-only, and by two at once."""
+    """An experiment can be used on a read-only disk, and by two processes at once."""
     before = everything_in(experiment)
     answer(charlm, experiment, "Era il 2009.")
     assert charlm(*POSITION, "score", experiment, mine).exit_code == 0
@@ -1209,7 +1209,7 @@ class Command:
 
 @pytest.fixture
 def begun(tmp_path: Path) -> Grid:
-    """Forty cells of one update each, of which none is computed."""
+    """Forty cells of one step each, none of them computed."""
     from charlm.experiments.position_invariance.design import from_template
 
     (tmp_path / "travels.txt").write_text(TEMPLATE)
@@ -1257,7 +1257,7 @@ def test_ctrl_c_keeps_what_is_finished_says_how_to_go_on_and_leaves_no_process(
     ],
 )
 def test_ctrl_c_while_the_processes_start_shows_no_traceback(begun: Grid, delay: float) -> None:
-    """A process that has not come to ignoring it yet dies of it, and must do so in silence."""
+    """A process that does not ignore the signal yet dies from it, and must do so silently."""
     command = Command(begun.path, jobs=2)
     command.wait_for("training 40 of 40 readers")
     time.sleep(delay)
@@ -1277,8 +1277,8 @@ def test_ctrl_c_while_the_processes_start_shows_no_traceback(begun: Grid, delay:
 def test_no_process_trains_on_when_the_command_is_ended_alone(
     begun: Grid, number: signal.Signals, code: int
 ) -> None:
-    """``kill``, ``timeout`` or a lack of memory: the signal goes to the command, and to no process
-    that it started. Those would go on for hours, and nobody would know of them."""
+    """``kill``, ``timeout`` or a lack of memory: the signal goes to the command, not to the
+    processes that it started. They would continue for hours unnoticed."""
     command = Command(begun.path)
     command.wait_for("training 40 of 40 readers")
     time.sleep(1)

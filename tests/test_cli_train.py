@@ -1,4 +1,4 @@
-"""``charlm train``: success, every option, every refusal, stopping and going on exactly."""
+"""``charlm train``: success, every option, every refusal, stopping and resuming exactly."""
 
 from __future__ import annotations
 
@@ -391,7 +391,7 @@ def test_patience_says_why_the_run_ends(charlm: Invoke, corpus: Path, tmp_path: 
 
 
 class Bar:
-    """In the place of a tqdm bar: how many were announced, and how many came."""
+    """Replaces a tqdm bar: counts the announced and the actual items."""
 
     made: ClassVar[list[Bar]] = []
 

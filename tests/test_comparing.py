@@ -1,4 +1,4 @@
-"""Models side by side: paired gaps against hand-made ones, and what an interval must cover."""
+"""Comparing models: paired gaps computed by hand, and the coverage of the intervals."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_pairing_finds_what_the_spread_of_either_would_hide() -> None:
 
 
 def test_chance_is_as_large_as_gaps_without_a_difference_are() -> None:
-    """Where no model is better, 5 of 100 gaps are larger than chance."""
+    """If no model is better, 5 of 100 gaps are larger than chance."""
     rng = np.random.default_rng(4)
     larger = 0
     for _ in range(200):
@@ -240,8 +240,8 @@ def test_what_one_cannot_read_is_left_out_for_all(
 def test_an_unknown_symbol_is_no_way_to_win(
     charlm: Invoke, trained: Path, text: str, tmp_path: Path
 ) -> None:
-    """A model that calls all but a few characters unknown names none of them: where it stands for
-    many, that is cheaper than to name one."""
+    """A model that folds all but a few characters does not name them. If the unknown symbol
+    represents many, that is cheaper than naming one."""
     source = tmp_path / "folded.txt"
     source.write_text(text, encoding="utf-8")
     least = Counter(text).most_common(4)[-1][1]

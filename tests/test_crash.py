@@ -1,6 +1,6 @@
-"""A process that is killed at any moment leaves something to go on from, and nothing is lost.
+"""A process can be killed at any moment: the run can be resumed and nothing is lost.
 
-And one that goes wrong by its own numbers: it stops, and what it saved is finite.
+A run whose numbers stop being finite ends, and what it saved is finite.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def test_fifty_kills_lose_nothing(tmp_path: Path) -> None:
     report = crash_loop(tmp_path, kills=50, seed=1)
     print(report)
     assert report.kills == 50
-    # Else the loop would not have tried what it is for.
+    # Otherwise the loop would not have tested what it is for.
     assert report.in_saves >= 5
     assert report.in_starts >= 2
     assert report.loaded["last"] >= 45
@@ -95,7 +95,7 @@ def test_killed_before_any_call_that_touches_the_disk_nothing_is_lost(
 ) -> None:
     """From the making of the run's directory to the figure at the end, at every call there is.
 
-    Where nothing was saved yet, the same command may be given once more.
+    If nothing was saved yet, the same command can be given again.
     """
     processes = Processes(tmp_path)
     begin = ["train", corpus, "--out", tmp_path, *SHORT, "--steps", steps, "--eval-every", every]
@@ -130,7 +130,7 @@ def test_killed_before_any_call_that_touches_the_disk_nothing_is_lost(
 def test_killed_while_it_replaces_a_run_the_same_command_does_it(
     charlm: Invoke, corpus: Path, tmp_path: Path
 ) -> None:
-    """Until the new run has saved, --force may be said again; of the old one nothing stays."""
+    """Until the new run has saved, --force can be given again; nothing of the old run remains."""
     processes = Processes(tmp_path)
     begin = ["train", corpus, "--out", tmp_path, *SHORT, "--eval-every", 1]
     for name, steps in (("old", 2), ("whole", 3)):

@@ -1,4 +1,4 @@
-"""What the pages say of the tests and the commands is so."""
+"""The docs name existing tests and commands, and their figures are up to date."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What is held out is held out: no answer of training stands in a band, no held-out answer is ever
-asked for. And a question that somebody writes down is either understood or refused with its line.
+"""Nothing leaks: no training answer is inside a band, and no held-out answer is used in training. A
+template is either understood or refused with the number of its line.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ SEEDS = (1, 2, 3)
 def small_pool(
     rng: Rng, source: Source, size: int, allowed: Callable[[Example], bool] | None = None
 ) -> Pool:
-    """A hundred thousand natural sentences take seconds, and two thousand obey the same laws. But
-    27 of so many begin with their year and name another one; here such are put in on purpose."""
+    """A hundred thousand natural sentences take seconds, and two thousand follow the same laws.
+    Only 27 of the hundred thousand begin with their year and name another one, so such sentences
+    are added here."""
 
     def mostly(rng: Rng) -> Example:
         if source is not examples.italian or rng.random() > 0.01:
@@ -69,7 +70,7 @@ def tested(question: Design) -> dict[str, list[Example]]:
 
 
 def leaks(sentences: Iterable[Example]) -> list[Example]:
-    """Those of whose answers a character stands in a band."""
+    """Those whose answer has a character inside a band."""
     return [
         each
         for each in sentences
@@ -121,7 +122,7 @@ def test_no_held_out_answer_is_ever_asked_for(
 
 
 def shown(question: Design, sentences: Iterable[Example]) -> set[str]:
-    """Held-out answers that stand anywhere in the texts."""
+    """Held-out answers that occur anywhere in the texts."""
     numbers = {n for each in sentences for n in re.findall(r"(?<!\d)\d{4}(?!\d)", each.text)}
     return numbers & set(question.held_out)
 
@@ -139,8 +140,7 @@ def test_no_held_out_answer_stands_anywhere_in_training(
 
 
 def test_every_other_offset_occurs_in_training(training: dict[int, list[Example]]) -> None:
-    """Else a reader would fail in a band for want of offsets around it, and not for want of
-    those in it."""
+    """Otherwise a reader would fail in a band because offsets around it are missing too."""
     reachable = {start for start in range(117) if not HELD_OUT & set(range(start, start + 4))}
     for seed in SEEDS:
         assert {each.start for each in training[seed]} == reachable
@@ -150,7 +150,7 @@ def test_every_other_offset_occurs_in_training(training: dict[int, list[Example]
 
 
 def test_neither_level_nor_answer_tells_the_offset(training: dict[int, list[Example]]) -> None:
-    """Sentences whose answer stands late must be like the others but for that."""
+    """Sentences with a late answer must otherwise be like the others."""
     drawn = together(training)
     late = [each for each in drawn if each.start >= 62]
     for level in ("none", "numbers", "years"):
@@ -357,7 +357,7 @@ def test_a_template_is_read_as_written(trips: Design) -> None:
 
 
 def test_the_docstring_s_own_template(tmp_path: Path) -> None:
-    """What the help shows must work as it stands."""
+    """The example in the help must work unchanged."""
     shown = (design.from_template.__doc__ or "").split("\n\n")[-1]
     made = design.from_template(write(tmp_path, shown))
     assert made.asked == "slot"
@@ -556,7 +556,8 @@ def test_every_template_ends_drawing_or_is_refused(
 
 
 def test_answers_wider_than_a_band_are_refused_or_asked_for_in_it(tmp_path: Path) -> None:
-    """Else there is no sentence to tell by, and an experiment of hours ends with nothing."""
+    """Otherwise no sentence shows whether a reader learned its task, and hours of training are
+    wasted."""
     path = write(tmp_path, "slot: the green valley, the old town\nWe left for {slot}.\n")
     _, refused = draw_everything(path)
     if refused:

@@ -1,5 +1,5 @@
-"""Examples of the experiment: whatever is done to a sentence, its answer stays where it is said to
-stand, and stays the only one of its level.
+"""Examples of the experiment: after every change of a sentence, its answer is at the stated offset
+and remains the only one of its level.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def judged(example: Example) -> str:
 
 
 def answered(example: Example) -> bool:
-    """Whether the answer stands where the example says."""
+    """Whether the answer is at the offset that the example states."""
     return example.text.find(example.answer, example.start) == example.start
 
 
@@ -205,7 +205,7 @@ def test_an_answer_can_be_moved_to_every_offset(
 
 
 def test_what_is_put_in_front_varies(by_level: dict[str, list[Example]]) -> None:
-    """Were it always the same, a reader could count from its end."""
+    """If it were always the same, a reader could count from its end."""
     example = next(each for each in by_level["none"] if each.start < 20)
     rng = random.Random(9)
     fronts = {examples.moved(rng, example, 90).text[: 90 - example.start] for _ in range(300)}
@@ -252,8 +252,8 @@ def test_a_disturbance_spares_the_answer_and_every_number(natural: list[Example]
 
 @pytest.mark.parametrize("shape", ["{}", "{} è bella.", "Vedi {}!", "«{}»", "İzmir, {} e Çeşme."])
 def test_a_disturbance_spares_answers_that_are_words(shape: str) -> None:
-    """A slip of the finger, a lost capital, all capitals: none of them may touch a word that is the
-    answer, be it the first of the sentence, nor push it aside ("İ" in lower case is two signs)."""
+    """A typo, a lost capital, all capitals: none of them may change the answer, even if it is the
+    first word, or move it ("İ" in lower case is two characters)."""
     rng = random.Random(12)
     for answer in ("Roma", "éclair", "Straße", "ΣΑΣ", "9º"):
         example = Example(shape.format(answer), answer, shape.index("{"), "none")
@@ -264,7 +264,7 @@ def test_a_disturbance_spares_answers_that_are_words(shape: str) -> None:
 
 
 def test_people_write_with_slips_without_capitals_and_without_full_stops() -> None:
-    """Each disturbance occurs about as often as is said: one in four, one in five and so on."""
+    """Each disturbance has about the stated frequency: one in four, one in five and so on."""
     rng = random.Random(13)
     example = Example("Sono andato in Nepal nel 2009 con Anna.", "2009", 25, "none")
     count: Counter[str] = Counter()
@@ -341,7 +341,7 @@ def a_marked_pool() -> Pool:
 
 
 def test_only_sentences_without_other_numbers_are_cut() -> None:
-    """What tells one number from another must not be lost."""
+    """The words that tell one number from another must not be lost."""
     whole: dict[str, list[bool]] = {level: [] for level in LEVELS}
     for each in islice(a_stream(16, a_marked_pool()), 1500):
         first, last = each.text.find("{"), each.text.find("}")

@@ -1,8 +1,8 @@
-"""The grid: each cell once, however often it is interrupted, and results that stand for themselves.
+"""The grid: each cell is computed once, however often it is interrupted, and results are complete.
 
-Processes cost seconds before they do anything, and see no monkeypatch: one grid is run by such and
-interrupted. All others are computed in this process, by what a process would call, and with as many
-threads, so that the results are the same to the last bit.
+Processes take seconds to start and do not see monkeypatches, so only one grid is run in processes
+and interrupted. All others are computed in this process, with the same functions and number of
+threads, so that the results are bit-identical.
 """
 
 from __future__ import annotations
@@ -150,13 +150,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Grid:
 
 @pytest.fixture
 def copy(whole: Grid, tmp_path: Path) -> Grid:
-    """The same, to be spoilt."""
+    """A copy that a test may damage."""
     shutil.copytree(whole.path, tmp_path / "copy")
     return Grid(tmp_path / "copy")
 
 
 def outcome(made: Grid) -> dict[str, Any]:
-    """All that a grid found out, without the seconds that it took."""
+    """All results of a grid, without the times."""
     found: dict[str, Any] = {}
     for cell in made.settings.cells():
         content = json.loads(made.cell(*cell).read_text())
@@ -241,7 +241,7 @@ def test_an_interrupted_grid_goes_on_and_ends_as_if_it_had_not_been(
 
 
 def test_a_killed_process_is_an_error_of_one_line_and_not_a_fault(tmp_path: Path) -> None:
-    """As the system does where memory is short."""
+    """As the system does if memory is short."""
     made = begin(tmp_path / "grid")
 
     def kill(done: int, total: int) -> None:
@@ -308,7 +308,7 @@ def test_a_grid_whose_whole_process_group_was_killed_goes_on(whole: Grid, tmp_pa
 def test_weights_are_written_before_the_cell_counts_as_finished(
     run_here: RunCell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else a cell that is broken off between the two would never get its weights."""
+    """Otherwise a cell that is interrupted between the two would never get its weights."""
     made = begin(tmp_path / "grid", Settings(("time-delay",), seeds=1, steps=1, per_offset=1))
 
     def broken_off(path: Path, value: Any) -> None:
@@ -719,7 +719,7 @@ def test_no_remedy_is_promised_that_does_not_work(copy: Grid, name: str) -> None
 
 
 def test_cells_of_an_experiment_that_is_gone_are_not_taken_for_finished(copy: Grid) -> None:
-    """They answered other tests, after other updates."""
+    """They answered other tests, after other training."""
     copy.config_file.unlink()
     settings = Settings(SETTINGS.readers, seeds=2, steps=50, per_offset=2)
     try:

@@ -1,5 +1,5 @@
-"""From right and wrong to what is said of them: against sums done by hand, against binomials, and
-against the enumeration of every flip of signs.
+"""Accuracies, intervals and p values, against sums by hand, binomial distributions and the
+enumeration of all sign flips.
 """
 
 from __future__ import annotations
@@ -397,7 +397,7 @@ def test_a_difference_is_antisymmetric() -> None:
 
 
 def test_without_a_difference_p_is_uniform() -> None:
-    """A test at 5 % must cry wolf in one case of twenty, whatever the number of seeds."""
+    """A test at 5 % must give a false alarm in one case of twenty, whatever the number of seeds."""
     rng = np.random.default_rng(3)
     p = np.array([paired(rng.normal(size=(2, 25)), resamples=99).p for _ in range(400)])
     assert 0.02 < np.mean(p <= 0.05) < 0.09  # 20 of 400; standard deviation 4.4

@@ -1,6 +1,4 @@
-"""What is shown of results: the right figures, a mark on what proves nothing, and files that stand
-by themselves.
-"""
+"""The report shows the right figures, marks untrained readers, and its files are self-contained."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Training one reader: which sentences when, what is kept from it, that it learns, and what it says
-of it."""
+"""Training one reader: the order of the sentences, unknown characters, learning, and its log."""
 
 from __future__ import annotations
 
@@ -76,7 +75,7 @@ Losses = Callable[..., Tensor]
 
 @pytest.fixture
 def wrap_loss(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Losses], Losses]], None]:
-    """Put something round the loss of the reader that ``train`` builds."""
+    """Wrap the loss of the reader that ``train`` builds."""
 
     def wrap(around: Callable[[Losses], Losses]) -> None:
         def built(*args: Any) -> AnyReader:
@@ -151,7 +150,7 @@ def test_rows_are_a_pure_function_of_seed_and_step(lengths: NDArray[np.int64]) -
 def test_batches_come_in_another_order_in_every_block_and_for_every_seed(
     lengths: NDArray[np.int64],
 ) -> None:
-    """Else every block would begin with the short sentences."""
+    """Otherwise every block would begin with the short sentences."""
     orders = []
     for seed in (5, 6):
         for block in range(3):
@@ -288,7 +287,7 @@ def test_unknown_takes_any_character_but_the_answers_and_the_padding(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
 ) -> None:
-    """With every character lost that can be: what is left is the answer."""
+    """If every character that can be lost is lost, the answer remains."""
     monkeypatch.setattr(training, "UNKNOWN_SHARE", 1.0)
     seen = spied(wrap_loss)
     learn(material, vocabulary, name=name)

@@ -1,4 +1,4 @@
-"""How to install what is missing: said by one function, in a form that works from a clone."""
+"""How to install missing packages: one function says it, in a form that works from a clone."""
 
 from __future__ import annotations
 

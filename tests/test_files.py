@@ -1,4 +1,4 @@
-"""A file is there whole or not at all, whatever fails in between."""
+"""A file is written completely or not at all, whatever fails in between."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""A disk that is full, a file that may not grow, a directory that may not be written to: one line
-says so, what was saved before is whole, and once there is room the run goes on as if nothing had
-been.
+"""A full disk, a file-size limit, a read-only directory: one line says so, earlier files are
+complete, and once there is space the run continues as if nothing had happened.
 
 The full disk is real: a small tmpfs, mounted in a namespace of its own, which needs root or
-unprivileged user namespaces. Where there are neither, the system's limit on a file's size and a
-read-only directory are left, which need nothing.
+unprivileged user namespaces. Without them, only the file-size limit and the read-only directory are
+tested.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ OPTIONS: list[object] = [
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invoke) -> Run:
-    """A run for which there was always room."""
+    """A run that always had enough space."""
     out = tmp_path_factory.mktemp("whole")
     assert charlm("train", corpus, "--out", out, *OPTIONS).exit_code == 0
     run = Run(out / "tiny")
@@ -124,7 +123,7 @@ class SmallDisk:
         return self._shell.stdout.readline() == "0\n"
 
     def fill(self, *, leave: int = 0) -> None:
-        """Leave room for so many bytes, in whole pages, rounded down."""
+        """Leave this many bytes free, in whole pages, rounded down."""
         free = os.statvfs(self.path).f_bavail
         with self._ballast.open("wb") as file:
             for _ in range(free - leave // self.page):
@@ -288,7 +287,7 @@ def test_a_text_finds_no_room_and_leaves_none_or_the_old_one(
 
 
 def buffered() -> dict[str, str]:
-    """An environment in which Python buffers stdout, as it does unless it is told otherwise."""
+    """An environment in which Python buffers stdout, which is the default."""
     return {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
 
 
@@ -333,7 +332,7 @@ def test_output_to_a_full_disk_is_one_line_and_exit_1(
 def test_a_full_disk_behind_the_output_costs_the_output_alone(
     corpus: Path, tmp_path: Path, whole: Run, stream: str
 ) -> None:
-    """The result cannot be said, which is an error; the talk need not be."""
+    """A result that cannot be written is an error; a message that cannot be written is not."""
     with open("/dev/full", "wb") as full:
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(
@@ -503,7 +502,7 @@ def test_a_run_that_is_read_only_is_left_as_it_is(
     assert ending(run) == ending(whole)
 
 
-# Takes the permission away when so many updates have been made.
+# Removes the permission after this many training steps.
 TAKE_AWAY = """
 import os
 from charlm.training.trainer import Trainer

@@ -1,4 +1,4 @@
-"""Every case that fuzzing keeps: what it once found must not come back. See fuzz/README.md."""
+"""Every case that the fuzzer kept: a bug that it found must not come back. See fuzz/README.md."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_seed_is_a_model_that_is_still_read(case: Path) -> None:
 
 
 def test_a_script_can_change_a_file_and_sign_it() -> None:
-    """Else every law would hold because every file is refused at its checksum."""
+    """Otherwise every law would hold because every file is refused at its checksum."""
     after = []
     for data in (bytes([0, 1]), bytes([0, 0])):
         file, signed = target.Script(data).run()

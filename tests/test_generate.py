@@ -106,7 +106,7 @@ def test_a_prompt_that_is_read_once_serves_every_sample(
     with monkeypatch.context() as patch:
         patch.setattr(model, "read", None)  # nothing reads the prompt again
         shared = [model.stream(start, config, number=n) for n in range(3)]
-        # In turn, so that each goes on from a state that the others have left alone.
+        # In turn, so that each continues from a state that the others have not changed.
         pieces = zip(*shared, strict=True)
         assert ["".join(text) for text in zip(*pieces, strict=True)] == alone
         drawn = model.draws(start, config, number=2)
@@ -147,7 +147,7 @@ def test_one_stop_string_cuts_before_its_first_place(text: str, stop: str) -> No
         ("aaab", ["aab"], "a"),
         ("ababac", ["abac"], "ab"),
         ("aab", ["aab"], ""),
-        ("abcaa", ["aab"], "abcaa"),  # held back in vain
+        ("abcaa", ["aab"], "abcaa"),  # held back, but no stop string follows
         ("abc", [""], "abc"),
         ("abc", [], "abc"),
         ("abc", ["x"], "abc"),

@@ -1,5 +1,5 @@
-"""Gradients against the lag: held against the product of Jacobians, against backpropagation by
-hand, and against finite differences in float64.
+"""Gradients against the lag, compared with the product of Jacobians, with backpropagation by hand,
+and with finite differences in float64.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ def test_a_state_s_is_what_truncation_throws_away(
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_an_input_s_is_the_slope_of_the_loss(cell: str, make_lm: Callable[..., CharLM]) -> None:
-    """A character that stands at one place of the window alone has an embedding of its own, so
-    finite differences of that embedding are the gradient at that place."""
+    """A character that occurs at only one position of the window has an embedding of its own, so
+    finite differences of that embedding give the gradient at that position."""
     lm = make_lm(TOKENIZER, cell=cell, num_layers=2, kernel_size=2, tie=False)
     ids = IDS[: 2 * LAGS + 5] % 7
     ids[-3] = 7  # lag 1 of the last of the four places

@@ -313,7 +313,7 @@ def test_year_start_points_at_the_year() -> None:
         assert told.text[0].isupper() or told.text[0].isdigit()
         shares.append(told.year_start / len(told.text))
         others += len(re.findall(r"\d{3,}", told.text)) > 1
-    # The year stands everywhere, and often not alone.
+    # The year occurs at every position, often with other numbers.
     assert np.histogram(shares, bins=4, range=(0, 1))[0].min() > 500
     assert others > 500
 

@@ -1,4 +1,4 @@
-"""Files that somebody made to do harm: refused in one line, in a second and in 200 MB.
+"""Malicious files are refused in one line, within a second and 200 MB.
 
 Every file here is one that the checksum alone would not stop: it is signed, or it is refused before
 the checksum is looked at. Those that are only *used* are read by the real command in a process of
@@ -95,7 +95,7 @@ def opened(data: bytes) -> tuple[Header, bytes]:
 
 
 def ascii_json(value: Any) -> str:
-    """JSON with as few escapes as ASCII allows: U+007F stands for itself, which json avoids."""
+    """JSON with as few escapes as ASCII allows: U+007F itself, which json would escape."""
     text = json.dumps(value, ensure_ascii=False)
     return re.sub(r"[^\0-\x7f]+", lambda found: json.dumps(found.group())[1:-1], text)
 
@@ -210,7 +210,7 @@ def names(count: int) -> Iterator[str]:
 
 
 def renamed(text: str, key: str) -> str:
-    """JSON of an object in which ``key`` stands a second time, with another value."""
+    """JSON of an object in which ``key`` occurs a second time, with another value."""
     return f'{{"{key}": 7, {text[1:]}'
 
 
@@ -330,7 +330,7 @@ def serve() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one run of the command ended; ``code`` is -9 where it had to be killed."""
+    """How one run of the command ended; ``code`` is -9 if it had to be killed."""
 
     code: int
     stdout: str
@@ -361,7 +361,7 @@ class Reader:
         unprivileged: bool = False,
         patience: float = PATIENCE,
     ) -> Outcome:
-        """Run the command with these arguments, or take up so many megabytes instead."""
+        """Run the command with these arguments, or allocate this many megabytes instead."""
         assert self.process.stdin is not None and self.process.stdout is not None
         ask = {
             "arguments": [str(argument) for argument in arguments],
@@ -1016,7 +1016,8 @@ SPECIAL: dict[str, Callable[[Path], object]] = {
 def test_a_run_whose_model_is_no_file_is_refused_at_once(
     reader: Reader, run_directory: Path, kind: str, command: str
 ) -> None:
-    """As an archive from a stranger may hold one: it must not be waited for, nor read."""
+    """An archive from a stranger may contain a pipe: charlm must neither wait for it nor read
+    it."""
     SPECIAL[kind](run_directory / "best.safetensors")
     assert_refused(reader, command, run_directory)
 
@@ -1371,7 +1372,7 @@ HARMFUL = "\x1b[2J\x1b]0;x\x07\rerror: a\nerror: b\u202e"
 
 
 def assert_harmless(output: str) -> None:
-    """Talk may take several lines, but what a file says of itself makes none of them."""
+    """There may be several lines of messages, but the content of a file must not add any."""
     assert not [c for c in output if unicodedata.category(c) == "Cc" and c != "\n"]
     assert not re.search("[\u202a-\u202e\u2066-\u2069]", output)
     assert "\nerror: b" not in output and len(output) < 20_000

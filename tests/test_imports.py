@@ -1,7 +1,7 @@
-"""Who may import whom: the torch line, each case in a fresh process, and the floors of the code.
+"""Which module may import which: the torch line, each case in a fresh process, and the layers.
 
-What only uses a model starts without torch. And a module imports from its own floor and from those
-below, never from above; no modules import each other in a circle.
+Commands that only use a model start without torch. A module imports from its own layer and from
+lower ones, never from higher ones, and there is no import cycle.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def imports_of(sources: dict[str, str], packages: set[str]) -> Imports:
 
 
 def imports_of_charlm() -> Imports:
-    """Without ``charlm`` itself: it lends names of the others, and only when they are used."""
+    """Without ``charlm`` itself, which imports names of the others only when they are used."""
     sources, packages = {}, set()
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE.parent).with_suffix("").parts

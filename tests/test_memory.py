@@ -1,6 +1,4 @@
-"""What a state holds of the past: known memories are found, and nothing is found where there is
-none.
-"""
+"""How much of the past a hidden state holds: planted memories are found, and nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ NOISE = np.random.default_rng(0).integers(8, size=9000)
 
 
 def remembering(back: int, count: int = 4000, reach: int = 6) -> States:
-    """States that hold one thing in a random code: which of eight characters stood ``back`` ago."""
+    """States that encode one thing at random: which of eight characters was read ``back`` ago."""
     rng = np.random.default_rng(1)
     past = NOISE[reach + np.arange(count)[:, None] - np.arange(reach + 1)]
     code = rng.standard_normal((8, 12))
@@ -105,7 +103,7 @@ def test_usable_and_beyond_by_hand() -> None:
 
 
 def test_an_interval_knows_that_neighbours_are_alike() -> None:
-    """Places in eights that say the same are an eighth as many observations."""
+    """If groups of eight positions are equal, there are an eighth as many observations."""
     rng = np.random.default_rng(1)
     alike, alone = np.repeat(rng.normal(0, 1, 64), 8), rng.normal(0, 1, 512)
     widths = []

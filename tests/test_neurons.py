@@ -1,5 +1,5 @@
-"""Units that stand for something: a planted one is found, noise is not, and what it costs to lose
-one is computed in a second way.
+"""Units that respond to a feature: a planted unit is found, noise is not, and the cost of an
+ablation is computed in a second way.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def test_a_planted_unit_is_found_and_noise_is_within_chance() -> None:
 
 
 def test_a_unit_is_judged_by_the_rule_that_was_learnt() -> None:
-    """One that follows a label in the first half and its contrary in the second tells nothing."""
+    """A unit that follows a label in the first half and its opposite in the second predicts
+    nothing."""
     turned = planted("inside quotes", TEXT, 4)
     middle = len(TEXT) // 2
     turned.values[middle:, 13] *= -1
@@ -155,8 +156,8 @@ def test_what_the_character_tells_is_said() -> None:
 def test_ablation_is_that_of_a_model_without_the_unit(
     cell: str, make_lm: Callable[..., CharLM], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Held at v, a unit adds v times its weights to every bias and nothing else: a model with these
-    biases and without the unit's weights."""
+    """Fixed at v, a unit only adds v times its weights to every bias: compare with a model with
+    these biases and without the unit's weights."""
     monkeypatch.setattr(neurons, "_STREAMS", 1)
     monkeypatch.setattr(neurons, "WARMUP", 1)
     tokenizer = CharTokenizer("abcdefgh")

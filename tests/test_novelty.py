@@ -1,4 +1,4 @@
-"""What a sample copies, found and prevented; and how likely each of its characters was."""
+"""Copied passages are found and prevented; the probability of each sampled character."""
 
 from __future__ import annotations
 

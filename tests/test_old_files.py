@@ -1,8 +1,8 @@
-"""Runs and experiments that an older charlm wrote still open, and train on to the same bits.
+"""Runs and experiments of an older charlm still open, and continue training to the same bits.
 
 The files under ``tests/data`` were made by an earlier revision (see the README there). The work is
-done in a process of its own, with kernels that compute the same on every x86-64 processor. Where
-torch or the kind of processor is another one, the weights must still agree closely.
+done in a process of its own, with kernels that compute the same on every x86-64 processor. With
+another torch version or kind of processor, the weights must still agree closely.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def in_a_portable_process(code: str, *arguments: object) -> None:
 
 @pytest.fixture(scope="module")
 def resumed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The old runs, trained on from step 12 to step 24 by today's code."""
+    """The old runs, continued from step 12 to step 24 by the current code."""
     out = tmp_path_factory.mktemp("old") / "runs"
     shutil.copytree(DATA / "old-run", out)
     in_a_portable_process(RESUME, out, *EXPECTED["runs"])
@@ -108,7 +108,7 @@ def test_an_old_run_writes_the_text_that_it_wrote(charlm: Any, resumed: Path, na
 
 
 def test_half_way_the_weights_are_others() -> None:
-    """The control: what the test above compares does change in twelve updates."""
+    """The control: what the test above compares does change in twelve steps."""
     for name, expected in EXPECTED["runs"].items():
         half = checkpoint.read(DATA / "old-run" / name / "last.safetensors")
         assert half.provenance["step"] == 12

@@ -1,4 +1,5 @@
-"""The schedule at points computed by hand, who takes which parameter, and an exact round trip."""
+"""The schedule at points computed by hand, which optimizer takes which parameter, and an exact
+round trip."""
 
 from __future__ import annotations
 
@@ -141,7 +142,7 @@ def test_weight_decay_is_a_share_of_the_learning_rate_and_no_part_of_the_gradien
 
 
 def take_steps(model: LanguageModel, optimizers: Optimizers, number: int, first: int = 0) -> Tensor:
-    """Some updates on random gradients that depend on the step alone; the model's weights."""
+    """The weights after some steps on random gradients that depend only on the step."""
     for step in range(first, first + number):
         generator = torch.Generator().manual_seed(step)
         for parameter in model.parameters():

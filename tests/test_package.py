@@ -1,4 +1,4 @@
-"""What is given away: a source distribution holds the whole repository."""
+"""A source distribution contains the whole repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves open is settled before step 0: by defaults, by epochs, or by the clock."""
+"""Open settings are decided before step 0: by defaults, by epochs, or by --minutes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_nothing_is_left_open() -> None:
 
 
 def test_the_default_length_is_eight_passes_within_reason() -> None:
-    """64 x 64 of a training part of 400 x 4096 + 1: 400 updates an epoch."""
+    """64 x 64 of a training part of 400 x 4096 + 1: 400 steps an epoch."""
     assert settle(400 * 4096 + 1).train.steps == 8 * 400
     assert settle(10_000).train.steps == 1500
     assert settle(4_000_000).train.steps == 8 * (3_999_999 // 4096)
@@ -149,7 +149,7 @@ def test_two_lengths_are_refused(two: dict[str, Any]) -> None:
 
 @pytest.fixture
 def costs(monkeypatch: pytest.MonkeyPatch) -> Costs:
-    """An update takes 10 ms, an evaluation 0.4 s, a save 0.1 s, the exact figure at the end 3 s."""
+    """A step takes 10 ms, an evaluation 0.4 s, a save 0.1 s, the exact loss at the end 3 s."""
     known = Costs(update=0.01, evaluation=0.4, save=0.1, final=3.0)
     monkeypatch.setattr(plan, "measure", lambda *a, **k: known)
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
@@ -157,8 +157,8 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> Costs:
 
 
 def test_minutes_fix_the_steps_by_hand(costs: Costs) -> None:
-    """Of 60 s, 3.1 go at the end. A twentieth of 56.9 s holds 5 evaluations of half a second; with
-    the one before the first update 3 s, and in the other 53.9 s fit 5,390 updates."""
+    """Of 60 s, the end takes 3.1. A twentieth of 56.9 s is enough for 5 evaluations of half a
+    second; with the one before the first step that is 3 s, which leaves 53.9 s for 5,390 steps."""
     settled = settle(minutes=1.0)
     assert settled.train.steps == 5390
     assert settled.train.eval_every == 1078
@@ -167,12 +167,12 @@ def test_minutes_fix_the_steps_by_hand(costs: Costs) -> None:
 
 def test_what_has_passed_since_the_start_counts(costs: Costs) -> None:
     """Half a minute later 26.9 s are left: for the fewest evaluations, four and the one before the
-    first update, 2.5 s, and 24.4 s of updates."""
+    first step, 2.5 s, and 24.4 s of steps."""
     assert settle(minutes=1.0, ago=30.0).train.steps == 2440
 
 
 def test_an_interval_that_is_asked_for_is_paid_for(costs: Costs) -> None:
-    """An update costs 10 ms and a hundredth of half a second: 15 ms of 56.4 s."""
+    """A step costs 10 ms and a hundredth of half a second: 15 ms of 56.4 s."""
     settled = settle(minutes=1.0, eval_every=100)
     assert settled.train.steps == 3760
     assert settled.train.eval_every == 100

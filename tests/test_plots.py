@@ -155,7 +155,7 @@ def test_a_learning_curve_is_in_bits() -> None:
 
 
 def test_a_learning_curve_leaves_out_the_first_tenth_and_marks_the_best() -> None:
-    """Else the fall from log2(V) bits would make the rest of the curve look flat."""
+    """Otherwise the fall from log2(V) bits would make the rest of the curve look flat."""
     bits = [6.6, 3.4, 3.0, *np.linspace(2.9, 2.5, 15), 2.6, 2.7]
     (axes,) = plots.learning_curve(losses(*bits), "train", "val").axes
     np.testing.assert_allclose(ydata(axes, "validation"), bits[2:])

@@ -1,5 +1,5 @@
-"""What a model makes of a text: held against single steps of the engine, against ``charlm eval``
-and, where the model learns as it reads, against backpropagation by hand.
+"""How a model reads a text, compared with single steps of the engine, with ``charlm eval`` and, for
+dynamic evaluation, with backpropagation by hand.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ def test_lines_and_words_by_hand(make_lm: Callable[..., CharLM]) -> None:
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_a_step_is_the_gradient_by_hand(cell: str, make_lm: Callable[..., CharLM]) -> None:
-    """Scored, then learnt: the second window is read with weights that moved against the gradient
-    which ``charlm.bptt`` finds for the first."""
+    """First scored, then learned: the second window is read with weights that moved against the
+    gradient of the first, computed by ``charlm.bptt``."""
     lm = make_lm(CharTokenizer.from_text(TEXT), cell=cell, scale=0.2)
     ids = lm.tokenizer.encode(TEXT).astype(np.int64)[:13]
     rate, window = 0.05, 6
@@ -333,7 +333,7 @@ def test_a_model_learns_from_what_repeats_and_not_from_itself(
 
 
 def run_of_bytes(charlm: Invoke, directory: Path, text: str) -> Path:
-    """A run of a model of bytes that has seen ``text``, which stands beside it."""
+    """A run of a model of bytes that was trained on ``text``, which is in the same directory."""
     source = directory / "euro.txt"
     source.write_text(text, encoding="utf-8")
     trained = charlm(

@@ -1,8 +1,8 @@
-"""Exact resume: k updates, a new trainer from the file, N - k updates are N updates, bit for bit.
+"""Exact resume: k steps, a new trainer from the file, and N - k steps equal N steps, bit for bit.
 
-What is compared is all there is to a run: SHA-256 over weights, optimizer and state, SHA-256 of the
-best model, every number that ``last`` stores about where training stands, every line of the log,
-and the loss of every update. Times alone may differ.
+Everything about a run is compared: SHA-256 over weights, optimizer and state, SHA-256 of the best
+model, every number of the training progress in ``last``, every line of the log, and the loss of
+every step. Only times may differ.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ EVERY_PAIR = [
 
 @pytest.fixture(scope="module")
 def little(text: str) -> data.Dataset:
-    """207 characters to train on, 23 to validate: 6 updates of 2 x 17 an epoch."""
+    """207 characters to train on, 23 to validate: 6 steps of 2 x 17 an epoch."""
     train, val = text[:207], text[207:230]
     texts = data.Texts.of(train, val, name="little", split="nine to one")
     return data.encode(texts, data.choose_tokenizer(texts))
@@ -82,7 +82,7 @@ def make(dataset: data.Dataset, config: TrainConfig, **shape: object) -> Trainer
 
 
 class Listener:
-    """A reporter that remembers the loss of every update, and may end the process there."""
+    """A reporter that records the loss of every step, and may end the process there."""
 
     def __init__(self, crash_at: int | None = None) -> None:
         self.losses: dict[int, float] = {}
@@ -104,7 +104,7 @@ class Crash(BaseException):
 
 @dataclass(frozen=True)
 class End:
-    """All that a finished run leaves, without times."""
+    """Everything that a finished run leaves, without times."""
 
     state: str
     best: str
@@ -145,7 +145,7 @@ def train(
 ) -> tuple[End, Losses]:
     """Train to the end with a fresh trainer, restored from the file, after each of ``stops``.
 
-    how: "stop_at", "interrupted" (a signal, which also breaks evaluations off) or "crash"
+    how: "stop_at", "interrupted" (a signal, which also interrupts evaluations) or "crash"
     """
     path.mkdir()
     run = Run(path)
@@ -174,7 +174,7 @@ def train(
             finished = False
         assert finished is (stop is None)
         for step, nats in listener.losses.items():
-            # The loss never jumps: an update made twice says the same, to the last bit.
+            # The loss never jumps: a repeated step gives the same loss, to the last bit.
             assert losses.setdefault(step, nats) == nats, f"update {step} after {stop}"
     return End.of(run), losses
 
@@ -237,7 +237,7 @@ def test_k_and_the_rest_are_the_whole_for_every_k(
 def test_every_cell_and_optimizer_resumes_exactly(
     little: data.Dataset, whole: Whole, tmp_path: Path, cell: str, optimizer: str, precision: str
 ) -> None:
-    """Where the second epoch has begun: its first update is done, its second waits."""
+    """Just after the start of the second epoch: its first step is done."""
     config = plan(optimizer=optimizer, precision=precision, steps=EPOCH + 3)
     parts = train(tmp_path / "parts", little, config, [EPOCH + 1], cell=cell)
     assert parts == whole(config, cell=cell)
@@ -247,8 +247,8 @@ def test_every_cell_and_optimizer_resumes_exactly(
 def test_a_signal_and_a_crash_lose_nothing_that_can_be_seen_for_every_k(
     little: data.Dataset, whole: Whole, tmp_path: Path, how: str
 ) -> None:
-    """A signal at an evaluation breaks it off, and it is made after resuming; a crash leaves a
-    state and a log of different age, and some updates are made twice."""
+    """A signal interrupts an evaluation, which is repeated after resuming; a crash leaves a state
+    and a log of different age, and some steps are repeated."""
     for k in range(1, N + 1):
         if (how, k) != ("interrupted", N):
             parts = train(tmp_path / str(k), little, plan(), [k], how=how)
@@ -349,8 +349,8 @@ def test_every_kind_of_text_resumes_exactly(text: str, tmp_path: Path, level: st
 def test_the_loss_after_a_resume_goes_on_where_it_was(
     little: data.Dataset, whole: Whole, tmp_path: Path
 ) -> None:
-    """Update k + 1 of a resumed run reports the loss of the whole run's, and no other, for k = 7:
-    in the middle of an epoch, where a lost state would show."""
+    """Step k + 1 of a resumed run reports the same loss as in the whole run, for k = 7: in the
+    middle of an epoch, where a lost state would show."""
     run = Run(tmp_path)
     make(little, plan()).run(run, Listener(), stop_at=7)
     expected = whole(plan())[1][8]
@@ -512,7 +512,7 @@ def test_what_may_round_otherwise_is_named_in_one_line(
     talk = said(charlm("train", "--resume", tmp_path / "book"))
     expected = [f"not bit-exact because {', '.join(parts)}"] if parts else []
     assert excuses(talk) == expected
-    # It is a warning: the run goes on, and from then on stores what is true here.
+    # It is a warning: the run continues, and from then on stores the facts of this machine.
     again = said(charlm("train", "--resume", tmp_path / "book"))
     assert excuses(again) == []
 
@@ -659,7 +659,7 @@ def test_previous_is_whole_at_every_moment_of_a_fallback(
     monkeypatch: pytest.MonkeyPatch,
     damage: str,
 ) -> None:
-    """Between any two steps of the file system, a kill leaves at least one state to go on from."""
+    """Between any two steps of the file system, a kill leaves at least one state to resume from."""
     DAMAGE[damage](stopped.last)
     seen: list[tuple[bool, bool]] = []
 
@@ -716,7 +716,7 @@ def test_without_a_previous_a_damaged_last_is_refused(
 def test_a_previous_from_elsewhere_changes_the_excuses_not_the_fallback(
     charlm: Invoke, stopped: Run
 ) -> None:
-    """The difference is that of the state that is really gone on from."""
+    """The difference is that of the state from which the run actually continues."""
     saved = checkpoint.read(stopped.previous)
     checkpoint.write(stopped.previous, replace(saved, provenance=saved.provenance | {"torch": "1"}))
     flip(stopped.last)

@@ -118,7 +118,7 @@ def test_force_does_not_take_a_run_that_is_being_trained(tmp_path: Path) -> None
 
 
 def test_a_directory_in_which_nothing_was_saved_yet_is_free(tmp_path: Path) -> None:
-    """A process that was killed before its first save must not keep the name for ever."""
+    """A process that was killed before its first save must not keep the name."""
     with rundir.begin(tmp_path, "book", "corpus") as run:
         (run.path / ".last.safetensors.abc.tmp").write_bytes(b"half")
         run.stdin.write_text("text")

@@ -1,4 +1,4 @@
-"""Where all randomness comes from: stable for ever, different for every purpose."""
+"""The source of all randomness: stable across versions, different for every purpose."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM, wherever they hit a training: saved within 5 seconds, and nothing is lost.
+"""Ctrl-C and SIGTERM at any point of training: saved within 5 seconds, and nothing is lost.
 
-A driver stops the real command at a known place, says so by a file, and waits there until the
-signal was sent. So the place is the same every time, and no test depends on how fast a machine is.
+A driver stops the real command at a known place, creates a file, and waits there until the signal
+was sent. So the place is always the same, and no test depends on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ POLITE = [place for place in PLACES if place not in ("exact scoring", "writing t
 # What comes before there is anything to save.
 EARLY = {
     "reading": 'at(data, "read")',
-    # Python takes a KeyboardInterrupt out of code in a string for one that nobody caught, and
-    # leaves as if by SIGINT. Importing torch runs a lot of such code.
+    # Python treats a KeyboardInterrupt that leaves code in a string as uncaught, and exits as if by
+    # SIGINT. Importing torch runs a lot of such code.
     "code in a string": 'at(data, "read", before=lambda: exec("pause()", globals()))',
     "directory made": 'at(rundir, "flush_directory")',
     "planning": 'at(plan, "settle")',
@@ -264,7 +264,7 @@ def test_a_signal_saves_within_seconds_and_nothing_is_lost(
     assert not leftovers(run)
     last_line = command.talk.splitlines()[-1]
     assert last_line.startswith(f"saved at step {step} of 12; continue: charlm ")
-    # An evaluation that was broken off is neither in the log nor taken for made.
+    # An interrupted evaluation is neither in the log nor counted as done.
     assert [record["step"] for record in run.read_log()] == EVALUATED[:evaluations]
     assert saved.training["progress"]["evaluated_at"] == [-1, *EVALUATED][evaluations]
 

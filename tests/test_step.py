@@ -181,7 +181,7 @@ def test_descend_names_no_step() -> None:
 
 
 def test_no_other_module_backpropagates_or_clips() -> None:
-    """A second loop that reduces, clips or checks for itself would drift away from this one."""
+    """A second loop with its own reduction, clipping or checks would diverge from this one."""
     package = Path(charlm.__file__).parent
     found = {
         str(path.relative_to(package))

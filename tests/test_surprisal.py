@@ -1,4 +1,4 @@
-"""The exact pass: bits of every character but the first, in whatever chunks, also with bytes."""
+"""The exact pass: bits of every character except the first, for any chunk size, also with bytes."""
 
 from __future__ import annotations
 

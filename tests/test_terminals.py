@@ -1,5 +1,5 @@
-"""What reaches a terminal, a pipe, a closed stream: nothing that a model, a corpus or a file name
-could do harm with, no traceback, and JSON that always parses.
+"""Output to a terminal, a pipe or a closed stream: nothing harmful from a model, a corpus or a file
+name, no traceback, and JSON that always parses.
 
 Most tests run the real command, under a pseudo-terminal where it matters: what the interpreter does
 to its streams when it starts and when it ends is part of what is tested.
@@ -481,7 +481,7 @@ EVERYDAY += [("stdout", "error"), ("stderr", "sample")]
 def test_a_closed_stream_is_no_fault(
     trained: Path, corpus: Path, tmp_path: Path, streams: str, name: str
 ) -> None:
-    """What can still be said is said, and the exit code is that of the work."""
+    """What can still be written is written, and the exit code is that of the work."""
     places = {"RUN": trained, "CORPUS": corpus, "OUT": tmp_path / "out"}
     done = with_closed(streams, ALWAYS[name], places)
     assert done.returncode == (2 if name == "error" else 0), done.stderr

@@ -49,7 +49,7 @@ class Listener:
 
 
 def settings(**options: Any) -> TrainConfig:
-    """4 streams of 30: of the tiny text's 1,350 training characters, 11 updates an epoch."""
+    """4 streams of 30: of the tiny text's 1,350 training characters, 11 steps an epoch."""
     fixed: dict[str, Any] = {
         "batch_size": 4,
         "seq_len": 30,
@@ -95,7 +95,7 @@ DECAY = 0.1
 
 
 class PlainTraining:
-    """The same method written once more, with no optimizer of torch and nothing from the trainer.
+    """The same method written again, without an optimizer of torch or code of the trainer.
 
     Constant learning rate; SGD with momentum 0.9, or Adam with betas 0.9 and 0.99; in both the
     weights shrink by rate x decay first (Loshchilov & Hutter, 2019).
@@ -275,7 +275,7 @@ def test_20_steps_are_10_and_10(
 
 
 def test_the_law_above_can_fail(dataset: data.Dataset, tmp_path: Path) -> None:
-    """A resume that forgets the state of the streams, or the optimizer's, ends elsewhere."""
+    """A resume that loses the hidden state or the state of the optimizer gives other weights."""
     ends = []
     for forget in ("nothing", "state", "optimizer"):
         run = new_run(tmp_path / forget)
@@ -306,7 +306,7 @@ def test_a_bfloat16_state_survives_the_file(
 
 
 def test_resuming_at_step_0_is_the_same_run(dataset: data.Dataset, tmp_path: Path) -> None:
-    """A run that was killed before its first save goes on from step 0."""
+    """A run that was killed before its first save continues from step 0."""
     whole, run = make(dataset), new_run(tmp_path / "whole")
     whole.run(run, Listener())
     killed = new_run(tmp_path / "killed")
@@ -320,7 +320,7 @@ def test_resuming_at_step_0_is_the_same_run(dataset: data.Dataset, tmp_path: Pat
 
 
 def test_a_log_beyond_the_checkpoint_is_cut_back(dataset: data.Dataset, tmp_path: Path) -> None:
-    """A crash between saves leaves lines of updates that a resume will do once more."""
+    """A crash between saves leaves log lines of steps that a resume will repeat."""
     whole, run = make(dataset, settings(save_every=5)), new_run(tmp_path / "whole")
     whole.run(run, Listener())
     crashed = new_run(tmp_path / "crashed")
@@ -513,7 +513,7 @@ def test_what_can_be_remembered_is_learnt_and_chance_is_not(tmp_path: Path) -> N
 
 
 def _train_and_score(text: str, tmp_path: Path) -> float:
-    """Bits per character on the last tenth, by the best model of 120 updates."""
+    """Bits per character on the last tenth, of the best model in 120 steps."""
     cut = len(text) * 9 // 10
     config = settings(steps=120, learning_rate=0.02, eval_every=20, seq_len=20)
     trainer = make(dataset_of(text[:cut], text[cut:]), config, hidden_size=32, num_layers=1)
@@ -548,7 +548,8 @@ def test_what_is_stored_is_a_copy(dataset: data.Dataset) -> None:
 def test_bfloat16_goes_on_where_the_processor_has_none(
     cell: str, state: torch.dtype, dataset: data.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """oneDNN raises at a bfloat16 LSTM without AVX-512; a run from elsewhere must go on there."""
+    """oneDNN raises at a bfloat16 LSTM without AVX-512; a run from elsewhere must continue
+    there."""
     exact = make(dataset, settings(precision="float32"), cell=cell)
     trainer = make(dataset, settings(precision="bfloat16"), cell=cell)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)

@@ -1,4 +1,4 @@
-"""Characters a model has never seen: one rule for every command, and how they are named."""
+"""Characters that a model has never seen: one rule for every command, and how they are named."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> Path:
-    """A run whose corpus is full of what a browser must not take for HTML."""
+    """A run whose corpus is full of text that a browser must not interpret as HTML."""
     folder = tmp_path_factory.mktemp("report")
     corpus = folder / "hostile.txt"
     words = 'il treno <b>per</b> Roma & il mare\n"la luna" è (forse) BLU\n'
@@ -99,7 +99,7 @@ def opened(browser: Any, page: Path) -> Any:
 
 
 def picture(browser: Any, name: str) -> None:
-    """Keep a picture for a person to look at, where CHARLM_SCREENSHOTS names a directory."""
+    """Save a screenshot if CHARLM_SCREENSHOTS names a directory."""
     folder = os.environ.get("CHARLM_SCREENSHOTS")
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)

@@ -6,9 +6,9 @@
 
 Options with one dash are libFuzzer's: https://llvm.org/docs/LibFuzzer.html#options
 
-It begins with ``tests/fuzz/cases/`` and ends at the first case that breaks a law of ``target.py``,
-which it leaves in ``--found``, or after the time, with the number of executions. A find belongs
-into ``cases/``, where the tests run it for ever after.
+It starts from ``tests/fuzz/cases/`` and ends at the first case that breaks a law of ``target.py``,
+which it writes to ``--found``, or when the time is up, with the number of executions. Add such a
+case to ``cases/``, where the tests will run it.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ def main() -> None:
         "-print_final_stats=1",
         f"-artifact_prefix={found}/",
     ]
-    # Files or directories on the command line take the place of the corpus.
+    # Files or directories on the command line replace the corpus.
     corpus = [] if chosen else [str(found), str(CASES)]
-    # By the first word libFuzzer starts itself again, which -merge=1 and others need.
+    # libFuzzer restarts itself by the first argument, which -merge=1 and others need.
     atheris.Setup([shlex.join([sys.executable, __file__]), *arguments, *rest, *corpus], run_one)
     atheris.Fuzz()
 

@@ -1,11 +1,11 @@
 """What the fuzzer calls: bytes in, nothing out, an exception for every law that is broken.
 
-The laws, for whatever bytes there are:
+The laws, for any bytes:
 
-- a model file is read, or refused with CheckpointError; nothing else comes out, and it is quick;
-- what is read is what the file says, by another route than the reader's;
+- a model file is read or refused with CheckpointError, quickly, and nothing else happens;
+- what is read is what the file says, according to an independent parser;
 - what is read can be written and read again, and is the same;
-- a file whose checksum was not made for it is refused, unless it says the same all the same.
+- a file whose checksum does not match is refused, unless its content is unchanged.
 
 The first byte chooses what the others are: a file as it is, a script that changes a whole file and
 signs it again (so that the checksum does not shield what is behind it), or a tokenizer's JSON. No
@@ -45,7 +45,7 @@ NUMPY = {"F32": "<f4", "I64": "<i8", "U8": "|u1"}
 
 
 def run_one(data: bytes) -> None:
-    """Run one case. CheckpointError is an answer; whatever else is raised is a find."""
+    """Run one case. CheckpointError is an expected result; any other exception is a bug."""
     mode, rest = (data[0] % 3, data[1:]) if data else (RAW, b"")
     if mode == RAW:
         _check_unsigned(rest)
@@ -59,7 +59,7 @@ def run_one(data: bytes) -> None:
 
 
 def _check_unsigned(data: bytes) -> None:
-    """Nobody finds a checksum by chance, so what is read is one of the models that are known."""
+    """A checksum does not match by chance, so what is read must be one of the known models."""
     found = _read(data)
     if found is not None:
         assert _fingerprint(found) in KNOWN, "a file passed that nobody signed"
@@ -77,7 +77,7 @@ def _check_script(script: Script) -> None:
 
 
 def _check_says(found: Checkpoint, data: bytes) -> None:
-    """What was read is what stands in the file, read with json and slices alone."""
+    """What was read is what the file contains, read with json and slices alone."""
     header, body = opened(data)
     metadata = header.pop("__metadata__")
     said = {key: json.loads(text) for key, text in metadata.items() if key in _PARTS}
@@ -120,7 +120,7 @@ def _check_tokenizer(data: bytes) -> None:
 
 
 def _check_reads_its_own(tokenizer: Tokenizer) -> None:
-    """Every id stands for something, and what it stands for is read as that id."""
+    """Every id decodes to a text, and that text is encoded as that id."""
     ids = np.arange(tokenizer.vocab_size)
     if isinstance(tokenizer, CharTokenizer):
         assert tokenizer.decode(ids).startswith(tokenizer.characters)
@@ -131,12 +131,13 @@ def _check_reads_its_own(tokenizer: Tokenizer) -> None:
 
 
 def _read(data: bytes) -> Checkpoint | None:
-    """What ``parse`` makes of ``data``, or None where it refuses."""
+    """The result of ``parse`` for ``data``, or None if it refuses."""
     return _refused(lambda: checkpoint.parse(data))
 
 
 def _refused(read: Callable[[], T]) -> T | None:
-    """What ``read`` returns, or None for CheckpointError; slow is what is slow three times."""
+    """The result of ``read``, or None for CheckpointError; a case is slow if it is slow three
+    times."""
     times = []
     for _ in range(3):
         began = time.process_time()
@@ -151,7 +152,7 @@ def _refused(read: Callable[[], T]) -> T | None:
 
 
 def _fingerprint(model: Checkpoint) -> str:
-    """All that a model is, as one text."""
+    """Everything that a model contains, as one text."""
     return json.dumps(
         [
             checkpoint.state_sha256(model),
@@ -195,7 +196,7 @@ def _model(tokenizer: Tokenizer, *, resumable: bool, **shape: Any) -> Checkpoint
 
 
 def models() -> dict[str, Checkpoint]:
-    """One small model of every kind; no two say the same."""
+    """One small model of every kind, all different."""
     letters = CharTokenizer("abé", unknown=True, nfc=True)
     return {
         "char": _model(letters, resumable=False),
@@ -220,7 +221,7 @@ KNOWN = {_fingerprint(model) for model in models().values()}
 
 # ------------------------------------------------------------------------------------------ scripts
 
-# JSON that stands in for a value: what is too large, too deep, of another type, or none at all.
+# JSON to put in place of a value: too large, too deep, of another type, or invalid.
 _VALUES = (
     "null",
     "true",
@@ -332,7 +333,7 @@ _NAMES = (
 
 
 class Script:
-    """Bytes as a list of changes to one of the small models; no bytes left read as zeros."""
+    """Bytes as a list of changes to one of the small models; missing bytes are read as zeros."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -370,7 +371,7 @@ class Script:
         return choices[self.number(len(choices))]
 
     def text(self) -> str:
-        """Up to 255 bytes as a text, in which anything may stand."""
+        """Up to 255 bytes as a text, with any content."""
         length = self.number(256)
         taken = self._data[self._place : self._place + length]
         self._place += length
