@@ -123,7 +123,7 @@ def backward(
         if layer > 0:
             dx = dx + dy  # y = x + layer(x): the gradient of the residual path is dy itself
 
-    # The embedding: row v was used at every place where the input was v.
+    # The embedding: row v was used at every position whose input was v.
     np.add.at(gradients["body.embedding.weight"], inputs, dx)
     stacked = tuple(np.stack(parts) for parts in zip(*initial, strict=True))
     return Backward(nats, gradients, stacked, trace.state)

@@ -133,7 +133,7 @@ class Run:
 
 
 def check_file(path: Path) -> None:
-    """CharlmError if ``path`` is not a regular file: opening a pipe could wait for ever."""
+    """CharlmError if ``path`` is not a regular file: opening a pipe could block."""
     if path.exists() and not path.is_file():
         raise CharlmError(
             f"{path}: not a regular file, and charlm did not make it; move it elsewhere"

@@ -128,7 +128,7 @@ def load(path: str | Path | None = None) -> CharLM:
 def _is_text(path: Path) -> bool:
     """Whether a file begins like a text in UTF-8; a model file begins with zero bytes among the
     first eight."""
-    if not path.is_file():  # opening a pipe could wait for ever
+    if not path.is_file():  # opening a pipe could block
         return False
     try:
         with path.open("rb") as file:

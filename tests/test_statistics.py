@@ -112,7 +112,7 @@ def test_rows_and_columns_both_add_to_the_uncertainty() -> None:
     found = crossed_interval(table, 6000, rng)
     assert found.low == pytest.approx(table.mean() - Z * error, abs=0.15 * error)
     assert found.high == pytest.approx(table.mean() + Z * error, abs=0.15 * error)
-    # The control: columns alone would claim to be surer.
+    # The control: columns alone would claim more certainty.
     columns = mean_interval(table.mean(0), resample(120, 6000, rng))
     assert columns.high - columns.low < 0.9 * (found.high - found.low)
 

@@ -248,7 +248,7 @@ def _read_bytes(path: Path) -> bytes:
     CorpusError if it is not a regular file, cannot be read, or changes while it is read.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe could wait for ever
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe could block
             raise CorpusError(
                 f"{path}: not a regular file, so it could not be read again later; give - instead "
                 f"and pipe it in: - < {shlex.quote(str(path))}"

@@ -117,7 +117,7 @@ def _show(found: Horizon, tokenizer: Tokenizer) -> None:
     )
     echo(
         f"means over {len(curve.bits):,} random positions, the same for every context: differences "
-        "between contexts are surer than the values"
+        "between contexts are more certain than the values"
     )
     echo(found.verdict())
     echo(f"\nshare of {unit}s that a linear probe finds in the hidden state, by {unit}s back")

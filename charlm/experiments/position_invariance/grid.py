@@ -171,7 +171,7 @@ class Grid:
         ones."""
         begun, now = self.config.get("recipe", {}), _recipe()
         other = [
-            f"{name.replace('_', ' ')} {begun.get(name, 'unsaid')} instead of {value}"
+            f"{name.replace('_', ' ')} {begun.get(name, 'unknown')} instead of {value}"
             for name, value in now.items()
             if begun.get(name) != value
         ]

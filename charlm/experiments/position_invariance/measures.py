@@ -191,8 +191,8 @@ class Results:
     def by_offset_and_length(
         self, reader: str, test: str = MAIN, step: int = 10
     ) -> tuple[list[int], list[int], Reals]:
-        """(lower edges of offsets, of lengths, accuracy (offsets, lengths)); NaN where there is no
-        sentence."""
+        """(lower edges of offsets, of lengths, accuracy (offsets, lengths)); NaN for bins without
+        sentences."""
         starts, lengths = self.starts(test) // step, self.lengths(test) // step
         right = np.mean([self.right(reader, seed, test) for seed in self.seeds(reader)], axis=0)
         rows, columns = int(starts.max()) + 1, int(lengths.max()) + 1

@@ -19,7 +19,7 @@ ASCII_BLOCKS = " .:-=+*#@"
 GREAT, SMALL = 0.1, 0.01
 """Gaps in accuracy between seen and held-out offsets that count as large and as small."""
 NEAR = 0.02
-"""There is said to be no gap only if its interval ends below this."""
+"""A reader generalizes only if the interval of its gap ends below this."""
 
 
 def columns(results: Results) -> list[tuple[str, str, str]]:
