@@ -87,7 +87,8 @@ def test_streams_change_nothing_where_the_memory_is_shorter_than_their_context(
     cell: str, make_lm: Callable[..., CharLM], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A window sees 3 characters back: a stream that read 8 before its own knows all there is."""
-    monkeypatch.setattr(reading, "WARMUP", 8)
+    for module in (reading, text_streams):
+        monkeypatch.setattr(module, "WARMUP", 8)
     lm = make_lm(CharTokenizer.from_text(TEXT), cell=cell, num_layers=1, kernel_size=2)
     text = TEXT * 7
     exact = reading.read(lm.engine, lm.tokenizer, text)
