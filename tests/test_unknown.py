@@ -51,6 +51,39 @@ def test_a_model_without_one_refuses_or_skips() -> None:
     assert readable(PLAIN, "a\nb☃", "skip") == ("a\nb", f"left out {NAMED}")
 
 
+CR = "line ends with CR are read as LF: the model has seen no others"
+
+
+@pytest.mark.parametrize("policy", ["error", "skip", OMIT])
+@pytest.mark.parametrize("tokenizer", [PLAIN, FOLDING])
+def test_a_model_that_has_seen_only_lf_reads_other_line_ends_as_lf(
+    tokenizer: CharTokenizer, policy: str
+) -> None:
+    assert readable(tokenizer, "a\r\nb\rb\n", policy) == ("a\nb\nb\n", CR)
+    if policy != "error":
+        note = readable(tokenizer, "a\r\nb☃", policy).note
+        assert note.startswith(f"{CR}; ") and NAMED in note
+
+
+def test_a_model_that_has_seen_cr_or_no_line_end_reads_cr_as_it_is() -> None:
+    assert readable(CharTokenizer("\n\rab"), "a\r\nb") == ("a\r\nb", "")
+    assert readable(ByteTokenizer(), "a\r\nb") == ("a\r\nb", "")
+    assert readable(CharTokenizer("\nab", newline="unix"), "a\r\nb") == ("a\r\nb", "")
+    with pytest.raises(UnknownCharacterError, match=r"U\+000D"):
+        readable(CharTokenizer("ab"), "a\rb")
+
+
+def test_a_model_of_an_lf_corpus_evaluates_the_same_text_with_crlf(
+    charlm: Invoke, trained: Path, text: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "crlf.txt"
+    file.write_bytes(text.replace("\n", "\r\n").encode())
+    result = charlm("eval", trained, file, "--no-ladder")
+    assert result.exit_code == 0 and CR in result.stderr
+    file.write_bytes(text.encode())
+    assert charlm("eval", trained, file, "--no-ladder").stdout == result.stdout
+
+
 def test_omitting_does_not_fold() -> None:
     assert readable(FOLDING, "a\nb☃", OMIT) == ("a\nb", f"left out {NAMED}")
 

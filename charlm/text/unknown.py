@@ -5,6 +5,9 @@ character as that symbol; this is called folding. A model without one refuses th
 ``skip`` leaves the character out. Only where several models must read the same characters are they
 left out for every model (``omit``): a model that folds a character does not have to name it, which
 makes it cheaper.
+
+The character CR is an exception. A model that has seen line ends, but never one with CR, reads CR
+LF and CR as LF.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.errors import RequestError, UnknownCharacterError
+from charlm.text.newlines import to_unix
 
 POLICIES = ("error", "skip")
 """What ``--on-unknown`` can be."""
@@ -61,15 +65,23 @@ def readable(
     """
     if policy not in (*POLICIES, OMIT):
         raise RequestError(f"--on-unknown is {policy!r}; choose {' or '.join(POLICIES)}")
+    notes = []
+    if "\r" in vocabulary.normalize(text) and _sees_only_lf(vocabulary):
+        text = to_unix(text)
+        notes.append("line ends with CR are read as LF: the model has seen no others")
     unseen = vocabulary.unseen(text)
     if not len(unseen):
-        return Readable(text, "")
+        return Readable(text, "; ".join(notes))
     named = describe_unknown(vocabulary.normalize(text), unseen)
     if vocabulary.forbidden and policy != OMIT:
-        return Readable(text, f"read as the unknown symbol: {named}")
+        return Readable(text, "; ".join([*notes, f"read as the unknown symbol: {named}"]))
     if policy == "error":
         raise UnknownCharacterError(f"{what} has {named}; {remedy}")
-    return Readable(vocabulary.without_unseen(text), f"left out {named}")
+    return Readable(vocabulary.without_unseen(text), "; ".join([*notes, f"left out {named}"]))
+
+
+def _sees_only_lf(vocabulary: Vocabulary) -> bool:
+    return not len(vocabulary.unseen("\n")) and bool(len(vocabulary.unseen("\r")))
 
 
 def describe_character(character: str) -> str:
