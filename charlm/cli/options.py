@@ -195,7 +195,13 @@ def _of_field(spec: dataclasses.Field[Any], config: type) -> Decorator[Any]:
 def given(ctx: click.Context) -> set[str]:
     """The names of the parameters that the user set, as opposed to defaults."""
     sources = (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP)
-    return {name for name in ctx.params if ctx.get_parameter_source(name) not in sources}
+    return {
+        name
+        for name, value in ctx.params.items()
+        # To click 8.2, arguments of which any number may be given come from the command line even
+        # if there are none.
+        if value != () and ctx.get_parameter_source(name) not in sources
+    }
 
 
 def typed(ctx: click.Context, name: str) -> str:
