@@ -49,13 +49,13 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     control) do not."""
     rng = np.random.default_rng(1)
     covered = {1: 0, 40: 0}
-    for _ in range(100):
+    for _ in range(40):
         gaps = np.repeat(rng.normal(0.1, 1.0, 80), 20)
         for block in covered:
             found = comparing.gap(of(np.zeros(1600)), of(gaps), block=block, seed=2)
             covered[block] += found.low <= 0.1 <= found.high
-    assert covered[40] >= 85
-    assert covered[1] <= 50
+    assert covered[40] >= 34
+    assert covered[1] <= 20
 
 
 def test_pairing_finds_what_the_spread_of_either_would_hide() -> None:

@@ -269,7 +269,7 @@ def serve() -> None:
         "cli.sample",
         "cli.terminal",
         "text.dataset",
-        "generate",
+        "runs",
     ):
         importlib.import_module(f"charlm.{module}")  # before the fork, once for all
 

@@ -193,7 +193,7 @@ def test_long_training_text_is_cut_to_its_last_part() -> None:
         assert bits(cut)[name] == bits(ladder(recent, text))[name]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.text(st.characters(), min_size=1, max_size=30),
     st.text(st.characters(), min_size=2, max_size=30),

@@ -201,7 +201,9 @@ def test_panels_are_figures_of_their_own(found: horizon.Horizon) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        ["inspect", "memory", "RUN", "TEXT", "--with", "OTHER"],
+        pytest.param(
+            ["inspect", "memory", "RUN", "TEXT", "--with", "OTHER"], marks=pytest.mark.slow
+        ),
         ["inspect", "gradients", "RUN", "TEXT", "--with", "OTHER", "--lags", 8, "--places", 4],
         ["compare", "RUN", "OTHER", "TEXT"],
     ],
