@@ -142,7 +142,12 @@ GOOD = {
         ("--encoding", "utf-16-le"),
         for_eval=("--encoding", "utf-16-le"),
     ),
-    "UTF-16 without BOM, ASCII": Good("abc\n".encode("utf-16-le") * 40, "a\0b\0c\0\n\0" * 40),
+    "UTF-16 without BOM, ASCII, named as what it is not": Good(
+        "abc\n".encode("utf-16-le") * 40,
+        "a\0b\0c\0\n\0" * 40,
+        ("--encoding", "utf-8"),
+        for_eval=("--encoding", "utf-8"),
+    ),
     "Latin-1, named": Good(
         TEXT.encode("latin-1"), TEXT, ("--encoding", "latin-1"), for_eval=("--encoding", "latin-1")
     ),
@@ -333,6 +338,19 @@ BAD = {
     ),
     "UTF-16 without BOM, not ASCII": Bad(
         TEXT.encode("utf-16-le"), 1, ("byte 0xe8 at offset 16", f"{ENCODING} utf-16-le")
+    ),
+    "UTF-16 without BOM, ASCII": Bad(
+        "abc\n".encode("utf-16-be") * 40, 1, ("every second byte is a NUL", f"{ENCODING} utf-16-be")
+    ),
+    "a tar archive of ASCII": Bad(
+        b"text.txt".ljust(257, b"\0") + b"ustar\x0000" + b"a line\n" * 9,
+        1,
+        ("it looks like a tar archive; unpack it first: tar -xf",),
+    ),
+    "a binary file without NUL": Bad(
+        b"\xcd\x01\x02\x0f" * 30,
+        1,
+        ("this is not text: byte 0xcd", "90 of its first 120 bytes are control"),
     ),
     "some binary file": Bad(
         b"ab\0\xff" * 9, 1, ("this is not text: byte 0xff at offset 3", "offset 2 is a NUL byte")

@@ -15,6 +15,7 @@ from charlm.errors import RequestError, UnknownCharacterError
 from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 from charlm.text.unknown import (
     OMIT,
+    ONLY_LF,
     describe_character,
     describe_slices,
     describe_unknown,
@@ -190,6 +191,34 @@ def test_a_model_without_an_unknown_symbol_says_nothing_of_it(
     done = charlm("train", corpus, "--init-from", trained, "--steps", 2, "--out", tmp_path)
     assert done.exit_code == 0
     assert "folded" not in done.stderr
+
+
+def test_characters_that_cannot_be_learned_are_named_with_a_remedy(
+    charlm: Invoke, trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "snow.txt").write_text("il ☃\n" * 80, encoding="utf-8")
+    done = charlm("train", tmp_path / "snow.txt", "--init-from", trained, "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "error: snow has 72 characters the model has never seen: '☃' U+2603" in done.stderr
+    assert "remove them, or train a new model without --init-from" in done.stderr
+    assert not (tmp_path / "snow").exists()
+
+
+@pytest.mark.parametrize(("end", "said"), [("\n", False), ("\r\n", True)])
+def test_a_model_of_lf_is_trained_further_on_crlf(
+    charlm: Invoke, trained: Path, text: str, tmp_path: Path, end: str, said: bool
+) -> None:
+    (tmp_path / "more.txt").write_bytes(text.replace("\n", end).encode())
+    begin = ["train", tmp_path / "more.txt", "--init-from", trained, "--out", tmp_path]
+    done = charlm(*begin, "--steps", 4, "--stop-at", 2)
+    assert done.exit_code == 0, done.output
+    assert (ONLY_LF in done.stderr) == said
+    told = json.loads(charlm("info", tmp_path / "more", "--json").stdout)["tokenizer"]
+    assert told.get("newline") == ("unix" if said else None)
+    assert charlm("train", "--resume", tmp_path / "more").exit_code == 0
+    assert charlm("eval", tmp_path / "more", "--no-ladder").exit_code == 0
+    refused = charlm(*begin, "--name", "kept", "--newline", "keep")
+    assert (refused.exit_code, "U+000D" in refused.stderr) == ((2, True) if said else (0, False))
 
 
 @pytest.mark.parametrize("option", [[], ["--newline", "unix"]])

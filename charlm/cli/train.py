@@ -31,9 +31,10 @@ from charlm.cli.options import (
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
 from charlm.config import CELLS, ModelOptions, TrainConfig, TrainOptions
-from charlm.errors import CheckpointError, RequestError
+from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
 from charlm.text import newlines
 from charlm.text.dataset import DEFAULT_VAL_FRACTION
+from charlm.text.unknown import ONLY_LF, sees_only_lf
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
@@ -181,23 +182,25 @@ def _prepare(
     device = _device(options["device"])
     shape = chosen(ModelOptions, options)
     start: Checkpoint | None = None
-    newline = options["newline"]
     if options["init_from"] is not None:
         start, shape = _start_from(ctx, options)
-        if newline == "auto" and start.tokenizer.newline != "keep":
-            newline = start.tokenizer.newline
     source = data.Source(
         sources=tuple(_absolute(name) for name in corpus),
         encoding=options["encoding"],
-        newline=newline,
+        newline=options["newline"],
         val_fraction=options["val_fraction"],
         val_sources=tuple(_absolute(name) for name in options["val_file"]),
     )
     piped = _piped(source)
-    texts = data.read(source, io.BytesIO(piped))
+    texts = _read_corpus(source, piped, start)
     source = replace(source, newline=texts.newline)
     if start is not None:
-        dataset = data.encode(texts, start.tokenizer.with_newline(texts.newline))
+        try:
+            dataset = data.encode(texts, start.tokenizer.with_newline(texts.newline))
+        except UnknownCharacterError as error:
+            raise UnknownCharacterError(
+                f"{texts.name} has {error}; remove them, or train a new model without --init-from"
+            ) from error
         _check_folded(dataset)
     else:
         tokenizer = data.choose_tokenizer(
@@ -218,6 +221,24 @@ def _prepare(
     if start is not None:
         trainer.load_weights(start.weights)
     return trainer, piped
+
+
+def _read_corpus(source: Source, piped: bytes, start: Checkpoint | None) -> Texts:
+    """The corpus. Its line ends are read as those of the model to start from, unless --newline
+    says how."""
+    from charlm.text.dataset import read
+
+    if start is None or source.newline != "auto":
+        return read(source, io.BytesIO(piped))
+    unix = replace(source, newline="unix")
+    if start.tokenizer.newline == "unix":
+        return read(unix, io.BytesIO(piped))
+    texts = read(source, io.BytesIO(piped))
+    has_cr = any("\r" in piece for piece in texts.slices())
+    if not has_cr or not sees_only_lf(start.tokenizer):
+        return texts
+    texts = read(unix, io.BytesIO(piped))
+    return replace(texts, notes=(*texts.notes, ONLY_LF))
 
 
 def _piped(source: Source) -> bytes:

@@ -72,6 +72,8 @@ _EARLY = 8192
 _JUDGED = 2**20
 """Bytes by which an encoding is judged."""
 
+_CONTROLS = re.compile(rb"[\x00-\x07\x0e-\x1a\x1c-\x1f]")
+
 _UTF_8 = re.compile(
     rb"[\x00-\x7f]+|[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
 )
@@ -88,6 +90,13 @@ def file_type(data: bytes) -> FileType | None:
 def has_nul(data: bytes) -> bool:
     """Whether there is a NUL early on, as in nearly every binary format and in no UTF-8 text."""
     return b"\0" in data[:_EARLY]
+
+
+def control_bytes(data: bytes) -> tuple[int, int]:
+    """(how many of the first bytes are control characters that no text has, how many bytes that
+    were). Tab, line ends, form feed, backspace and escape do occur in texts."""
+    start = data[:_EARLY]
+    return len(_CONTROLS.findall(start)), len(start)
 
 
 def utf_16_order(data: bytes) -> str | None:

@@ -20,7 +20,14 @@ from typing import BinaryIO
 
 from charlm.errors import CorpusError, RequestError
 from charlm.files import is_run
-from charlm.text.filetypes import FileType, code_page, file_type, has_nul, utf_16_order
+from charlm.text.filetypes import (
+    FileType,
+    code_page,
+    control_bytes,
+    file_type,
+    has_nul,
+    utf_16_order,
+)
 from charlm.text.newlines import RULES, unix_blocks
 from charlm.text.utf8 import SLICE, Utf8Text
 
@@ -133,6 +140,8 @@ def _to_utf8(data: bytes, name: str, encoding: str | None, remedy: str = "") -> 
             raise _not_text(name, found)
         if known == "utf-8":
             _check_utf_8(data)
+            if encoding is None:
+                _check_binary(data, name, found, remedy)
             return memoryview(data)[3:] if data.startswith(_UTF_8_MARK) else data
         text = data.decode(codec).removeprefix("\ufeff")
         return text.encode("utf-8")
@@ -148,10 +157,9 @@ def _to_utf8(data: bytes, name: str, encoding: str | None, remedy: str = "") -> 
         start = min(error.start, len(data) - 1)  # Punycode can place the error after the last byte
         place = f"byte 0x{data[start]:02x} at offset {start:,} "
         cause = f"{place}(line {_line(data, codec, start):,}) is not valid {codec.upper()}"
-        if encoding is None and codec == "utf-8" and has_nul(data) and not utf_16_order(data):
+        if encoding is None and codec == "utf-8" and (binary := _looks_binary(data)):
             raise CorpusError(
-                f"{name}: this is not text: {cause}, and offset {data.index(0):,} is a NUL byte; "
-                "give a text file"
+                f"{name}: this is not text: {cause}, and {binary}; give a text file"
             ) from error
         other = remedy or _other_encoding(data, codec, start)
         raise CorpusError(f"{name}: {cause}; {other}") from error
@@ -186,6 +194,28 @@ def _check_utf_8(data: bytes) -> None:
             ) from None
 
 
+def _check_binary(data: bytes, name: str, found: FileType | None, remedy: str) -> None:
+    """CorpusError for valid UTF-8 with NULs that looks like another encoding or a known format."""
+    if not has_nul(data):
+        return
+    if (order := utf_16_order(data)) and len(data) % 2 == 0:
+        raise CorpusError(
+            f"{name}: every second byte is a NUL, as in UTF-16; {remedy or _name_encoding(order)}"
+        )
+    if found:
+        raise _not_text(name, found)
+
+
+def _looks_binary(data: bytes) -> str:
+    """Why ``data``, which is not UTF-8, is no text in any encoding of bytes, or ""."""
+    if has_nul(data):
+        return "" if utf_16_order(data) else f"offset {data.index(0):,} is a NUL byte"
+    controls, judged = control_bytes(data)
+    if controls <= judged / 50:
+        return ""
+    return f"{controls:,} of its first {judged:,} bytes are control characters"
+
+
 def _line(data: bytes, codec: str, offset: int) -> int:
     """The number of the line in which the byte at ``offset`` is."""
     try:
@@ -202,7 +232,11 @@ def _other_encoding(data: bytes, codec: str, offset: int) -> str:
         other = "utf-16"
     else:
         other = utf_16_order(data) or code_page(data[offset : offset + SLICE])
-    return f"name the file's encoding, for example --encoding {other}"
+    return _name_encoding(other)
+
+
+def _name_encoding(encoding: str) -> str:
+    return f"name the file's encoding, for example --encoding {encoding}"
 
 
 def _not_text(name: str, found: FileType) -> CorpusError:

@@ -26,6 +26,9 @@ POLICIES = ("error", "skip")
 
 OMIT = "omit"
 
+ONLY_LF = "line ends with CR are read as LF: the model has seen no others"
+"""What is said when they are."""
+
 NAMED = 8
 """How many different characters a message names."""
 
@@ -66,9 +69,9 @@ def readable(
     if policy not in (*POLICIES, OMIT):
         raise RequestError(f"--on-unknown is {policy!r}; choose {' or '.join(POLICIES)}")
     notes = []
-    if "\r" in vocabulary.normalize(text) and _sees_only_lf(vocabulary):
+    if "\r" in vocabulary.normalize(text) and sees_only_lf(vocabulary):
         text = to_unix(text)
-        notes.append("line ends with CR are read as LF: the model has seen no others")
+        notes.append(ONLY_LF)
     unseen = vocabulary.unseen(text)
     if not len(unseen):
         return Readable(text, "; ".join(notes))
@@ -80,7 +83,8 @@ def readable(
     return Readable(vocabulary.without_unseen(text), "; ".join([*notes, f"left out {named}"]))
 
 
-def _sees_only_lf(vocabulary: Vocabulary) -> bool:
+def sees_only_lf(vocabulary: Vocabulary) -> bool:
+    """Whether a model has seen line ends, but none with CR."""
     return not len(vocabulary.unseen("\n")) and bool(len(vocabulary.unseen("\r")))
 
 
