@@ -21,5 +21,5 @@ from numpy.typing import NDArray
 
 Ids: TypeAlias = NDArray[np.integer[Any]]
 Floats: TypeAlias = NDArray[np.floating[Any]]
-State: TypeAlias = tuple[Floats, ...]
+State: TypeAlias = tuple[NDArray[Any], ...]
 """The state of a model between two calls: a tuple of arrays. Axis 1 of each is the batch."""

@@ -37,7 +37,9 @@ def _option(default: Any, help: str, **facts: Any) -> Any:
 
     facts: ``type``, ``choices``, ``min``, ``above``, ``max``, ``below``; ``group``, the heading in
     ``--help`` (default: the class's ``GROUP``); ``cells``, the kinds of model that use the field;
-    ``option=False`` for a field that no one sets on the command line
+    ``option=False`` for a field that no one sets on the command line; ``before``, the value in
+    files that were written before the field existed; ``no``, for a bool that is on by default: the
+    option that turns it off
     """
     return field(default=default, metadata={"help": help, **facts})
 
@@ -66,9 +68,12 @@ class _Config:
     @classmethod
     def from_dict(cls, values: Any) -> Self:
         """The inverse of ``to_dict``; CheckpointError for a surplus, missing or wrong field."""
-        names = {spec.name for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        specs = dataclasses.fields(cls)  # type: ignore[arg-type]
+        names = {spec.name for spec in specs}
         if not isinstance(values, Mapping):
             raise CheckpointError(f"{cls.__name__} is missing; the file is damaged")
+        before = {s.name: s.metadata["before"] for s in specs if "before" in s.metadata}
+        values = before | dict(values)
         if set(values) != names:
             wrong = [name[:60] for name in sorted(set(values) ^ names)[:4]]
             raise CheckpointError(
@@ -386,6 +391,15 @@ class TrainOptions(_Config):
         type=int,
         min=0,
         group="Length",
+    )
+
+    counts: bool = _option(
+        True,
+        "leave out the n-gram counts of the training text, which are used with the network",
+        type=bool,
+        group="Run",
+        no="--no-counts",
+        before=True,
     )
 
     # Length of a run if none is given: eight epochs, within limits for tiny and huge texts.

@@ -206,6 +206,11 @@ class Engine:
         logits, state = self.forward(ids[:, None], state)
         return logits[:, 0], state
 
+    def last(self, ids: Ids, state: State) -> tuple[Floats, State]:
+        """``forward`` for the last character alone: ids (B, T) -> logits (B, V) and the state."""
+        features, state = self.body(ids, state)
+        return self.head(features[:, -1]), state
+
     def trace(self, ids: Ids, state: State | None = None) -> Trace:
         """``forward`` that keeps the hidden states and gates of every layer: ids (B, T).
 

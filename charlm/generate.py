@@ -14,11 +14,13 @@ import numpy as np
 from charlm import checkpoint
 from charlm.arrays import Floats, State
 from charlm.config import ModelConfig, SampleConfig
+from charlm.counts import Counts
 from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError, RequestError
+from charlm.mixture import Apart, Mixed, Predictor
 from charlm.sampling import REPETITION_WINDOW, distribution, draw
 from charlm.seeds import derive
-from charlm.surprisal import Score, score
+from charlm.surprisal import Score, score, scores_apart
 from charlm.text import unknown
 from charlm.text.folding import types_to_name
 from charlm.text.tokenizer import Tokenizer
@@ -54,18 +56,28 @@ class Start(NamedTuple):
 class CharLM:
     """A trained model, ready to sample and to score, without torch. ``charlm.load`` opens one."""
 
-    def __init__(self, loaded: checkpoint.Checkpoint) -> None:
+    def __init__(self, loaded: checkpoint.Checkpoint, counts: Counts | None = None) -> None:
+        """counts: of the run, to be used together with the network (``charlm.counts``)"""
         self.config: ModelConfig = loaded.config
         self.tokenizer: Tokenizer = loaded.tokenizer
         self.provenance: dict[str, Any] = loaded.provenance
         self.weights = loaded.weights
         self.engine = Engine(loaded.config, loaded.weights)
+        self.counts = counts
+        self.predictor: Predictor = self.engine
+        if counts is not None:
+            self.predictor = Mixed(self.engine, counts.ngram, counts.weights)
 
     def __repr__(self) -> str:
         """``<CharLM: LSTM 1x256, 560,961 parameters, 97 symbols, trained on 'book'>``."""
-        facts = f"{self.config.describe()}, {self.tokenizer.vocab_size} symbols"
+        facts = f"{self.describe()}, {self.tokenizer.vocab_size} symbols"
         corpus = self.provenance.get("corpus")
         return f"<CharLM: {facts}{f', trained on {corpus!r:.60}' if corpus else ''}>"
+
+    def describe(self) -> str:
+        """One phrase for people: ``LSTM 1x256, 560,961 parameters, with a 12-gram``."""
+        beside = f", with a {self.counts.name}" if self.counts is not None else ""
+        return self.config.describe() + beside
 
     def sample(
         self,
@@ -147,11 +159,11 @@ class CharLM:
 
     def read(self, ids: list[int]) -> tuple[Floats, State]:
         """The logits (V,) after ``ids`` and the state there, from the zero state."""
-        state = self.engine.initial_state(1)
+        state = self.predictor.initial_state(1)
         # In chunks, so that a long prompt needs no more memory than a short one.
         for start in range(0, len(ids), 1024):
-            features, state = self.engine.body(np.array([ids[start : start + 1024]]), state)
-        return self._checked(self.engine.head(features[0, -1])), state
+            logits, state = self.predictor.last(np.array([ids[start : start + 1024]]), state)
+        return self._checked(logits[0]), state
 
     @staticmethod
     def _checked(logits: Floats) -> Floats:
@@ -206,7 +218,7 @@ class CharLM:
                 nats = 0.0
                 text += character if avoid is not None else ""
             last[0] = token
-            next_logits, state = self.engine.step(last, state)
+            next_logits, state = self.predictor.step(last, state)
             logits = self._checked(next_logits[0])
 
     def _ids_of(self, characters: Collection[str]) -> list[int]:
@@ -231,7 +243,24 @@ class CharLM:
         """
         ids = self.tokenizer.encode(text)
         types = self.folded_types(text, corpus)
-        return score(self.engine, self.tokenizer, ids, folded_types=types, advanced=advanced)
+        return score(self.predictor, self.tokenizer, ids, folded_types=types, advanced=advanced)
+
+    def evaluate_apart(
+        self,
+        text: str,
+        corpus: Iterable[str] = (),
+        *,
+        advanced: Callable[[int, int], object] = lambda done, total: None,
+    ) -> Apart | None:
+        """``evaluate`` for the network, the counts and both together, in one pass; None for a model
+        without counts."""
+        if not isinstance(self.predictor, Mixed):
+            return None
+        ids = self.tokenizer.encode(text)
+        types = self.folded_types(text, corpus)
+        return scores_apart(
+            self.predictor, self.tokenizer, ids, folded_types=types, advanced=advanced
+        )
 
     def folded_types(self, text: str, corpus: Iterable[str] = ()) -> int:
         """How many different characters the unknown symbol represents; 1 without such a symbol."""

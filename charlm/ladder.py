@@ -23,12 +23,17 @@ import lzma
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from charlm.errors import RequestError
 from charlm.ngram import DEFAULT_ORDER, Floats, NGramModel
+
+if TYPE_CHECKING:
+    from charlm.generate import CharLM
+    from charlm.mixture import Apart
 
 Compressor = Callable[[bytes], bytes]
 
@@ -150,6 +155,21 @@ def _compressed(archiver: Archiver, train_text: str, text: str, cut: str) -> Run
         note = f"below resolution: the text adds {added} bytes, fewer than {least}"
         return Rung(archiver.name, None, note)
     return Rung(archiver.name, 8 * added / len(text), archiver.note + cut)
+
+
+def parts_of(model: CharLM, apart: Apart | None) -> list[Rung]:
+    """The rungs of a model's two parts, network and counts, if it has both (``charlm.counts``)."""
+    if apart is None or model.counts is None:
+        return []
+    cell, counts = model.config.cell, model.counts
+    return [
+        Rung(cell, apart.network.bits_per_char, "the network alone"),
+        Rung(
+            counts.name,
+            apart.ngram.bits_per_char,
+            f"the run's counts alone; together {counts.describe()}",
+        ),
+    ]
 
 
 # ------------------------------------------------------------------------------------------- table

@@ -3,6 +3,7 @@
 best.safetensors       the model with the lowest validation loss; sufficient to use the model
 last.safetensors       the latest training state, with everything that resuming needs
 previous.safetensors   the ``last`` before that
+counts.safetensors     n-gram counts of the training text, used together with ``best``
 log.jsonl              one JSON object per evaluation
 stdin.txt              the corpus, if it came from standard input
 """
@@ -36,6 +37,7 @@ class Run:
         self.best = path / "best.safetensors"
         self.last = path / "last.safetensors"
         self.previous = path / "previous.safetensors"
+        self.counts = path / "counts.safetensors"
         self.log = path / "log.jsonl"
         self.stdin = path / "stdin.txt"
 
@@ -86,7 +88,7 @@ class Run:
         """Remove every file that charlm wrote here, and no other. Call under the lock."""
         # In this order, so that a crash leaves an older model or nothing, but never a state that
         # can be resumed beside another run's log.
-        for file in (self.last, self.previous, self.best, self.log, self.stdin):
+        for file in (self.last, self.previous, self.counts, self.best, self.log, self.stdin):
             file.unlink(missing_ok=True)
 
     @property

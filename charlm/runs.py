@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from charlm import checkpoint
+from charlm import checkpoint, counts
 from charlm.errors import CheckpointError, RequestError
 from charlm.generate import CharLM
 from charlm.rundir import Run, check_file, find_model
@@ -31,12 +31,14 @@ class OpenModel:
     checkpoint: the content of the file
     run: the run that the file belongs to; None for a model file on its own
     corpus: where its corpus is now, if the user said so
+    network_only: leave out the counts of the run
     """
 
     path: Path
     checkpoint: checkpoint.Checkpoint
     run: Run | None = None
     corpus: tuple[str, ...] = ()
+    network_only: bool = False
 
     @property
     def name(self) -> str:
@@ -50,8 +52,24 @@ class OpenModel:
 
     @cached_property
     def model(self) -> CharLM:
-        """The model itself, ready to sample and to score."""
-        return CharLM(self.checkpoint)
+        """The model itself, ready to sample and to score: the network, and the run's counts."""
+        return CharLM(self.checkpoint, self.counts)
+
+    @cached_property
+    def counts(self) -> counts.Counts | None:
+        """The counts beside the run's best model, unless they are to be left out. CheckpointError
+        if the file is damaged or belongs to another model."""
+        if self.run is None or self.path != self.run.best or self.network_only:
+            return None
+        if not os.path.lexists(self.run.counts):
+            return None
+        found = counts.read(self.run.counts)
+        if not found.belongs_to(self.checkpoint):
+            raise CheckpointError(
+                f"{self.run.counts} belongs to another model than {self.path}; give "
+                "--network-only, or delete the file"
+            )
+        return found
 
     @cached_property
     def texts(self) -> dataset.Texts:
@@ -88,8 +106,11 @@ class OpenModel:
             source = dataset.Source(_absolute(self.corpus), newline=newline, val_fraction=0.0)
             texts = dataset.read(source)
             if texts.sha256 == self.provenance.get("corpus_sha256") and type(cut) is int:
-                train, val = texts.train.split(cut)
-                return replace(texts, train=train, val=val)
+                train, held_out = texts.train.split(cut)
+                tested = self.provenance.get("test_characters")
+                cut = len(held_out) - (tested if type(tested) is int else 0)
+                val, test = held_out.split(max(0, cut))
+                return replace(texts, train=train, val=val, test=test)
         raise RequestError(_not_the_corpus(self.corpus, self.path))
 
 
@@ -99,10 +120,12 @@ def open_model(
     *,
     corpus: Sequence[str] = (),
     usage: str | None = None,
+    network_only: bool = False,
 ) -> OpenModel:
     """Find, read and verify the model that ``given`` names, as ``find_model`` finds it.
 
     corpus: where its corpus is now, if it has moved
+    network_only: leave out the counts of the run
     usage: what to say if ``given`` turns out to be a text; default: how to train on it
 
     Raises RequestError if there is no such model, CheckpointError if it is not a model or damaged.
@@ -117,12 +140,15 @@ def open_model(
         raise CheckpointError(f"{path} is a text, not a model; {usage}") from error
     run = Run(path.parent)
     belongs = path in (run.best, run.last, run.previous)
-    return OpenModel(path, loaded, run if belongs else None, tuple(corpus))
+    return OpenModel(path, loaded, run if belongs else None, tuple(corpus), network_only)
 
 
-def load(path: str | Path | None = None) -> CharLM:
-    """Open a model for use: a run's name or directory, a model file, or None for the newest run."""
-    return open_model(None if path is None else str(path)).model
+def load(path: str | Path | None = None, *, network_only: bool = False) -> CharLM:
+    """Open a model for use: a run's name or directory, a model file, or None for the newest run.
+
+    The best model of a run uses the run's counts too, unless ``network_only`` is set.
+    """
+    return open_model(None if path is None else str(path), network_only=network_only).model
 
 
 def _is_text(path: Path) -> bool:
@@ -156,10 +182,11 @@ def reread(source: dataset.Source, run: Run, provenance: dict[str, Any]) -> data
     finally:
         if stdin is not None:
             stdin.close()
-    found = (texts.sha256, len(texts.train), len(texts.val))
-    keys = ("corpus_sha256", "train_characters", "val_characters")
+    found = (texts.sha256, len(texts.train), len(texts.val), len(texts.test))
+    keys = ("corpus_sha256", "train_characters", "val_characters", "test_characters")
     try:
-        recorded = tuple(provenance[key] for key in keys)
+        # Runs from before there were test texts do not say that they have none.
+        recorded = tuple(({"test_characters": 0} | provenance)[key] for key in keys)
         name = provenance["corpus"]
     except KeyError as error:
         raise CheckpointError(

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.arrays import Ids
-from charlm.engine import Engine, log_softmax
+from charlm.arrays import Floats, Ids, State
+from charlm.engine import log_softmax
 from charlm.errors import CheckpointError, RequestError
+from charlm.mixture import Apart, Mixed, Predictor
 from charlm.text.tokenizer import Tokenizer
 
 LN2 = math.log(2.0)
 
 
 def surprisals(
-    engine: Engine,
+    model: Predictor,
     ids: Ids,
     *,
     chunk: int = 1024,
@@ -31,15 +32,44 @@ def surprisals(
     only the memory that is needed. ``advanced`` is called after every chunk with (how many ids are
     scored, of how many), for a progress bar.
     """
+
+    def read(ids: Ids, state: State) -> tuple[tuple[Floats], State]:
+        logits, state = model.forward(ids, state)
+        return (logits,), state
+
+    (nats,) = _one_pass(read, model.initial_state(1), ids, 1, chunk, advanced)
+    return np.asarray(nats)
+
+
+def surprisals_apart(
+    model: Mixed,
+    ids: Ids,
+    *,
+    chunk: int = 1024,
+    advanced: Callable[[int, int], object] = lambda done, total: None,
+) -> Apart:
+    """``surprisals`` of the network, of the n-gram model and of their mixture, in one pass."""
+    return Apart(*_one_pass(model.apart, model.initial_state(1), ids, 3, chunk, advanced))
+
+
+def _one_pass(
+    read: Callable[[Ids, State], tuple[Iterable[Floats], State]],
+    state: State,
+    ids: Ids,
+    models: int,
+    chunk: int,
+    advanced: Callable[[int, int], object],
+) -> NDArray[np.float64]:
+    """(models, N - 1): ``read`` gives the logits (1, T, V) of each model for ids (1, T)."""
     ids = np.asarray(ids, dtype=np.int64)
-    state = engine.initial_state(1)
-    nats = np.empty(max(0, len(ids) - 1))
+    nats = np.empty((models, max(0, len(ids) - 1)))
     for start in range(0, len(ids) - 1, chunk):
         targets = ids[start + 1 : start + 1 + chunk]
-        logits, state = engine.forward(ids[None, start : start + len(targets)], state)
-        scores = log_softmax(logits[0])  # (T, V)
-        nats[start : start + len(targets)] = -scores[np.arange(len(targets)), targets]
-        advanced(start + len(targets), len(nats))
+        found, state = read(ids[None, start : start + len(targets)], state)
+        for model, logits in enumerate(found):
+            scores = log_softmax(logits[0])  # (T, V)
+            nats[model, start : start + len(targets)] = -scores[np.arange(len(targets)), targets]
+        advanced(start + len(targets), nats.shape[1])
     return nats
 
 
@@ -113,7 +143,7 @@ def counted_characters(tokenizer: Tokenizer, ids: Ids) -> int:
 
 
 def score(
-    engine: Engine,
+    model: Predictor,
     tokenizer: Tokenizer,
     ids: Ids,
     *,
@@ -128,10 +158,32 @@ def score(
     For a model of bytes the whole first character, which may be several bytes, is context. Raises
     RequestError for fewer than two characters, CheckpointError if the loss is not finite.
     """
-    characters = counted_characters(tokenizer, ids)
-    if characters < 1:
+    _check_length(tokenizer, ids)
+    return _summed(surprisals(model, ids, advanced=advanced), tokenizer, ids, folded_types)
+
+
+def scores_apart(
+    model: Mixed,
+    tokenizer: Tokenizer,
+    ids: Ids,
+    *,
+    folded_types: int = 1,
+    advanced: Callable[[int, int], object] = lambda done, total: None,
+) -> Apart:
+    """``score`` of the network, of the n-gram model and of their mixture, in one pass."""
+    _check_length(tokenizer, ids)
+    found = surprisals_apart(model, ids, advanced=advanced)
+    return Apart(*(_summed(nats, tokenizer, ids, folded_types) for nats in found))
+
+
+def _check_length(tokenizer: Tokenizer, ids: Ids) -> None:
+    if counted_characters(tokenizer, ids) < 1:
         raise RequestError("the text has fewer than 2 characters; the first one is only context")
-    nats = surprisals(engine, ids, advanced=advanced)
+
+
+def _summed(nats: NDArray[np.float64], tokenizer: Tokenizer, ids: Ids, folded_types: int) -> Score:
+    """The score of a text from the surprisals of its ids."""
+    characters = counted_characters(tokenizer, ids)
     skipped = first_character(tokenizer, ids) - 1
     total = float(nats[skipped:].sum())
     if not math.isfinite(total):

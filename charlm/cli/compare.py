@@ -16,6 +16,7 @@ from charlm.cli.options import (
     encoding_option,
     json_option,
     named_once,
+    network_only_option,
     only_one,
     option,
 )
@@ -24,6 +25,7 @@ from charlm.cli.texts import open_named, text_of
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
+    from charlm.config import ModelConfig
     from charlm.generate import CharLM
 
 _TIMED = 2000
@@ -41,6 +43,7 @@ _TIMED = 2000
 )
 @option("--exact", is_flag=True, help="Read a long text in one stream, not in many.")
 @figure_option()
+@network_only_option()
 @encoding_option()
 def command(
     models: tuple[str, ...],
@@ -48,11 +51,13 @@ def command(
     words: int,
     exact: bool,
     figure: Path | None,
+    network_only: bool,
     encoding: str | None,
 ) -> None:
     """Compare two or more models on a text.
 
-    FILE: a text, or - for standard input. Shows bits per character with paired intervals, on which
+    FILE: a text, or - for standard input. A run is compared with its n-gram counts, if it has any.
+    Shows bits per character with paired intervals, on which
     characters and words one model is better, speed and size. Every model is compared with the
     first. Characters that one of them does not know are left out for all. An interval is a 95 %
     bootstrap interval over blocks of 200 characters. Beside it: how large a difference becomes by
@@ -72,7 +77,10 @@ def command(
     from charlm.inspection import comparing
 
     text = text_of(file, encoding)
-    loaded = {name: open_named(name, "compare RUN", file).model for name in names}
+    loaded = {
+        name: open_named(name, "compare RUN", file, network_only=network_only).model
+        for name in names
+    }
     text = _known_to_all(loaded, text)
     readings = {name: read(model, text, 1, exact) for name, model in loaded.items()}
     first = names[0]
@@ -94,6 +102,7 @@ def command(
                     "bits_per_char": readings[name].score.bits_per_char,
                     "characters": readings[name].score.characters,
                     "parameters": loaded[name].config.num_parameters,
+                    "counts": _beside(loaded[name]),
                     "characters_per_second": speeds[name],
                     "worse_than_first": None if name == first else asdict(gaps[name]),
                 }
@@ -118,7 +127,7 @@ def command(
         rows.append(
             [
                 name,
-                f"{config.cell} {config.num_layers}x{config.hidden_size}",
+                " + ".join([_shape(config), *filter(None, [_beside(loaded[name])])]),
                 f"{config.num_parameters:,}",
                 f"{readings[name].score.bits_per_char:.4f}",
                 f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]" if gap else "",
@@ -139,6 +148,15 @@ def command(
             echo(f"\nwords on which {winner} does best")
             for quote in quotes:
                 echo(f"  {' '.join(quote.split(chr(10)))}")
+
+
+def _shape(config: ModelConfig) -> str:
+    return f"{config.cell} {config.num_layers}x{config.hidden_size}"
+
+
+def _beside(model: CharLM) -> str | None:
+    """The counts that a model uses with its network: ``12-gram``."""
+    return None if model.counts is None else model.counts.name
 
 
 def _known_to_all(loaded: dict[str, CharLM], text: str) -> str:

@@ -11,12 +11,13 @@ from charlm.cli.options import (
     corpus_option,
     encoding_option,
     json_option,
+    network_only_option,
     on_unknown_option,
     option,
     run_argument,
 )
 from charlm.cli.terminal import echo_json, say
-from charlm.cli.texts import open_named, text_of, texts_of
+from charlm.cli.texts import held_out, open_named, text_of, texts_of
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
@@ -34,11 +35,17 @@ _NOTABLE = 0.1
 @json_option()
 @on_unknown_option()
 @option(
+    "--test",
+    is_flag=True,
+    help="Evaluate on the run's test text, which no choice has seen (train --test-fraction).",
+)
+@option(
     "--ladder/--no-ladder",
     default=True,
     show_default=True,
     help="Show the baselines beside the model.",
 )
+@network_only_option()
 @encoding_option()
 @corpus_option()
 def command(
@@ -46,22 +53,28 @@ def command(
     file: str | None,
     as_json: bool,
     on_unknown: str,
+    test: bool,
     ladder: bool,
+    network_only: bool,
     encoding: str | None,
     corpus: tuple[str, ...],
 ) -> None:
     """Print the bits per character of a text, with baselines.
 
-    FILE: a text, or - for standard input; default: the run's validation text. RUN: a run or a model
-    file; default: the newest run. The text is read in one exact pass; the first character is
-    context and is not counted. The baselines beside the result: a model that knows only the
-    vocabulary, character frequencies, an n-gram model and three compressors, each given the run's
-    training text. A warning is printed if the model was trained on the text or on a part of it.
+    FILE: a text, or - for standard input; default: the run's validation text, or with --test its
+    test text. RUN: a run or a model file; default: the newest run. The text is read in one exact
+    pass; the first character is context and is not counted. If the run has n-gram counts, the
+    result is that of network and counts together, and both are shown apart too. The baselines: a
+    model that knows only the vocabulary, character frequencies, an n-gram model and three
+    compressors, each given the run's training text. A warning is printed if the model was trained
+    on the text or on a part of it.
 
     \b
     charlm eval book
     charlm eval book other.txt --on-unknown skip
     charlm eval book - --json < other.txt
+    charlm eval book --test                        of a run with --test-fraction
+    charlm eval book --network-only
     charlm eval book --corpus moved/book.txt
     """
     from charlm.generate import readable
@@ -69,19 +82,15 @@ def command(
     from charlm.text.newlines import to_unix
     from charlm.text.reading import text_sha256
 
-    found = open_named(model, "eval", file, corpus)
+    if test and file is not None:
+        raise RequestError("--test and FILE both give the text; give one")
+    found = open_named(model, "eval", file, corpus, network_only=network_only)
     loaded = found.model
     texts, reason = texts_of(found)
     if file is not None:
         text = text_of(file, encoding)
-    elif texts is None or not texts.val:
-        name = model or found.path.parent
-        raise RequestError(
-            f"{name} has no validation text{f' ({reason})' if reason else ''}; name a text: "
-            f"charlm eval {name} FILE"
-        )
     else:
-        text = str(texts.val)
+        text = held_out(texts, reason, f"charlm eval {model or found.path.parent}", test=test)
     if loaded.tokenizer.newline == "unix":  # as the corpus was before its checksum was computed
         text = to_unix(text)
     is_corpus = text_sha256(text) == found.provenance.get("corpus_sha256")
@@ -90,7 +99,8 @@ def command(
 
     with reading_bar() as advanced:
         slices = texts.slices() if texts is not None else ()
-        result = loaded.evaluate(text, slices, advanced=advanced)
+        apart = loaded.evaluate_apart(text, slices, advanced=advanced)
+        result = apart.mixture if apart else loaded.evaluate(text, slices, advanced=advanced)
     known = loaded.tokenizer.normalize
     train = known(str(texts.train)) if texts is not None else None
     seen = overlap(known(text), train, is_corpus=is_corpus)
@@ -103,6 +113,10 @@ def command(
         say(f"no ladder: {reason}")
     if as_json:
         facts = result.to_dict() | seen.to_dict()
+        if apart is not None and loaded.counts is not None:
+            facts["network"] = apart.network.to_dict()
+            facts["counts"] = apart.ngram.to_dict() | {"order": loaded.counts.ngram.order}
+            facts["weights"] = loaded.counts.weights._asdict()
         if rungs:
             facts["ladder"] = {rung.name: rung.bits_per_char for rung in rungs}
         echo_json(facts)
@@ -113,13 +127,15 @@ def command(
     )
     if result.folded_note:
         say(result.folded_note + _counted_in(found, texts))
-    if rungs:
-        from charlm.ladder import format_ladder
+    from charlm.ladder import format_ladder, parts_of
 
+    rungs += parts_of(loaded, apart)
+    if rungs:
         click.echo()
-        click.echo(
-            format_ladder(rungs, model_bits=result.bits_per_char, model_name=loaded.config.cell)
-        )
+        name = loaded.config.cell
+        if loaded.counts is not None:
+            name += f" + {loaded.counts.name}"
+        click.echo(format_ladder(rungs, model_bits=result.bits_per_char, model_name=name))
     _say_overlap(seen)
 
 

@@ -24,6 +24,7 @@ def command(model: str | None, as_json: bool) -> None:
     found = runs.open_model(model)
     path, loaded = found.path, found.checkpoint
     size = path.stat().st_size
+    beside = found.counts
     if as_json:
         facts = {
             "file": str(path),
@@ -34,6 +35,15 @@ def command(model: str | None, as_json: bool) -> None:
             "config": loaded.config.to_dict(),
             "tokenizer": loaded.tokenizer.to_dict(),
             "provenance": loaded.provenance,
+            "counts": None
+            if beside is None
+            else {
+                "file": str(found.run.counts) if found.run else None,
+                "order": beside.ngram.order,
+                "ngrams": beside.num_ngrams,
+                "weights": beside.weights._asdict(),
+                **beside.facts,
+            },
         }
         echo_json(facts)
         return
@@ -43,6 +53,12 @@ def command(model: str | None, as_json: bool) -> None:
     click.echo(f"shape       {', '.join(f'{key} {value}' for key, value in shape.items())}")
     click.echo(f"tokenizer   {loaded.tokenizer.kind}, {loaded.tokenizer.vocab_size} symbols")
     click.echo(f"weights     sha256 {checkpoint.weights_sha256(loaded)}")
+    if beside is not None and found.run is not None:
+        size = found.run.counts.stat().st_size
+        echo(
+            f"counts      {found.run.counts} ({size:,} bytes, {beside.num_ngrams:,} n-grams), "
+            f"{beside.describe()}"
+        )
     if loaded.training:
         click.echo(f"state       sha256 {checkpoint.state_sha256(loaded)}")
     for key, value in loaded.provenance.items():

@@ -174,6 +174,17 @@ def _of_field(spec: dataclasses.Field[Any], config: type) -> Decorator[Any]:
     help_text = facts["help"][:1].upper() + facts["help"][1:]
     help_text += "" if help_text.endswith("]") else "."
     group = str(facts.get("group") or getattr(config, "GROUP", "Options"))
+    if facts["type"] is bool and "no" in facts:
+        # click's "counts" is True unless the option is given.
+        return option(
+            facts["no"],
+            spec.name,
+            group=group,
+            is_flag=True,
+            flag_value=False,
+            default=spec.default,
+            help=help_text,
+        )
     if facts["type"] is bool:
         return option(flag, group=group, is_flag=True, default=spec.default, help=help_text)
     kind: Any = str
@@ -257,6 +268,12 @@ def corpus_option(name: str = "corpus", group: str = "Options") -> Decorator[Any
         metavar="PATH",
         help="Where the run's corpus is now, if it has moved; its checksum must agree. Can be "
         "repeated.",
+    )
+
+
+def network_only_option() -> Decorator[Any]:
+    return option(
+        "--network-only", is_flag=True, help="Leave out the run's n-gram counts: the network alone."
     )
 
 

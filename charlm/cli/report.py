@@ -11,13 +11,14 @@ from charlm.cli.options import (
     Command,
     corpus_option,
     encoding_option,
+    network_only_option,
     option,
     run_argument,
     seed_option,
 )
 from charlm.cli.terminal import say, write_result
-from charlm.cli.texts import open_named, text_of, texts_of
-from charlm.errors import CharlmError, RequestError
+from charlm.cli.texts import held_out, open_named, text_of, texts_of
+from charlm.errors import CharlmError
 from charlm.extras import how_to_install
 
 
@@ -26,6 +27,7 @@ from charlm.extras import how_to_install
 @click.argument("file", required=False)
 @option("--out", type=click.Path(path_type=Path), help="File to write [default: NAME.html]")
 @seed_option("the samples")
+@network_only_option()
 @encoding_option()
 @corpus_option()
 def command(
@@ -33,12 +35,15 @@ def command(
     file: str | None,
     out: Path | None,
     seed: int,
+    network_only: bool,
     encoding: str | None,
     corpus: tuple[str, ...],
 ) -> None:
     """Write one HTML page with everything about a run.
 
-    Learning curves, baselines, samples, the surprisal map, units, gradients and memory. RUN: a run
+    Learning curves, baselines, samples, the surprisal map, units, gradients and memory. Loss and
+    samples are those of network and counts together, if the run has counts; units, gradients and
+    memory are the network's. RUN: a run
     or a model file; default: the newest run. FILE: a text; default: the validation text. The page
     needs neither a network nor other files, so it can be sent, kept and opened anywhere.
 
@@ -56,18 +61,12 @@ def command(
             f"the report needs {error.name}, which is not installed: {how_to_install('report')}"
         ) from error
 
-    found = open_named(model, "report", file, corpus)
+    found = open_named(model, "report", file, corpus, network_only=network_only)
     texts, reason = texts_of(found)
     if file is not None:
         text = text_of(file, encoding)
-    elif texts is None or not texts.val:
-        name = model or found.path.parent
-        raise RequestError(
-            f"{name} has no validation text{f' ({reason})' if reason else ''}; name a text: "
-            f"charlm report {name} FILE"
-        )
     else:
-        text = str(texts.val)
+        text = held_out(texts, reason, f"charlm report {model or found.path.parent}")
     if reason:
         say(reason)
     made = report.gather(

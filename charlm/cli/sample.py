@@ -18,6 +18,7 @@ from charlm.cli.options import (
     corpus_option,
     from_fields,
     json_option,
+    network_only_option,
     on_unknown_option,
     option,
     run_argument,
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     help="Never copy more than N characters in a row from the training text.",
 )
 @option("--out", type=click.Path(path_type=Path), help="Write to this file, not to stdout.")
+@network_only_option()
 @corpus_option()
 def command(
     model: str | None,
@@ -104,12 +106,14 @@ def command(
     figure: Path | None,
     novelty: bool,
     max_copy: int | None,
+    network_only: bool,
     corpus: tuple[str, ...],
     **drawing: Any,
 ) -> None:
     """Write text with a model.
 
-    RUN: a run's name or directory; FILE: a model file; default: the newest run. A line end at the
+    RUN: a run's name or directory; FILE: a model file; default: the newest run. If the run has
+    n-gram counts, they are used together with the network. A line end at the
     end of a prompt from a file or from standard input is removed.
 
     \b
@@ -139,7 +143,7 @@ def command(
     from charlm import runs
     from charlm.text.unknown import readable
 
-    opened = runs.open_model(model, corpus=corpus)
+    opened = runs.open_model(model, corpus=corpus, network_only=network_only)
     loaded = opened.model
     text, note = readable(loaded.tokenizer, text, on_unknown, what="the prompt")
     if note:

@@ -18,6 +18,7 @@ from charlm.cli.options import (
     encoding_option,
     file_argument,
     json_option,
+    network_only_option,
     on_unknown_option,
     only_one,
     option,
@@ -47,7 +48,11 @@ if TYPE_CHECKING:
     help="List this many of the characters that the model found most likely.",
 )
 @option("--exact", is_flag=True, help="Read a long text in one stream, not in many.")
-@option("--dynamic", is_flag=True, help="Let the model learn while it reads; print the gain.")
+@option(
+    "--dynamic",
+    is_flag=True,
+    help="Let the network learn while it reads; print the gain, without the counts.",
+)
 @option(
     "--rate",
     type=Number(float, above=0.0, max=100.0),
@@ -55,6 +60,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Learning rate of --dynamic.",
 )
+@network_only_option()
 @on_unknown_option()
 @encoding_option()
 def command(
@@ -68,6 +74,7 @@ def command(
     exact: bool,
     dynamic: bool,
     rate: float,
+    network_only: bool,
     on_unknown: str,
     encoding: str | None,
 ) -> None:
@@ -76,7 +83,7 @@ def command(
     FILE: a text; default, or -: standard input. A terminal shows the text in colour (redder
     background: higher surprisal); a pipe, or a terminal with NO_COLOR, gets a table. A text of
     20,000 characters or more is read in many parallel streams, each after 128 characters of
-    context; --exact reads it in one.
+    context; --exact reads it in one. If the run has n-gram counts, they are used too.
 
     \b
     charlm score book letter.txt
@@ -95,7 +102,12 @@ def command(
         raise RequestError("--by ranks in text or --json; leave out --html and --figure")
     from charlm.generate import readable
 
-    loaded = open_named(model, "score", None if file == "-" else file).model
+    loaded = open_named(
+        model,
+        "score",
+        None if file == "-" else file,
+        network_only=network_only or dynamic,  # only the network can learn while it reads
+    ).model
     text = readable(loaded, text_of(file, encoding), on_unknown, say)
     if dynamic:
         _show_gain(loaded, text, rate)
@@ -139,7 +151,7 @@ def read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:
 
     streams = 1 if exact or len(text) < reading.LONG else reading.STREAMS
     return reading.read(
-        loaded.engine,
+        loaded.predictor,
         loaded.tokenizer,
         text,
         alternatives=alternatives,

@@ -6,6 +6,8 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from charlm.errors import RequestError
+
 if TYPE_CHECKING:
     from charlm.runs import OpenModel
     from charlm.text.dataset import Texts
@@ -20,15 +22,23 @@ def text_of(file: str, encoding: str | None) -> str:
 
 
 def open_named(
-    model: str | None, command: str, file: str | None = None, corpus: tuple[str, ...] = ()
+    model: str | None,
+    command: str,
+    file: str | None = None,
+    corpus: tuple[str, ...] = (),
+    *,
+    network_only: bool = False,
 ) -> OpenModel:
     """The model that a command works on. If it turns out to be a text, the error shows how
-    ``command`` must be typed with that text, or with ``file``."""
+    ``command`` must be typed with that text, or with ``file``.
+
+    network_only: without the counts of the run
+    """
     from charlm import runs
 
     text = shlex.quote(file or model or "FILE")
     usage = f"name a run before it: charlm {command} RUN {text}"
-    return runs.open_model(model, corpus=corpus, usage=usage)
+    return runs.open_model(model, corpus=corpus, usage=usage, network_only=network_only)
 
 
 def texts_of(opened: OpenModel) -> tuple[Texts | None, str]:
@@ -42,3 +52,22 @@ def texts_of(opened: OpenModel) -> tuple[Texts | None, str]:
         if opened.corpus:
             raise
         return None, str(error)
+
+
+def held_out(texts: Texts | None, reason: str, usage: str, *, test: bool = False) -> str:
+    """The validation or the test text of a run; RequestError if there is none.
+
+    texts, reason: from ``texts_of``
+    usage: the command to which a text can be added
+    """
+    part = None if texts is None else texts.test if test else texts.val
+    if part:
+        return str(part)
+    name = usage.split()[-1]
+    why = f" ({reason})" if reason else ""
+    if test:
+        raise RequestError(
+            f"{name} has no test text{why}; train with --test-fraction to hold one back, or name a "
+            f"text: {usage} FILE"
+        )
+    raise RequestError(f"{name} has no validation text{why}; name a text: {usage} FILE")

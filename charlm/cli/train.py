@@ -99,6 +99,15 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
     show_default=True,
     help="Validate on this share of the text, taken from its end; 0: no validation.",
 )
+@option(
+    "--test-fraction",
+    group="Corpus",
+    type=Number(float, min=0.0, below=1.0),
+    default=0.0,
+    show_default=True,
+    help="Hold back this share of the text, after the validation text; charlm eval --test reports "
+    "it, and no choice sees it.",
+)
 @option("--val-file", group="Corpus", multiple=True, help="Validate on this file; can be repeated.")
 @option("--name", group="Run", help="Name of the run [default: the name of the corpus]")
 @option(
@@ -190,6 +199,7 @@ def _prepare(
         newline=options["newline"],
         val_fraction=options["val_fraction"],
         val_sources=tuple(_absolute(name) for name in options["val_file"]),
+        test_fraction=options["test_fraction"],
     )
     piped = _piped(source)
     texts = _read_corpus(source, piped, start)
@@ -269,6 +279,11 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
             )
     if options["val_file"] and "val_fraction" in given(ctx):
         raise RequestError("--val-file and --val-fraction both set the validation text; give one")
+    if options["val_file"] and options["test_fraction"]:
+        raise RequestError(
+            "--test-fraction divides the corpus, which --val-file leaves whole; keep the test text "
+            "in a file of its own: charlm eval RUN FILE"
+        )
     if options["name"] is not None:
         rundir.check_name(options["out"], options["name"], force=options["force"])
 
@@ -391,17 +406,26 @@ def _summarize(run: Run, trainer: Trainer) -> None:
     from charlm.cli.progress import reading_bar
     from charlm.training import summary
 
+    wanted = trainer.config.counts
+    if wanted and trainer.dataset.can_validate:
+        say("counting the training text ...")
     with reading_bar() as advanced:
-        result = summary.finish(run, trainer.dataset, advanced=advanced)
-    if result is None:
+        found = summary.finish(run, trainer.dataset, with_counts=wanted, advanced=advanced)
+    if found is None:
         click.echo("no validation loss: the run has no validation text (see --val-fraction)")
     else:
+        result = found.score
         click.echo(
             f"best validation {result.bits_per_char:.4f} bits/char = "
             f"{result.nats_per_char:.4f} nats/char over {result.characters:,} characters "
             f"(step {trainer.progress.best_step:,}; uniform over the vocabulary: "
             f"{summary.uniform_bits(trainer.dataset, result):.4f} bits)"
         )
+        if found.counts is not None and found.apart is not None:
+            click.echo(
+                f"    network alone {found.network.bits_per_char:.4f}, {found.counts.name} alone "
+                f"{found.apart.ngram.bits_per_char:.4f}; together {found.counts.describe()}"
+            )
         if result.folded_note:
             say(result.folded_note)
         if trainer.progress.best_step == 0:
@@ -409,7 +433,8 @@ def _summarize(run: Run, trainer: Trainer) -> None:
                 "the validation loss never fell below that of the model before training; the "
                 f"newest weights are in {run.last}"
             )
-    echo(f"files  {run.best}  {run.last}  {run.log}")
+    beside = f"{run.counts}  " if run.counts.exists() else ""
+    echo(f"files  {run.best}  {beside}{run.last}  {run.log}")
     echo(f"next   charlm sample {shlex.quote(str(run.path))}")
 
 
@@ -427,10 +452,11 @@ def _absolute(name: str) -> str:
 def _describe_corpus(texts: Texts, dataset: Dataset) -> None:
     symbols = "bytes" if dataset.tokenizer.kind == "byte" else "symbols"
     say(
-        f"corpus  {texts.name}: {len(texts.train) + len(texts.val):,} characters, "
+        f"corpus  {texts.name}: {len(texts.whole):,} characters, "
         f"{dataset.tokenizer.vocab_size} {symbols}"
     )
-    say(f"split   {texts.split} ({len(texts.train):,} / {len(texts.val):,} characters)")
+    parts = [texts.train, texts.val, *([texts.test] if texts.test else [])]
+    say(f"split   {texts.split} ({' / '.join(f'{len(part):,}' for part in parts)} characters)")
     if dataset.folding is not None:
         say(
             f"folded  {100 * dataset.folding.share:.3g} % of the characters, of "

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charlm.engine import Engine, log_softmax
+from charlm.engine import log_softmax
 from charlm.errors import CheckpointError, RequestError
+from charlm.mixture import Predictor
 from charlm.surprisal import LN2, Folded, Score, count_folded, first_character
 from charlm.text.folding import uniform_bits
 from charlm.text.streams import WARMUP, warmed
@@ -87,7 +88,7 @@ def _in_word(character: str) -> bool:
 
 
 def read(
-    model: Engine,
+    model: Predictor,
     tokenizer: Tokenizer,
     text: str,
     *,
@@ -124,7 +125,7 @@ def read(
         """Read the parts that start at ``begins`` (B,) into the three arrays above."""
         state = model.initial_state(len(begins))
         if streams > 1:
-            state = warmed(lambda ids, state: model.body(ids, state)[1], ids, begins, state)
+            state = warmed(lambda ids, state: model.last(ids, state)[1], ids, begins, state)
         size = min(chunk, max(1, _AT_ONCE // len(begins)))
         for start in range(0, stretch, size):
             steps = np.arange(start, min(start + size, stretch))
@@ -141,7 +142,7 @@ def read(
                 shares[at, rank] = np.exp(scores[rows, likeliest])
                 scores[rows, likeliest] = -np.inf
 
-    _ = model.table  # computed once, before the threads start
+    model.step(ids[:1], model.initial_state(1))  # computes its tables before the threads start
     groups = np.array_split(np.arange(0, targets, stretch), min(threads, streams))
     with ThreadPoolExecutor(len(groups)) as pool:
         list(pool.map(read_streams, filter(len, groups)))

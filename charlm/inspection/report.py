@@ -26,7 +26,7 @@ from charlm.inspection.gradients import Flow
 from charlm.inspection.horizon import Horizon
 from charlm.inspection.neurons import Activations, Found
 from charlm.inspection.reading import Reading
-from charlm.ladder import Rung, ladder
+from charlm.ladder import Rung, ladder, parts_of
 from charlm.models.language import build
 from charlm.surprisal import Score
 from charlm.svg import inline
@@ -53,7 +53,8 @@ class Report:
     log: list[dict[str, Any]]
     score: Score
     chance: float  # bits per character of a uniform guess, on the whole text
-    rungs: list[Rung]
+    rungs: list[Rung]  # baselines; empty without the training text
+    parts: list[Rung]  # network and counts apart; empty without counts
     samples: list[tuple[float, str]]
     reading: Reading
     units: tuple[list[Found], Activations] | None = None
@@ -94,8 +95,9 @@ def gather(
     types = lm.folded_types(text, corpus)
     doing("score")
     known = lm.tokenizer.normalize
+    apart = lm.evaluate_apart(text, corpus)
     whole = reading.read(
-        lm.engine,
+        lm.predictor,
         lm.tokenizer,
         text,
         alternatives=1,
@@ -105,6 +107,7 @@ def gather(
     )
     doing("ladder")
     rungs = [] if train is None else ladder(known(train), known(text))
+    parts = parts_of(lm, apart)
     doing("samples")
     samples = [
         (temperature, lm.sample(temperature=temperature, length=SAMPLE_LENGTH, seed=seed))
@@ -115,11 +118,12 @@ def gather(
         source,
         lm,
         log or [],
-        whole.score,
+        apart.mixture if apart is not None else whole.score,
         whole.chance(lm.tokenizer),
         rungs,
+        parts,
         samples,
-        reading.read(lm.engine, lm.tokenizer, text[:READ], folded_types=types),
+        reading.read(lm.predictor, lm.tokenizer, text[:READ], folded_types=types),
     )
 
     def part(what: str, compute: Callable[[], Part]) -> Part | None:
@@ -219,7 +223,7 @@ def _has_curve(log: list[dict[str, Any]]) -> bool:
 def _facts(report: Report) -> list[tuple[str, str]]:
     """(name, value) of each fact about the run."""
     known = report.lm.provenance
-    facts = [("model", report.lm.config.describe())]
+    facts = [("model", report.lm.describe())]
     if "corpus" in known:
         size = known.get("corpus_characters")
         facts.append(
@@ -240,7 +244,10 @@ def _rungs(report: Report) -> list[tuple[str, float | None, str, bool]]:
     rungs = [(rung.name, rung.bits_per_char, rung.note, False) for rung in report.rungs]
     if not rungs:  # the other baselines need the training text
         rungs.append(("uniform", report.chance, "all characters equally likely", False))
-    rungs.append((report.lm.config.cell, report.score.bits_per_char, "this model", True))
+    rungs += [(rung.name, rung.bits_per_char, rung.note, False) for rung in report.parts]
+    counts = report.lm.counts
+    name = report.lm.config.cell + ("" if counts is None else f" + {counts.name}")
+    rungs.append((name, report.score.bits_per_char, "this model", True))
     return sorted(rungs, key=lambda rung: math.inf if rung[1] is None else -rung[1])
 
 

@@ -11,7 +11,7 @@ import codecs
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,9 +41,13 @@ class Source:
     newline: str = "keep"
     val_fraction: float = DEFAULT_VAL_FRACTION
     val_sources: tuple[str, ...] = ()
+    test_fraction: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """As JSON stores it; a field that earlier versions lack only if it says something."""
+        return {
+            key: value for key, value in asdict(self).items() if key != "test_fraction" or value
+        }
 
     @classmethod
     def from_dict(cls, values: Any) -> Source:
@@ -65,8 +69,10 @@ class Source:
             and all(isinstance(name, str) and name and "\0" not in name for name in names)
             and (source.encoding is None or _is_encoding(source.encoding))
             and source.newline in newlines.RULES
-            and isinstance(source.val_fraction, float | int)
-            and 0.0 <= source.val_fraction < 1.0
+            and all(
+                isinstance(part, float | int) and 0.0 <= part < 1.0
+                for part in (source.val_fraction, source.test_fraction)
+            )
         ):
             raise CheckpointError("the description of the corpus is damaged")
         return source
@@ -81,7 +87,7 @@ def _is_encoding(name: Any) -> bool:
 
 @dataclass(frozen=True)
 class Texts:
-    """The training and the validation part of a corpus, as text.
+    """The training, the validation and the test part of a corpus, as text.
 
     split: in words, how the corpus was divided
     newline: the newline rule by which it was read, keep or unix
@@ -93,6 +99,7 @@ class Texts:
     split: str = ""
     notes: tuple[str, ...] = ()
     newline: str = "keep"
+    test: Utf8Text = field(default_factory=lambda: Utf8Text(()))
 
     @classmethod
     def of(cls, train: str, val: str = "", *, name: str = "corpus", split: str = "") -> Texts:
@@ -101,13 +108,13 @@ class Texts:
 
     @property
     def whole(self) -> Utf8Text:
-        """Both parts, one after the other."""
-        return self.train + self.val
+        """All parts, one after the other."""
+        return self.train + self.val + self.test
 
     def slices(self) -> Iterator[str]:
-        """All of it in pieces (``Utf8Text.slices``), none of which spans both parts."""
-        yield from self.train.slices()
-        yield from self.val.slices()
+        """All of it in pieces (``Utf8Text.slices``), none of which spans two parts."""
+        for part in (self.train, self.val, self.test):
+            yield from part.slices()
 
     @property
     def sha256(self) -> str:
@@ -150,13 +157,28 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
         split = f"validation text from {', '.join(Path(s).name for s in source.val_sources)}"
         return Texts(name, parts[0].utf8, parts[1].utf8, split, notes, rule)
     text = parts[0].utf8
-    train, val = text.split(cut_after(len(text), source.val_fraction))
-    split = (
-        f"first {1 - source.val_fraction:.4g} to train, last {source.val_fraction:.4g} to validate"
-        if len(val)
-        else "all of it to train, nothing to validate"
-    )
-    return Texts(name, train, val, split, notes, rule)
+    rest, test = text.split(cut_after(len(text), source.test_fraction))
+    # Both fractions are of the whole text. Without a test part this is the split of nanoGPT.
+    held_out = source.val_fraction + source.test_fraction
+    if held_out >= 1.0:
+        raise RequestError(
+            f"--val-fraction {source.val_fraction:g} and --test-fraction {source.test_fraction:g} "
+            "leave nothing to train on; lower one of them"
+        )
+    train, val = rest.split(cut_after(len(text), held_out))
+    return Texts(name, train, val, _split_in_words(source, val, test), notes, rule, test)
+
+
+def _split_in_words(source: Source, val: Utf8Text, test: Utf8Text) -> str:
+    if not val and not test:
+        return "all of it to train, nothing to validate"
+    first = 1 - (source.val_fraction if val else 0.0) - (source.test_fraction if test else 0.0)
+    parts = [f"first {first:.4g} to train"]
+    if val:
+        parts.append(f"{'next' if test else 'last'} {source.val_fraction:.4g} to validate")
+    if test:
+        parts.append(f"last {source.test_fraction:.4g} to test")
+    return ", ".join(parts)
 
 
 def _settle_newline(choice: str, parts: list[Text]) -> tuple[str, tuple[str, ...]]:
@@ -257,9 +279,10 @@ def encode(texts: Texts, tokenizer: Tokenizer) -> Dataset:
     facts = {
         "corpus": texts.name,
         "corpus_sha256": texts.sha256,
-        "corpus_characters": len(texts.train) + len(texts.val),
+        "corpus_characters": len(texts.whole),
         "train_characters": len(texts.train),
         "val_characters": len(texts.val),
+        **({"test_characters": len(texts.test)} if texts.test else {}),
         "split": texts.split,
         "commonest": _commonest(texts.train),
     }

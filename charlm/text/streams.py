@@ -45,16 +45,17 @@ def warmed(
     """The state before each of the stretches of ``ids`` that begin at ``begins`` (B,).
 
     A long text is evaluated fast by cutting it into stretches that are read side by side, each
-    after the ``WARMUP`` ids before it; the one at the beginning of the text starts from zero.
+    after the ``WARMUP`` ids before it; the one at the beginning of the text starts from ``state``.
     Context from before the warm-up is lost: the exact loss needs one pass.
 
-    read: (ids (B, T), state) -> state, the model's; ``state``: its zero state for a batch of B
+    read: (ids (B, T), state) -> state, the model's
+    state: that of the beginning of a text, for a batch of B
     """
-    state = read(ids[np.maximum(begins[:, None] + np.arange(-WARMUP, 0), 0)], state)
+    after = read(ids[np.maximum(begins[:, None] + np.arange(-WARMUP, 0), 0)], state)
     first = np.flatnonzero(begins == 0).tolist()
-    for part in state:
-        part[:, first] = 0  # axis 1 is the batch
-    return state
+    for part, before in zip(after, state, strict=True):
+        part[:, first] = before[:, first]  # axis 1 is the batch
+    return after
 
 
 def fit_window(

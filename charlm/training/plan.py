@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from charlm import counts
 from charlm.checkpoint import dump
 from charlm.config import (
     ModelConfig,
@@ -25,6 +26,7 @@ from charlm.config import (
 )
 from charlm.engine import Engine
 from charlm.errors import RequestError
+from charlm.mixture import Mixed, Predictor
 from charlm.surprisal import surprisals
 from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit_window
@@ -208,11 +210,33 @@ def measure(
         per_id = max(0.0, whole - half) / (len(short) / 2)
         evaluation = whole + per_id * (min(len(ids), evaluate.MAX_TARGETS) - len(short))
     save = 2 * _timed(lambda: dump(trainer.checkpoint(resumable=True)))
-    engine = Engine(model, trainer.weights())
+    return Costs(per_update, evaluation, save, _final(trainer))
+
+
+def _final(trainer: Trainer) -> float:
+    """The seconds that the end of the run will take: counting, and the exact pass over the
+    validation text."""
+    model, dataset = trainer.checkpoint(resumable=False), trainer.dataset
+    if not dataset.can_validate:
+        return 0.0
+    predictor: Predictor = Engine(model.config, model.weights)
+    seconds = 0.0
+    if trainer.config.counts:
+        train_ids, val_ids = dataset.train_ids[-50_000:], dataset.val_ids[:10_000]
+        began = time.perf_counter()
+        found = counts.fit(model, train_ids, val_ids)
+        # Both parts of the work grow at least with the training or the validation text; sorting
+        # and memory make large texts a little slower for each character.
+        larger = max(
+            min(len(dataset.train_ids), counts.MAX_TRAIN_CHARS) / len(train_ids),
+            len(dataset.val_ids) / len(val_ids),
+        )
+        seconds = 1.2 * larger * (time.perf_counter() - began)
+        predictor = Mixed(Engine(model.config, model.weights), found.ngram, found.weights)
     some = dataset.val_ids[:2000]
-    surprisals(engine, some[:500])
-    final = _timed(lambda: surprisals(engine, some)) / max(1, len(some)) * len(dataset.val_ids)
-    return Costs(per_update, evaluation, save, final)
+    surprisals(predictor, some[:500])
+    each = _timed(lambda: surprisals(predictor, some)) / max(1, len(some))
+    return seconds + each * len(dataset.val_ids)
 
 
 def _timed(work: Callable[[], object]) -> float:

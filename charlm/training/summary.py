@@ -1,36 +1,66 @@
-"""The end of a run: the exact validation loss of its best model, written into that model."""
+"""The end of a run: its counts, and the exact validation loss of its best model."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from charlm import checkpoint
+from charlm import checkpoint, counts
 from charlm.checkpoint import Checkpoint
+from charlm.counts import Counts
 from charlm.engine import Engine
+from charlm.errors import CheckpointError
+from charlm.mixture import Apart, Mixed
 from charlm.rundir import Run
-from charlm.surprisal import LN2, Score, count_folded, counted_characters, score
+from charlm.surprisal import LN2, Score, count_folded, counted_characters, score, scores_apart
 from charlm.text import folding
 from charlm.text.dataset import Dataset
 
 EXACT = "val_exact"
 """Key of a model's provenance: its validation loss comes from one exact pass."""
 
+_BITS = "val_bits_per_char"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The validation loss of a run's best model.
+
+    network: of the network alone
+    counts: the counts that are used with it, if any, and ``apart``, the loss of each part
+    """
+
+    network: Score
+    counts: Counts | None = None
+    apart: Apart | None = None
+
+    @property
+    def score(self) -> Score:
+        """Of what the run samples and scores with: network and counts, if it has counts."""
+        best: Score = self.network if self.apart is None else self.apart.mixture
+        return best
+
 
 def finish(
-    run: Run, dataset: Dataset, *, advanced: Callable[[int, int], object] = lambda done, total: None
-) -> Score | None:
-    """Score the best model on the whole validation text in one exact pass, as ``charlm eval`` does,
-    and store the result in its provenance. None if there is no validation text.
+    run: Run,
+    dataset: Dataset,
+    *,
+    with_counts: bool = False,
+    advanced: Callable[[int, int], object] = lambda done, total: None,
+) -> Summary | None:
+    """Count the training text, then score the best model on the whole validation text in one exact
+    pass, as ``charlm eval`` does, and store the result in its provenance. None if there is no
+    validation text; then there are no counts either, since nothing could choose their weights.
 
-    A result that the provenance already has is not computed again. ``advanced`` as in
+    What an earlier end of the run has stored is not computed again. ``advanced`` as in
     ``surprisal.surprisals``.
 
-    ``val_bits_per_char`` is the loss of the model's own symbols. For a model with an unknown symbol
-    the provenance also gets ``folded_types`` and ``folded_share`` of the corpus, and
+    ``val_bits_per_char`` is the loss of the network's own symbols. For a model with an unknown
+    symbol the provenance also gets ``folded_types`` and ``folded_share`` of the corpus, and
     ``val_bits_per_char_charged``, which pays for naming the folded characters
-    (``charlm.text.folding``); that is the score returned.
+    (``charlm.text.folding``), as all scores of the summary do.
     """
     best = checkpoint.read(run.best)
     found = dataset.folding
@@ -40,28 +70,68 @@ def finish(
         facts |= {folding.TYPES: types, folding.SHARE: found.share}
     result = None
     if dataset.can_validate:
-        result = _known(best, dataset, types)
+        beside = _counts_of(run, best) if with_counts else None
+        result = _known(best, beside, dataset, types) if bool(beside) is with_counts else None
         if result is None:
-            engine = Engine(best.config, best.weights)
-            ids = dataset.val_ids
-            result = score(engine, best.tokenizer, ids, folded_types=types, advanced=advanced)
-            facts |= {"val_bits_per_char": result.uncharged_bits, EXACT: True}
+            if with_counts:
+                beside = beside or counts.fit(best, dataset.train_ids, dataset.val_ids)
+            result = _scored(best, beside, dataset, types, advanced)
+            if result.counts is not None:
+                counts.write(run.counts, result.counts)
+            facts |= {_BITS: result.network.uncharged_bits, EXACT: True}
         if found is not None:
-            facts["val_bits_per_char_charged"] = result.bits_per_char
+            facts["val_bits_per_char_charged"] = result.network.bits_per_char
     if facts and best.provenance != best.provenance | facts:
         checkpoint.write(run.best, replace(best, provenance=best.provenance | facts))
     return result
 
 
-def _known(best: Checkpoint, dataset: Dataset, types: int) -> Score | None:
-    """The exact score that the model's provenance has from an earlier end of the run."""
-    bits = best.provenance.get("val_bits_per_char")
-    if best.provenance.get(EXACT) is not True or not isinstance(bits, float):
+def _counts_of(run: Run, best: Checkpoint) -> Counts | None:
+    """The counts that the run already has for this model."""
+    if not os.path.lexists(run.counts):
+        return None
+    try:
+        found = counts.read(run.counts)
+    except CheckpointError:
+        return None  # damaged: they are counted again
+    return found if found.belongs_to(best) else None
+
+
+def _scored(
+    best: Checkpoint,
+    beside: Counts | None,
+    dataset: Dataset,
+    types: int,
+    advanced: Callable[[int, int], object],
+) -> Summary:
+    engine, ids = Engine(best.config, best.weights), dataset.val_ids
+    if beside is None:
+        alone = score(engine, best.tokenizer, ids, folded_types=types, advanced=advanced)
+        return Summary(alone)
+    both = Mixed(engine, beside.ngram, beside.weights)
+    apart = scores_apart(both, best.tokenizer, ids, folded_types=types, advanced=advanced)
+    facts = {
+        f"{_BITS}_ngram": apart.ngram.uncharged_bits,
+        f"{_BITS}_mixture": apart.mixture.uncharged_bits,
+    }
+    return Summary(apart.network, replace(beside, facts=beside.facts | facts), apart)
+
+
+def _known(best: Checkpoint, beside: Counts | None, dataset: Dataset, types: int) -> Summary | None:
+    """The exact scores that the run's files have from an earlier end of the run."""
+    known = [best.provenance.get(_BITS)]
+    if beside is not None:
+        known += [beside.facts.get(f"{_BITS}_{part}") for part in ("ngram", "mixture")]
+    if best.provenance.get(EXACT) is not True or not all(type(b) is float for b in known):
         return None
     characters = counted_characters(best.tokenizer, dataset.val_ids)
     folded = count_folded(best.tokenizer, dataset.val_ids, types, characters)
     charge = folded.bits_per_char if folded else 0.0
-    return Score.of((bits + charge) * LN2 * characters, characters, folded)
+    scores = [
+        Score.of((float(bits or 0.0) + charge) * LN2 * characters, characters, folded)
+        for bits in known
+    ]
+    return Summary(scores[0], beside, None if beside is None else Apart(*scores))
 
 
 def uniform_bits(dataset: Dataset, result: Score) -> float:
