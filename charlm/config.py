@@ -399,7 +399,7 @@ class TrainOptions(_Config):
         type=bool,
         group="Run",
         no="--no-counts",
-        before=True,
+        before=False,  # an old run ends as its own version would have ended it
     )
 
     # Length of a run if none is given: eight epochs, within limits for tiny and huge texts.

@@ -136,7 +136,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory, text: str) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invoke) -> Path:
-    """The directory of a small finished run, made by the command line; tests only read it."""
+    """The directory of a small finished run without counts, made by the command line; tests only
+    read it."""
     out = tmp_path_factory.mktemp("runs")
     result = charlm(
         "train",
@@ -153,6 +154,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invo
         "cpu",
         "--optimizer",
         "adamw",
+        "--no-counts",
     )
     assert result.exit_code == 0, result.output
     return out / "tiny"

@@ -13,6 +13,7 @@ disk. Both are used by ``tests/test_crash.py``.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import random
 import signal
@@ -26,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from charlm import checkpoint, cli
+from charlm import checkpoint, cli, counts
 from charlm.rundir import Run
 
 WORDS = ("il", "treno", "per", "la", "città", "parte", "sempre", "di", "sera", "è", "tardi")
@@ -99,6 +100,7 @@ def ending(run: Run) -> dict[str, Any]:
         "progress": timeless(last.training["progress"]),
         "best": checkpoint.weights_sha256(best),
         "provenance": best.provenance,
+        "counts": hashlib.sha256(counts.dump(counts.read(run.counts))).hexdigest(),
         "log": [timeless(record) for record in run.read_log()],
         "lines": len(run.log.read_bytes().splitlines()),
     }

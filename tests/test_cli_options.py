@@ -86,7 +86,9 @@ def test_every_field_of_the_configurations_is_an_option(
     assert command is not None
     there = {flag for parameter in command.params for flag in parameter.opts}
     for config in configs:
-        names = {"--" + spec.name.replace("_", "-") for spec in fields(config)}
+        names = {
+            spec.metadata.get("no") or "--" + spec.name.replace("_", "-") for spec in fields(config)
+        }
         assert names - there == ({"--vocab-size"} if config is ModelOptions else set())
 
 

@@ -77,14 +77,17 @@ def test_a_run_ends_with_its_figure_its_files_and_what_is_next(
     result = charlm("train", corpus, "--out", tmp_path, *SMALL)
     assert result.exit_code == 0, result.output
     run = tmp_path / "tiny"
-    best, files, following = result.stdout.splitlines()
+    best, parts, files, following = result.stdout.splitlines()
     assert re.match(r"best validation \d\.\d{4} bits/char = \d\.\d{4} nats/char over 149 ", best)
-    names = ("best.safetensors", "last.safetensors", "log.jsonl")
+    names = ("best.safetensors", "counts.safetensors", "last.safetensors", "log.jsonl")
     assert files.split() == ["files", *(str(run / name) for name in names)]
     assert following == f"next   charlm sample {run}"
     assert all(Path(name).exists() for name in files.split()[1:])
     stored = info(charlm, run)["provenance"]
-    assert f"{stored['val_bits_per_char']:.4f} bits/char" in best
+    assert f"network alone {stored['val_bits_per_char']:.4f}, " in parts
+    beside = info(charlm, run)["counts"]
+    assert f"{beside['order']}-gram alone {beside['val_bits_per_char_ngram']:.4f}; " in parts
+    assert f"{beside['val_bits_per_char_mixture']:.4f} bits/char" in best
     assert [record["step"] for record in log_of(run)] == [0, 5, 10, 12]
 
 
@@ -190,7 +193,7 @@ def test_every_option_of_the_training_arrives(charlm: Invoke, corpus: Path, tmp_
     )
     assert result.exit_code == 0, result.output
     config = training(tmp_path / "tiny")["config"]
-    assert config == given | {"epochs": None, "minutes": None}
+    assert config == given | {"epochs": None, "minutes": None, "counts": True}
     assert info(charlm, tmp_path / "tiny")["config"]["tie"] is True
     assert "--- sample" in result.stderr
 

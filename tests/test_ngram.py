@@ -20,7 +20,14 @@ class SlowKneserNey:
 
     START = -1
 
-    def __init__(self, train: list[int], vocab_size: int, order: int) -> None:
+    def __init__(
+        self, train: list[int], vocab_size: int, order: int, keep_once: int | None = None
+    ) -> None:
+        raw = Counter(
+            tuple(train[i : i + n]) for n in range(1, order + 1) for i in range(len(train) - n + 1)
+        )
+        once = {g for g, a in raw.items() if a == 1 and keep_once is not None}
+        self.left_out = {g for g in once if len(g) > (keep_once or 0)}
         self.vocab_size, self.order = vocab_size, min(order, len(train))
         self.counts: list[Counter[tuple[int, ...]]] = []
         for n in range(1, self.order + 1):
@@ -51,11 +58,12 @@ class SlowKneserNey:
         lower = self._p(c, context[1:]) if context else 1 / self.vocab_size
         counts, d = self.counts[len(context)], self.discounts[len(context)]
         followers = {g: a for g, a in counts.items() if g[:-1] == context}
-        if not followers:
+        if not followers or context in self.left_out:
             return lower
-        removed = sum(d[min(a, 3)] for a in followers.values())
-        a = followers.get((*context, c), 0)
-        kept = a - d[min(a, 3)] if a else 0.0
+        taken = {g: a if g in self.left_out else d[min(a, 3)] for g, a in followers.items()}
+        removed = sum(taken.values())
+        gram = (*context, c)
+        kept = followers[gram] - taken[gram] if gram in followers else 0.0
         return (kept + removed * lower) / sum(followers.values())
 
 
@@ -68,6 +76,7 @@ def markov_ids(rng: random.Random, length: int, vocab_size: int) -> list[int]:
     return ids
 
 
+@pytest.mark.parametrize("keep_once", [None, 0, 2])
 @pytest.mark.parametrize(
     ("order", "vocab_size", "train_length"),
     [
@@ -75,19 +84,54 @@ def markov_ids(rng: random.Random, length: int, vocab_size: int) -> list[int]:
         *[(6, 2, 5), (3, 1, 9), (5, 9, 1)],  # shorter than the order, one symbol, one character
     ],
 )
-def test_ngram_equals_dictionaries(order: int, vocab_size: int, train_length: int) -> None:
+def test_ngram_equals_dictionaries(
+    order: int, vocab_size: int, train_length: int, keep_once: int | None
+) -> None:
     rng = random.Random(1000 * order + vocab_size)
     # Training lacks the last id, and the evaluated text has contexts that training never saw.
     train = markov_ids(rng, train_length + 2, max(1, vocab_size - 1))[2:]
     text = [rng.randrange(vocab_size) for _ in range(30)] + train[:30]
-    model = NGramModel.fit(train, vocab_size, order)
-    slow = SlowKneserNey(train, vocab_size, order)
+    model = NGramModel.fit(train, vocab_size, order, keep_once=keep_once)
+    slow = SlowKneserNey(train, vocab_size, order, keep_once)
 
     expected = [-math.log(slow.p(text[i], text[:i])) for i in range(1, len(text))]
     np.testing.assert_allclose(model.nats(text), expected, rtol=0, atol=1e-10)
     for end in (0, 1, 2, 17, 45):
         row = [slow.p(c, text[:end]) for c in range(vocab_size)]
         np.testing.assert_allclose(model.distribution(text[:end]), row, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("keep_once", [None, 1, 2])
+def test_the_best_order_is_the_one_with_the_lowest_loss(keep_once: int | None) -> None:
+    train, val = markov_ids(random.Random(3), 600, 6), markov_ids(random.Random(4), 400, 6)
+    best = NGramModel.best(train, 6, val, orders=range(1, 9), keep_once=keep_once)
+    losses = {
+        order: NGramModel.fit(train, 6, order, keep_once=keep_once).nats(val).sum()
+        for order in range(1, 9)
+    }
+    assert best.order == min(losses, key=losses.__getitem__)
+    assert 1 < best.order < 8  # the text's own order is 3
+    assert math.isclose(best.nats(val).sum(), losses[best.order], abs_tol=1e-9)
+    assert len(set(losses.values())) > 4
+    short = NGramModel.best(train[:2], 6, val, orders=[4, 7])
+    assert math.isclose(short.nats(val).sum(), NGramModel.fit(train[:2], 6, 7).nats(val).sum())
+
+
+def test_rows_and_steps_say_what_distribution_says() -> None:
+    train, text = markov_ids(random.Random(3), 900, 6), markov_ids(random.Random(4), 40, 7)
+    model = NGramModel.fit(train, 7, 5, keep_once=2)
+    expected = np.array([model.distribution(text[: end + 1]) for end in range(40)])
+    rows, nodes = model.rows([text], model.start())
+    np.testing.assert_allclose(rows[0], expected, atol=1e-15)
+    first, between = model.rows([text[:7], text[:7]], model.start(2))
+    rest, last = model.rows([text[7:], text[7:]], between)
+    np.testing.assert_allclose(np.concatenate([first, rest], axis=1)[1], expected, atol=1e-15)
+    np.testing.assert_array_equal(last, np.repeat(nodes, 2, axis=0))
+    step: list[int] = model.start()[0].tolist()
+    for c, row in zip(text, expected, strict=True):
+        step = model.advance(step, c)
+        np.testing.assert_allclose(model.row(step), row, atol=1e-15)
+    assert step == nodes[0].tolist()
 
 
 def test_discounts_that_come_out_negative_are_not_used() -> None:
@@ -114,7 +158,8 @@ def test_distribution_is_one_and_agrees_with_nats(data: st.DataObject) -> None:
     ids = st.integers(0, vocab_size - 1)
     train = data.draw(st.lists(ids, min_size=1, max_size=60))
     text = data.draw(st.lists(ids, min_size=2, max_size=20))
-    model = NGramModel.fit(train, vocab_size, data.draw(st.integers(1, 8)))
+    keep_once = data.draw(st.sampled_from([None, 0, 1, 3]))
+    model = NGramModel.fit(train, vocab_size, data.draw(st.integers(1, 8)), keep_once=keep_once)
     nats = model.nats(text)
     for i in range(len(text)):
         p = model.distribution(text[:i])

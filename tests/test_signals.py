@@ -58,7 +58,7 @@ OPTIONS: list[object] = [
 
 DRIVER = """
 import importlib, os, pathlib, sys, time
-from charlm import checkpoint, cli, rundir, runs, surprisal
+from charlm import checkpoint, cli, counts, mixture, rundir, runs, surprisal
 from charlm.text import dataset as data
 from charlm.training import evaluate
 from charlm.training import plan
@@ -117,7 +117,8 @@ PLACES: dict[str, tuple[str, int, int]] = {
     "an update": (ALWAYS + 'at(Trainer, "update", lambda t, _: t.progress.step == 7)', 8, 2),
     "an evaluation": (IN_EVALUATION.format(step=5), 5, 1),
     "a save": (IN_SAVE.format(step=7) + 'at(os, "replace")', 7, 2),
-    "exact scoring": ('begins(summary, "score"); at(surprisal, "log_softmax")', 12, 4),
+    "counting": ('begins(counts, "fit"); at(mixture, "fit")', 12, 4),
+    "exact scoring": ('begins(summary, "scores_apart"); at(surprisal, "log_softmax")', 12, 4),
     # The others are variations, which the slow tests try.
     "describing": (ALWAYS + 'at(cli_train, "_describe_run")', 0, 0),
     "first save": ('begins(Trainer, "save"); at(os, "fsync")', 0, 0),
@@ -126,11 +127,13 @@ PLACES: dict[str, tuple[str, int, int]] = {
     "the best": (IN_BEST, 5, 2),
     "last evaluation": (IN_EVALUATION.format(step=12), 12, 3),
     "last save": (IN_SAVE.format(step=12) + 'at(os, "link")', 12, 4),
+    "writing the counts": ('begins(counts, "write"); at(os, "replace")', 12, 4),
     "writing the figure": (FIGURE, 12, 4),
 }
-EVERY_DAY = ["an update", "an evaluation", "a save", "exact scoring"]
+EVERY_DAY = ["an update", "an evaluation", "a save", "counting", "exact scoring"]
 # Where the first signal waits for something to end; from the exact scoring it leaves at once.
-POLITE = [place for place in PLACES if place not in ("exact scoring", "writing the figure")]
+AT_ONCE = ("counting", "exact scoring", "writing the counts", "writing the figure")
+POLITE = [place for place in PLACES if place not in AT_ONCE]
 
 # What comes before there is anything to save.
 EARLY = {

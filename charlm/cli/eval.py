@@ -127,10 +127,10 @@ def command(
     )
     if result.folded_note:
         say(result.folded_note + _counted_in(found, texts))
-    from charlm.ladder import format_ladder, parts_of
+    if ladder and (rungs or apart is not None):
+        from charlm.ladder import format_ladder, parts_of
 
-    rungs += parts_of(loaded, apart)
-    if rungs:
+        rungs += parts_of(loaded, apart)
         click.echo()
         name = loaded.config.cell
         if loaded.counts is not None:

@@ -27,6 +27,7 @@ from charlm.config import (
 from charlm.engine import Engine
 from charlm.errors import RequestError
 from charlm.mixture import Mixed, Predictor
+from charlm.ngram import NGramModel
 from charlm.surprisal import surprisals
 from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit_window
@@ -222,17 +223,18 @@ def _final(trainer: Trainer) -> float:
     predictor: Predictor = Engine(model.config, model.weights)
     seconds = 0.0
     if trainer.config.counts:
-        train_ids, val_ids = dataset.train_ids[-50_000:], dataset.val_ids[:10_000]
+        engine, vocab_size = Engine(model.config, model.weights), model.config.vocab_size
+        train_ids, val_ids = dataset.train_ids[-50_000:], dataset.val_ids[:4000]
         began = time.perf_counter()
-        found = counts.fit(model, train_ids, val_ids)
-        # Both parts of the work grow at least with the training or the validation text; sorting
-        # and memory make large texts a little slower for each character.
-        larger = max(
-            min(len(dataset.train_ids), counts.MAX_TRAIN_CHARS) / len(train_ids),
-            len(dataset.val_ids) / len(val_ids),
-        )
-        seconds = 1.2 * larger * (time.perf_counter() - began)
-        predictor = Mixed(Engine(model.config, model.weights), found.ngram, found.weights)
+        ngram = NGramModel.fit(train_ids, vocab_size, counts.ORDERS[-1])
+        counted = time.perf_counter()
+        weights = counts.fit_weights(engine, ngram, val_ids)
+        fitted = time.perf_counter()
+        larger = min(len(dataset.train_ids), counts.MAX_TRAIN_CHARS) / len(train_ids)
+        more = counts.num_fitted(len(dataset.val_ids), vocab_size) / len(val_ids)
+        # Choosing the order costs as much as counting; sorting more takes longer for each number.
+        seconds = 2.5 * larger * (counted - began) + max(1.0, more) * (fitted - counted)
+        predictor = Mixed(engine, ngram, weights)
     some = dataset.val_ids[:2000]
     surprisals(predictor, some[:500])
     each = _timed(lambda: surprisals(predictor, some)) / max(1, len(some))
