@@ -44,10 +44,13 @@ def _option(default: Any, help: str, **facts: Any) -> Any:
     return field(default=default, metadata={"help": help, **facts})
 
 
-def _settled(options: type[_Config], name: str, **facts: Any) -> Any:
-    """The field ``name`` of ``options`` without its default, so that it must be given."""
+def _settled(options: type[_Config], name: str, default: Any = None, **facts: Any) -> Any:
+    """The field ``name`` of ``options``, which must be given unless it gets another default."""
     spec = next(spec for spec in dataclasses.fields(options) if spec.name == name)  # type: ignore[arg-type]
-    return field(kw_only=True, metadata={**spec.metadata, **facts})
+    metadata = {**spec.metadata, **facts}
+    if default is None:
+        return field(kw_only=True, metadata=metadata)
+    return field(kw_only=True, default=default, metadata=metadata)
 
 
 class _Config:
@@ -326,6 +329,15 @@ class TrainOptions(_Config):
         type=float,
         above=0.0,
     )
+    row_blocks: int | None = _option(
+        None,
+        "compute the batch in this many blocks of texts, each on its own thread [default: by the "
+        "model and the processor]",
+        type=int,
+        min=1,
+        max=1024,
+        before=1,
+    )
     schedule: str = _option(
         "cosine", "shape of the learning rate after the warm-up", type=str, choices=SCHEDULES
     )
@@ -426,6 +438,7 @@ class TrainConfig(TrainOptions):
     seq_len: int = _settled(TrainOptions, "seq_len")
     learning_rate: float = _settled(TrainOptions, "learning_rate")
     precision: str = _settled(TrainOptions, "precision", choices=PRECISIONS[1:])
+    row_blocks: int = _settled(TrainOptions, "row_blocks", default=1)
     steps: int = _settled(TrainOptions, "steps")
     eval_every: int = _settled(TrainOptions, "eval_every")
     save_every: int = _settled(TrainOptions, "save_every")

@@ -137,8 +137,8 @@ CONTROLS = [
     Control(
         "loss and norm are read one after the other",
         "training/step.py",
-        "    nats, length = torch.stack([loss.detach(), norm]).tolist()\n",
-        "    nats, length = loss.item(), norm.item()\n",
+        "    nats, length = found.tolist()\n",
+        "    nats, length = found[0].item(), found[1].item()\n",
         "test_step.py::test_the_host_reads_once_per_update",
     ),
     Control(
@@ -147,6 +147,27 @@ CONTROLS = [
         "    loss = total / count\n",
         "    loss = total\n",
         "test_step.py::test_the_loss_is_the_sum_over_the_count_and_so_is_its_gradient",
+    ),
+    Control(
+        "every block draws the same dropout masks",
+        "training/step.py",
+        'derive(config.seed, "dropout", step, number)',
+        'derive(config.seed, "dropout", step)',
+        "test_rows.py::test_dropout_in_blocks_is_the_same_at_every_run_and_differs_between_blocks",
+    ),
+    Control(
+        "a block's gradient is lost",
+        "training/step.py",
+        "    for other in gradients[1:]:",
+        "    for other in gradients[2:]:",
+        "test_rows.py::test_the_gradient_is_that_of_the_whole_batch_to_rounding",
+    ),
+    Control(
+        "what a GPU has not said yet is saved unread",
+        "training/trainer.py",
+        "        self.read()  # what is saved is known to be finite\n",
+        "",
+        "test_train.py::test_an_update_that_is_read_late_never_reaches_a_checkpoint",
     ),
     Control(
         "weights that are not finite are written",

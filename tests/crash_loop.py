@@ -100,10 +100,19 @@ def ending(run: Run) -> dict[str, Any]:
         "progress": timeless(last.training["progress"]),
         "best": checkpoint.weights_sha256(best),
         "provenance": best.provenance,
-        "counts": hashlib.sha256(counts.dump(counts.read(run.counts))).hexdigest(),
+        "counts": counted(run),
         "log": [timeless(record) for record in run.read_log()],
         "lines": len(run.log.read_bytes().splitlines()),
     }
+
+
+def counted(run: Run) -> Any:
+    """What the run's counts hold; None if it has none."""
+    if not run.counts.exists():
+        return None
+    found = counts.read(run.counts)
+    levels = b"".join(level.keys.tobytes() + level.share.tobytes() for level in found.ngram.levels)
+    return hashlib.sha256(levels).hexdigest(), found.weights, found.facts
 
 
 def timeless(record: dict[str, Any]) -> dict[str, Any]:

@@ -193,7 +193,7 @@ def test_every_option_of_the_training_arrives(charlm: Invoke, corpus: Path, tmp_
     )
     assert result.exit_code == 0, result.output
     config = training(tmp_path / "tiny")["config"]
-    assert config == given | {"epochs": None, "minutes": None, "counts": True}
+    assert config == given | {"epochs": None, "minutes": None, "counts": True, "row_blocks": 1}
     assert info(charlm, tmp_path / "tiny")["config"]["tie"] is True
     assert "--- sample" in result.stderr
 

@@ -167,6 +167,7 @@ def other(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invoke
         "cpu",
         "--optimizer",
         "adamw",
+        "--no-counts",
     )
     assert done.exit_code == 0, done.output
     return out / "tiny"

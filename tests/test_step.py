@@ -17,7 +17,7 @@ from charlm.config import OPTIMIZERS, TrainConfig
 from charlm.errors import DivergenceError
 from charlm.models.bodies import TensorState
 from charlm.training.optim import Optimizers
-from charlm.training.step import descend, update
+from charlm.training.step import descend, finite, update, update_late
 
 
 def settings(**options: Any) -> TrainConfig:
@@ -48,7 +48,9 @@ class Point(nn.Module):
 
 
 def plain(model: Point, count: int = 1) -> Any:
-    def objective(batch: Tensor, state: TensorState) -> tuple[Tensor, int, TensorState]:
+    def objective(
+        _: nn.Module, batch: Tensor, state: TensorState
+    ) -> tuple[Tensor, int, TensorState]:
         return (model.w * batch).sum(), count, (model.w * 2,)
 
     return objective
@@ -93,7 +95,9 @@ def test_dropout_depends_on_seed_and_step_and_is_switched_on() -> None:
         model, config = Point().eval(), settings(seed=seed)
         seen: list[Tensor] = []
 
-        def objective(batch: Tensor, state: TensorState) -> tuple[Tensor, int, TensorState]:
+        def objective(
+            _: nn.Module, batch: Tensor, state: TensorState
+        ) -> tuple[Tensor, int, TensorState]:
             seen.append(model.dropout(torch.ones(64)))
             return (model.w * batch).sum(), 1, ()
 
@@ -160,7 +164,9 @@ def test_the_host_reads_once_per_update(optimizer: str, monkeypatch: pytest.Monk
     config = settings(optimizer=optimizer, clip=1.0)
     optimizers = Optimizers(model, config)
 
-    def objective(batch: Tensor, state: TensorState) -> tuple[Tensor, int, TensorState]:
+    def objective(
+        _: nn.Module, batch: Tensor, state: TensorState
+    ) -> tuple[Tensor, int, TensorState]:
         return model(batch).square().sum(), 4, ()
 
     for step in range(2):
@@ -171,6 +177,26 @@ def test_the_host_reads_once_per_update(optimizer: str, monkeypatch: pytest.Monk
     with Reads() as reads:  # the count above can fail
         torch.ones(1).item()
     assert reads.scalars == 1
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_late_update_reads_nothing_and_is_the_same_update(optimizer: str) -> None:
+    config = settings(optimizer=optimizer, clip=1.0)
+    models = Point(), Point()
+    several = [Optimizers(model, config) for model in models]
+    for step in range(3):
+        batch = torch.tensor([3.0, 4.0 - step])
+        nats, _ = update(models[0], several[0], plain(models[0]), batch, (), config, step)
+        with Reads() as reads:
+            found, _ = update_late(models[1], several[1], plain(models[1]), batch, (), config, step)
+        assert reads.scalars == 0
+        assert finite(found, 0.5) == nats
+        assert torch.equal(models[0].w, models[1].w)
+    found, _ = update_late(
+        models[1], several[1], plain(models[1]), torch.tensor([math.nan, 1.0]), (), config, 3
+    )
+    with pytest.raises(DivergenceError, match=r"loss nan .* rate 0\.5$"):
+        finite(found, 0.5)
 
 
 def test_descend_names_no_step() -> None:

@@ -25,6 +25,7 @@ from charlm.rundir import Run
 from charlm.text import dataset as data
 from charlm.text.streams import Batch
 from charlm.training import evaluate
+from charlm.training import step as step_module
 from charlm.training.trainer import Ending, Trainer
 
 SOURCE = data.Source(("tiny.txt",))
@@ -445,6 +446,45 @@ def test_divergence_stops_before_the_update(dataset: data.Dataset, what: str) ->
     assert trainer.progress.step == 1
     assert all(one is other for one, other in zip(trainer.state, state, strict=True))
     assert all(p.grad is None for p in trainer.model.parameters())
+
+
+def test_late_reads_change_nothing_that_is_written(dataset: data.Dataset, tmp_path: Path) -> None:
+    """As on a GPU: the same weights, log and losses, though no step waits for its loss."""
+    runs, listeners = [new_run(tmp_path / name) for name in ("at-once", "late")], []
+    for run, late in zip(runs, (False, True), strict=True):
+        trainer, listener = make(dataset, settings(optimizer="muon")), Listener()
+        trainer.late = late
+        trainer.run(run, listener)
+        listeners.append(listener)
+    assert listeners[0].losses == listeners[1].losses
+    assert [timeless(r) for r in runs[0].read_log()] == [timeless(r) for r in runs[1].read_log()]
+    for file in ("best", "last"):
+        one, other = (checkpoint.read(getattr(run, file)) for run in runs)
+        assert checkpoint.state_sha256(one) == checkpoint.state_sha256(other)
+
+
+def timeless(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != "seconds"}
+
+
+@pytest.mark.parametrize("save_every", [1, 3, 100])
+def test_an_update_that_is_read_late_never_reaches_a_checkpoint(
+    dataset: data.Dataset, tmp_path: Path, save_every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of step 5 is not finite, and its weights and moments are spoilt but finite."""
+    run = new_run(tmp_path / "run")
+    trainer = make(dataset, settings(save_every=save_every, eval_every=100, steps=12))
+    trainer.late = True
+    real = step_module.update_late
+
+    def spoilt(*arguments: Any) -> Any:
+        found, state = real(*arguments)
+        return (found * math.nan if arguments[-1] == 5 else found), state
+
+    monkeypatch.setattr("charlm.training.trainer.update_late", spoilt)
+    with pytest.raises(DivergenceError, match=r"step 5: loss nan.*holds step (3|5|0)"):
+        trainer.run(run, Listener())
+    assert checkpoint.read(run.last).provenance["step"] <= 5
 
 
 def test_divergence_leaves_the_last_checkpoint_intact(

@@ -32,6 +32,22 @@ from charlm.config import GATES, ModelConfig
 TensorState: TypeAlias = tuple[Tensor, ...]
 
 
+class Dropout(nn.Dropout):
+    """Dropout (Srivastava et al., 2014) that can draw from a generator of its own.
+
+    Models that are trained side by side in threads need that: torch's global generator would serve
+    them in the order in which they happen to come.
+    """
+
+    generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.generator is None or not self.training or self.p == 0.0:
+            return super().forward(x)
+        kept = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
+        return x * kept.div_(1 - self.p)
+
+
 class Body(nn.Module):
     """The base of the three families of bodies: ids (B, T) to features (B, T, H)."""
 
@@ -39,7 +55,7 @@ class Body(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-        self.dropout = nn.Dropout(config.dropout or 0.0)
+        self.dropout = Dropout(config.dropout or 0.0)
         self.layers = nn.ModuleList()
 
     def initial_state(self, batch_size: int) -> TensorState:

@@ -141,6 +141,10 @@ class Batch:
     epoch: int
     starts_epoch: bool
 
+    def rows(self, which: slice) -> Batch:
+        """The batch of some of the streams."""
+        return Batch(self.inputs[which], self.targets[which], self.epoch, self.starts_epoch)
+
 
 class Streams:
     """``batch_size`` contiguous streams over ``ids``, for stateful truncated BPTT.

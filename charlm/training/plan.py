@@ -33,6 +33,7 @@ from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit_window
 from charlm.training import evaluate
 from charlm.training.precision import choose_precision
+from charlm.training.rows import default_blocks
 from charlm.training.trainer import Trainer
 
 EVALUATIONS = 20
@@ -84,6 +85,7 @@ def settle(
         batch_size=B,
         seq_len=T,
         precision=choose_precision(train.precision, device),
+        row_blocks=train.row_blocks or default_blocks(model.settle(), B, device),
         learning_rate=train.learning_rate
         or default_learning_rate(train.optimizer, model.hidden_size),
     )

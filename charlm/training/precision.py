@@ -29,8 +29,12 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 @contextlib.contextmanager
-def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
-    """Compute in ``precision``; the weights themselves stay in float32 (autocast)."""
+def arithmetic(precision: str, device: torch.device, *, cached: bool = True) -> Iterator[None]:
+    """Compute in ``precision``; the weights themselves stay in float32 (autocast).
+
+    cached: keep the converted weights until the outermost of these contexts ends. Threads share
+    that memory, so they leave it off.
+    """
     if precision == "float32":
         yield
         return
@@ -42,7 +46,7 @@ def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
     if device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         mkldnn.set_flags(_enabled=False)
     try:
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        with torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=cached):
             yield
     finally:
         mkldnn.set_flags(_enabled=before)

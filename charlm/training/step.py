@@ -1,19 +1,25 @@
 """One training step: the only place where a loss is reduced, clipped, checked and applied.
 
-    total, count, state = objective(batch, state)    forward
-    loss = total / count                             reduce
-    loss.backward()                                  gradient
-    norm = clip_grad_norm_(...)                      clip
-    loss, norm -> host                               check: finite, or DivergenceError
-    optimizer.step(learning_rate)                    apply
+    total, count, state = objective(model, batch, state)     forward
+    loss = total / count                                     reduce
+    loss.backward()                                          gradient
+    norm = clip_grad_norm_(...)                              clip
+    loss, norm -> host                                       check: finite, or DivergenceError
+    optimizer.step(learning_rate)                            apply
 
 ``update`` is the whole step, used by ``Trainer`` and the experiments, each with its ``Objective``.
-``descend`` is all of it except the forward pass, for a loop that computes its own.
+``descend`` is all of it except the forward pass, for a loop that computes its own. With ``Blocks``
+(``charlm.training.rows``) forward and gradient are computed for blocks of rows at the same time;
+the gradients are added and the rest follows once.
+
+The host reads loss and norm together, once. On a GPU every read waits for all work before it, so a
+loop can read later (``late``): the result is then a tensor, which ``finite`` checks.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import torch
@@ -25,14 +31,18 @@ from charlm.models.bodies import TensorState
 from charlm.seeds import derive
 from charlm.training.optim import learning_rate
 from charlm.training.precision import arithmetic
+from charlm.training.rows import Blocks, cut, seed_dropout
 
 AnyBatch = TypeVar("AnyBatch", contravariant=True)
+SomeBatch = TypeVar("SomeBatch")
 
 
 class Objective(Protocol[AnyBatch]):
     """What is minimised: the forward pass of a model over a batch, down to a sum of losses."""
 
-    def __call__(self, batch: AnyBatch, state: TensorState) -> tuple[Tensor, int, TensorState]:
+    def __call__(
+        self, model: nn.Module, batch: AnyBatch, state: TensorState, /
+    ) -> tuple[Tensor, int, TensorState]:
         """(sum of the losses in nats, how many losses were summed, state after the batch).
 
         An objective whose terms have different weights returns its own mean and 1. A model without
@@ -61,18 +71,72 @@ def update(
 
     The values of the state are carried to the next batch, its gradient is not (truncated BPTT:
     Williams & Peng, 1990). Dropout depends on (seed, step) alone, the learning rate on the step.
-    Raises DivergenceError as ``descend`` does, naming the step.
+    Raises DivergenceError, naming the step, with model and optimizer unchanged, if loss or gradient
+    is not finite.
     """
-    torch.manual_seed(derive(config.seed, "dropout", step))
-    model.train()
-    with arithmetic(config.precision, next(model.parameters()).device):
-        total, count, after = objective(batch, state)
-    rate = learning_rate(config, step)
-    try:
-        loss = descend(model, optimizer, total, count, rate=rate, clip=config.clip)
-    except DivergenceError as error:
-        raise DivergenceError(f"step {step:,}: {error}") from error
-    return loss, tuple(part.detach() for part in after)
+    loss, after = _gradient(model, objective, batch, state, config, step)
+    found = _apply(model, optimizer, loss, config, step)
+    return found, after
+
+
+def update_late(
+    model: nn.Module,
+    optimizer: AnyOptimizer,
+    objective: Objective[AnyBatch],
+    batch: AnyBatch,
+    state: TensorState,
+    config: TrainConfig,
+    step: int,
+) -> tuple[Tensor, TensorState]:
+    """``update`` that waits for nothing: (loss, gradient norm) is a tensor (2,), to be checked with
+    ``finite`` before the model is used for anything but the next update."""
+    loss, after = _gradient(model, objective, batch, state, config, step)
+    norm = _clip(model, config.clip)
+    optimizer.step(learning_rate(config, step))
+    optimizer.zero_grad()
+    return torch.stack([loss, norm]), after
+
+
+def update_in_blocks(
+    model: nn.Module,
+    blocks: Blocks,
+    optimizer: AnyOptimizer,
+    objective: Objective[SomeBatch],
+    batch: SomeBatch,
+    part: Callable[[SomeBatch, slice], SomeBatch],
+    state: TensorState,
+    config: TrainConfig,
+    step: int,
+) -> tuple[float, TensorState]:
+    """``update`` with the rows of the batch in blocks, each on a thread of its own.
+
+    part: (batch, rows) -> those rows of the batch
+    """
+    rows = cut(state[0].shape[1], len(blocks))
+    device = state[0].device
+
+    def gradient(number: int, copy: nn.Module) -> tuple[Tensor, int, TensorState, list[Tensor]]:
+        seed_dropout(copy, derive(config.seed, "dropout", step, number))
+        own = tuple(each[:, rows[number]] for each in state)
+        with arithmetic(config.precision, device, cached=False):
+            total, count, after = objective(copy, part(batch, rows[number]), own)
+        gradients = torch.autograd.grad(total, blocks.parameters)
+        return total.detach(), count, tuple(each.detach() for each in after), list(gradients)
+
+    # The outer context turns oneDNN off, if need be, for all threads at once.
+    with arithmetic(config.precision, device, cached=False):
+        found = blocks.each(gradient)
+    totals, counts, afters, gradients = zip(*found, strict=True)
+    count = sum(counts)
+    summed = gradients[0]
+    for other in gradients[1:]:  # always in the same order, so that rounding is always the same
+        torch._foreach_add_(summed, other)
+    torch._foreach_div_(summed, float(count))
+    for parameter, each in zip(blocks.parameters, summed, strict=True):
+        parameter.grad = each
+    loss = torch.stack(totals).sum() / count
+    after = tuple(torch.cat(parts, dim=1) for parts in zip(*afters, strict=True))
+    return _apply(model, optimizer, loss, config, step), after
 
 
 def descend(
@@ -87,19 +151,68 @@ def descend(
     """One step down the gradient of ``total / count``, which is returned as a number.
 
     A gradient whose norm exceeds ``clip`` is scaled down to it (Pascanu et al., 2013); 0 turns
-    clipping off. The host reads loss and norm together, once: on a GPU every read waits for all
-    work before it. Raises DivergenceError, with model and optimizer unchanged, if either is not
-    finite.
+    clipping off. Raises DivergenceError, with model and optimizer unchanged, if loss or gradient is
+    not finite.
     """
-    loss = total / count
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf)
-    nats, length = torch.stack([loss.detach(), norm]).tolist()
+    return _checked_step(model, optimizer, _backward(total, count), rate, clip)
+
+
+def finite(found: Tensor, rate: float) -> float:
+    """The loss of ``found``, (loss, gradient norm); DivergenceError if either is not finite."""
+    nats, length = found.tolist()
     if not (math.isfinite(nats) and math.isfinite(length)):
-        optimizer.zero_grad()
         raise DivergenceError(
             f"loss {nats:.4g} and gradient norm {length:.4g} at learning rate {rate:.3g}"
         )
+    return float(nats)
+
+
+def _gradient(
+    model: nn.Module,
+    objective: Objective[AnyBatch],
+    batch: AnyBatch,
+    state: TensorState,
+    config: TrainConfig,
+    step: int,
+) -> tuple[Tensor, TensorState]:
+    """Forward and backward: (mean loss, state after the batch); the model gets its gradient."""
+    torch.manual_seed(derive(config.seed, "dropout", step))
+    model.train()
+    with arithmetic(config.precision, next(model.parameters()).device):
+        total, count, after = objective(model, batch, state)
+    return _backward(total, count), tuple(each.detach() for each in after)
+
+
+def _backward(total: Tensor, count: int) -> Tensor:
+    """The mean loss, after its gradient was computed."""
+    loss = total / count
+    loss.backward()
+    return loss.detach()
+
+
+def _apply(
+    model: nn.Module, optimizer: AnyOptimizer, loss: Tensor, config: TrainConfig, step: int
+) -> float:
+    try:
+        return _checked_step(model, optimizer, loss, learning_rate(config, step), config.clip)
+    except DivergenceError as error:
+        raise DivergenceError(f"step {step:,}: {error}") from error
+
+
+def _checked_step(
+    model: nn.Module, optimizer: AnyOptimizer, loss: Tensor, rate: float, clip: float
+) -> float:
+    """Clip, check and apply the gradient that the model has."""
+    norm = _clip(model, clip)
+    try:
+        nats = finite(torch.stack([loss, norm]), rate)
+    except DivergenceError:
+        optimizer.zero_grad()
+        raise
     optimizer.step(rate)
     optimizer.zero_grad()
-    return float(nats)
+    return nats
+
+
+def _clip(model: nn.Module, clip: float) -> Tensor:
+    return nn.utils.clip_grad_norm_(model.parameters(), clip or math.inf)

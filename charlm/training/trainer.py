@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import charlm
 from charlm import checkpoint
@@ -34,8 +34,9 @@ from charlm.text.streams import Batch, Streams
 from charlm.training import evaluate
 from charlm.training.evaluate import Interrupted
 from charlm.training.optim import Optimizers, learning_rate
+from charlm.training.rows import Blocks
 from charlm.training.state import Progress, TrainState
-from charlm.training.step import update
+from charlm.training.step import finite, update, update_in_blocks, update_late
 
 REMEDY = "try a lower --learning-rate or --clip"
 
@@ -82,6 +83,9 @@ class Trainer:
         self.streams = Streams(dataset.train_ids, *config.window, seed=config.seed)
         self.state: TensorState = self.model.initial_state(self.streams.batch_size)
         self.progress = Progress()
+        self._blocks: Blocks | None = None
+        self.late = self.device.type != "cpu"
+        self._unread: Tensor | None = None  # (loss, gradient norm) of the last step
         self._saved: Progress | None = None  # the progress at the last save
 
     # -------------------------------------------------------------------------- one training step
@@ -92,26 +96,67 @@ class Trainer:
 
         Raises DivergenceError, before anything is changed, if loss or gradient is not finite.
         """
+        config, step = self.config, self.progress.step
         try:
-            nats, self.state = update(
-                self.model,
-                self.optimizers,
-                self._objective,
-                batch,
-                self.state,
-                self.config,
-                self.progress.step,
-            )
+            if config.row_blocks > 1:
+                if self._blocks is None:
+                    self._blocks = Blocks(self.model, min(config.row_blocks, config.batch_size))
+                nats, self.state = update_in_blocks(
+                    self.model,
+                    self._blocks,
+                    self.optimizers,
+                    self._objective,
+                    batch,
+                    Batch.rows,
+                    self.state,
+                    config,
+                    step,
+                )
+            else:
+                nats, self.state = update(
+                    self.model, self.optimizers, self._objective, batch, self.state, config, step
+                )
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {REMEDY}") from error
         self.progress.step += 1
         return nats
 
-    def _objective(self, batch: Batch, state: TensorState) -> tuple[Tensor, int, TensorState]:
+    def advance(self, batch: Batch) -> float | None:
+        """``update``, but on a GPU the loss is read one step later, while the next step runs: the
+        result is that of the step before, or None if it has been read already.
+
+        Call ``read`` before the model is used for anything else. Raises DivergenceError one step
+        late; what is saved is checked first.
+        """
+        if not self.late:
+            return self.update(batch)
+        step = self.progress.step
+        found, self.state = update_late(
+            self.model, self.optimizers, self._objective, batch, self.state, self.config, step
+        )
+        nats = self.read()  # of the step before
+        self._unread = found
+        self.progress.step += 1
+        return nats
+
+    def read(self) -> float | None:
+        """The loss of the last step, if it has not been read; DivergenceError as in ``update``."""
+        found, self._unread = self._unread, None
+        if found is None:
+            return None
+        step = self.progress.step - 1
+        try:
+            return finite(found, learning_rate(self.config, step))
+        except DivergenceError as error:
+            raise DivergenceError(f"step {step:,}: {error}; {REMEDY}") from error
+
+    def _objective(
+        self, model: nn.Module, batch: Batch, state: TensorState
+    ) -> tuple[Tensor, int, TensorState]:
         """The cross-entropy of every next symbol of a window, from the state before it."""
         if batch.starts_epoch:
-            state = self.model.initial_state(self.streams.batch_size)
-        logits, state = self.model(self._tensor(batch.inputs), state)  # (B, T, V)
+            state = self.model.initial_state(len(batch.inputs))
+        logits, state = model(self._tensor(batch.inputs), state)  # (B, T, V)
         targets = self._tensor(batch.targets)  # (B, T)
         return loss_sum(logits, targets), targets.numel(), state
 
@@ -147,11 +192,10 @@ class Trainer:
                 if self.evaluation_is_due:
                     self.evaluate(run, reporter, interrupted)
                 while progress.step < stop and not self.out_of_patience and not interrupted():
-                    nats = self.update(self.streams.batch(progress.step))
-                    progress.loss_sum += nats
-                    progress.loss_count += 1
+                    self._counted(self.advance(self.streams.batch(progress.step)), reporter)
                     progress.seconds = time.monotonic() - began
-                    reporter.updated(progress.step, nats, math.prod(config.window))
+                    if self._stands_still:
+                        self._counted(self.read(), reporter)
                     if self.evaluation_is_due:
                         self.evaluate(run, reporter, interrupted)
                     if config.sample_every and progress.step % config.sample_every == 0:
@@ -160,6 +204,7 @@ class Trainer:
                         self.save(run)
             except Interrupted:
                 broken_off = True
+            self._counted(self.read(), reporter)
             self.save(run)
         except DivergenceError as error:
             if self._saved is None:
@@ -170,6 +215,20 @@ class Trainer:
         if broken_off:
             return Ending.INTERRUPTED
         return self.ended or (Ending.STOP_AT if progress.step >= stop else Ending.INTERRUPTED)
+
+    def _counted(self, nats: float | None, reporter: Reporter) -> None:
+        """Add the loss of a step to the mean that is logged."""
+        if nats is not None:
+            self.progress.loss_sum += nats
+            self.progress.loss_count += 1
+            reporter.updated(self.progress.step, nats, math.prod(self.config.window))
+
+    @property
+    def _stands_still(self) -> bool:
+        """Whether the model is looked at after this step, so that its loss must be known."""
+        config, step = self.config, self.progress.step
+        sampled = config.sample_every and step % config.sample_every == 0
+        return self.evaluation_is_due or bool(sampled) or step % config.save_every == 0
 
     @property
     def ended(self) -> Ending | None:
@@ -258,6 +317,7 @@ class Trainer:
     def save(self, run: Run) -> None:
         """Write ``last.safetensors``, keeping the one before as ``previous.safetensors``; does
         nothing if nothing has changed since the last save."""
+        self.read()  # what is saved is known to be finite
         if self._saved != self.progress:
             checkpoint.write(run.last, self.checkpoint(resumable=True), keep_as=run.previous)
             self._saved = replace(self.progress)

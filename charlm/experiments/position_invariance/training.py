@@ -151,7 +151,9 @@ def train(
     )
     optimizers = Optimizers(reader, config)
 
-    def objective(batch: Batch, state: TensorState) -> tuple[torch.Tensor, int, TensorState]:
+    def objective(
+        model: torch.nn.Module, batch: Batch, state: TensorState
+    ) -> tuple[torch.Tensor, int, TensorState]:
         return reader.loss(*batch), 1, state  # a mean already: its terms have different weights
 
     curve: list[CurvePoint] = []

@@ -1,0 +1,86 @@
+"""The rows of a batch in blocks, each computed by a thread of its own.
+
+The texts of a batch do not depend on each other, so their gradients can be computed apart and
+added. A layer of a few hundred units is too small to be shared by threads: they wait for each other
+after every product, 64 times in a window, and much longer if another process has one of the cores.
+A block of rows needs no waiting until its gradient is done, and its activations fit into the
+core's own cache.
+
+Within a block everything is as without blocks. Results depend on the number of blocks, by rounding
+and because each block draws its own dropout masks, but not on the number of threads of the machine.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from charlm.config import ModelConfig
+from charlm.models.bodies import Dropout
+
+Result = TypeVar("Result")
+
+FEWEST_ROWS = 16
+"""Matrix products of fewer rows than this take about as long as those of 16."""
+
+LARGEST_HIDDEN = 384
+"""From this hidden size on, the weights of a layer are the larger part of what a core reads, and
+two threads that share a product read them once (benchmarks/training.py)."""
+
+
+def default_blocks(model: ModelConfig, batch_size: int, device: torch.device) -> int:
+    """One block for each thread if the model is small and recurrent, otherwise one."""
+    if device.type != "cpu" or not model.recurrent or model.hidden_size > LARGEST_HIDDEN:
+        return 1
+    return max(1, min(torch.get_num_threads(), batch_size // FEWEST_ROWS))
+
+
+class Blocks:
+    """Copies of a model that share its parameters, and a thread for each.
+
+    A copy has its own dropout, so that its masks depend on the block alone.
+    """
+
+    def __init__(self, model: nn.Module, number: int) -> None:
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        shared = {id(p): p for p in model.parameters()}
+        self.models = [copy.deepcopy(model, dict(shared)).train() for _ in range(number)]
+        self._pool = ThreadPoolExecutor(
+            number, "block", initializer=torch.set_num_threads, initargs=(1,)
+        )
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def each(self, work: Callable[[int, nn.Module], Result]) -> list[Result]:
+        """``work(number, model)`` for every block, at the same time."""
+        return list(self._pool.map(work, range(len(self)), self.models))
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def cut(rows: int, blocks: int) -> Sequence[slice]:
+    """``rows`` in ``blocks`` slices whose lengths differ by at most one.
+
+    >>> cut(10, 3)
+    [slice(0, 4, None), slice(4, 7, None), slice(7, 10, None)]
+    """
+    ends = [-(-rows * k // blocks) for k in range(blocks + 1)]
+    return [slice(a, b) for a, b in itertools.pairwise(ends)]
+
+
+def seed_dropout(model: nn.Module, seed: int) -> None:
+    """Let every dropout of ``model`` draw from one generator with this seed."""
+    generator: torch.Generator | None = None
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            if generator is None:
+                generator = torch.Generator().manual_seed(seed)
+            module.generator = generator
