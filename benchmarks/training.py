@@ -32,7 +32,9 @@ from charlm.text import dataset as data
 from charlm.text.dataset import Dataset, Source, Texts
 from charlm.text.streams import Streams
 from charlm.text.tokenizer import CharTokenizer
+from charlm.training.plan import ORTHOGONALIZE_EVERY
 from charlm.training.precision import choose_precision
+from charlm.training.rows import default_blocks
 from charlm.training.trainer import Trainer
 
 B, T, V = 64, 64, 65
@@ -75,15 +77,24 @@ def plain_loop(dataset: Dataset, layers: int, hidden: int) -> Callable[[], None]
 
 
 def charlm_loop(
-    dataset: Dataset, layers: int, hidden: int, optimizer: str, precision: str = "auto"
+    dataset: Dataset,
+    layers: int,
+    hidden: int,
+    optimizer: str,
+    precision: str = "auto",
+    cell: str = "lstm",
 ) -> tuple[Callable[[], None], Trainer]:
-    model = ModelConfig.resolve(vocab_size=V, num_layers=layers, hidden_size=hidden)
+    """charlm's training step with the settings that ``charlm train`` would choose."""
+    model = ModelConfig.resolve(vocab_size=V, num_layers=layers, hidden_size=hidden, cell=cell)
+    cpu = torch.device("cpu")
     config = TrainConfig(
         batch_size=B,
         seq_len=T,
         optimizer=optimizer,
         learning_rate=default_learning_rate(optimizer, hidden),
-        precision=choose_precision(precision, torch.device("cpu")),
+        precision=choose_precision(precision, cpu),
+        row_blocks=default_blocks(model, B, cpu),
+        orthogonalize_every=ORTHOGONALIZE_EVERY,
         steps=100_000,
         eval_every=5_000,
         save_every=5_000,

@@ -323,6 +323,14 @@ class TrainOptions(_Config):
         type=str,
         choices=OPTIMIZERS,
     )
+    orthogonalize_every: int | None = _option(
+        None,
+        "Muon moves each matrix at every this many training steps, as many times as far",
+        type=int,
+        min=1,
+        option=False,
+        before=1,
+    )
     learning_rate: float | None = _option(
         None,
         "peak learning rate [default: from the optimizer and the hidden size]",
@@ -373,8 +381,8 @@ class TrainOptions(_Config):
     )
     minutes: float | None = _option(
         None,
-        "train for this many minutes, evaluation included; the number of steps is fixed at the "
-        "start",
+        "train for this many minutes, evaluation included; the number of steps follows the speed "
+        "of the machine",
         type=float,
         above=0.0,
         max=1e6,
@@ -439,6 +447,7 @@ class TrainConfig(TrainOptions):
     learning_rate: float = _settled(TrainOptions, "learning_rate")
     precision: str = _settled(TrainOptions, "precision", choices=PRECISIONS[1:])
     row_blocks: int = _settled(TrainOptions, "row_blocks", default=1)
+    orthogonalize_every: int = _settled(TrainOptions, "orthogonalize_every", default=1)
     steps: int = _settled(TrainOptions, "steps")
     eval_every: int = _settled(TrainOptions, "eval_every")
     save_every: int = _settled(TrainOptions, "save_every")

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from charlm.config import CELLS, OPTIMIZERS, ModelConfig, TrainConfig
+from charlm.errors import CheckpointError
 from charlm.models.language import LanguageModel, build, loss_sum
 from charlm.training import optim
 from charlm.training.optim import Muon, Optimizers, hidden_matrices, learning_rate, orthogonalized
@@ -232,6 +233,54 @@ def test_every_optimizer_reduces_the_loss(name: str, rate: float) -> None:
 # --------------------------------------------------------------------------------------------- Muon
 
 SHAPES = [(6, 6), (12, 5), (5, 12), (1, 9)]
+
+
+def test_matrices_that_take_turns_move_twice_as_far_half_as_often() -> None:
+    """Against torch's Muon, whose parameters are set back at every other step: the momentum goes
+    on, and a move is one at twice the rate, decay included."""
+    noise = torch.Generator().manual_seed(4)
+    ours = [torch.nn.Parameter(torch.ones(4, 6)) for _ in range(2)]
+    theirs = [torch.nn.Parameter(torch.ones(4, 6)) for _ in range(2)]
+    one = Muon(list(ours), weight_decay=0.1, every=2)
+    other = torch.optim.Muon(theirs, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    one.param_groups[0]["lr"], other.param_groups[0]["lr"] = 0.02, 0.04
+    moved = []
+    for step in range(6):
+        for mine, its in zip(ours, theirs, strict=True):
+            mine.grad = torch.randn(4, 6, generator=noise)
+            its.grad = mine.grad.clone()
+        before = [parameter.detach().clone() for parameter in theirs]
+        stood = [parameter.detach().clone() for parameter in ours]
+        one.step()
+        other.step()
+        with torch.no_grad():
+            theirs[(step + 1) % 2].copy_(before[(step + 1) % 2])
+        moved.append([not torch.equal(a, b) for a, b in zip(ours, stood, strict=True)])
+        for mine, its in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine, its, atol=2e-3, rtol=0)
+    assert moved == [[True, False], [False, True]] * 3
+
+
+def test_a_turn_is_stored_and_resumed() -> None:
+    model = build(ModelConfig.resolve(vocab_size=5, hidden_size=4), seed=1)
+    fixed: dict[str, Any] = {"batch_size": 1, "seq_len": 1, "learning_rate": 0.1, "steps": 9}
+    fixed |= {"precision": "float32", "eval_every": 1, "save_every": 1}
+    config = TrainConfig(**fixed, orthogonalize_every=2)
+    optimizers = Optimizers(model, config)
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizers.step(0.1)
+    stored = optimizers.tensors()
+    matrix = "body.layers.0.weight_hh_l0"
+    assert int(stored[f"{matrix}/step"]) == 1
+    again = Optimizers(model, config)
+    again.load(stored)
+    assert {k: v.tolist() for k, v in again.tensors().items()} == {
+        k: v.tolist() for k, v in stored.items()
+    }
+    plain = Optimizers(model, TrainConfig(**fixed))
+    with pytest.raises(CheckpointError, match="step"):
+        plain.load(stored)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -87,6 +87,9 @@ class ProgressReporter:
         return f"{rate / 1000:.0f}k char/s" if rate >= 10_000 else f"{rate:.0f} char/s"
 
     def evaluated(self, record: dict[str, Any]) -> None:
+        self._steps = record.get("planned_steps", self._steps)
+        if self._bar is not None:
+            self._bar.total = self._steps
         line = f"step {record['step']:>6,}/{self._steps:,}"
         if record["train_nats_per_char"] is not None:
             line += f"  train {record['train_nats_per_char']:.4f} nats"

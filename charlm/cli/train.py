@@ -228,6 +228,7 @@ def _prepare(
     for note in (*notes, *settled.notes):
         say(note)
     trainer = Trainer(settled.model, settled.train, dataset, source, device)
+    trainer.progress.pace = settled.pace
     if start is not None:
         trainer.load_weights(start.weights)
     return trainer, piped
@@ -379,15 +380,20 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
     with interrupted.politely():
         _describe_run(run, trainer)
         run.cut_log(progress.evaluated_at)
-        reporter = ProgressReporter(config.steps, progress.step, trainer.symbols_per_char)
+        reporter = ProgressReporter(trainer.end, progress.step, trainer.symbols_per_char)
         try:
             ending = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
         finally:
             reporter.close()
     if ending is Ending.PATIENCE and not over:
         say(
-            f"stopped at step {progress.step:,} of {config.steps:,}: {config.patience} evaluations "
+            f"stopped at step {progress.step:,} of {trainer.end:,}: {config.patience} evaluations "
             "without an improvement (--patience)"
+        )
+    if progress.pace is not None and ending.finished and trainer.end != config.steps:
+        say(
+            f"planned {config.steps:,} steps at the start and made {progress.step:,}: the machine "
+            f"was {'slower' if trainer.end < config.steps else 'faster'} than measured there"
         )
     if ending.finished and not interrupted():
         try:
@@ -396,7 +402,7 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
         except KeyboardInterrupt:
             say("")
     resume = f"charlm train --resume {shlex.quote(str(run.path))}"
-    say(f"saved at step {progress.step:,} of {config.steps:,}; continue: {resume}")
+    say(f"saved at step {progress.step:,} of {trainer.end:,}; continue: {resume}")
     if interrupted():
         sys.exit(interrupted.exit_code)
 

@@ -19,10 +19,11 @@ from charlm.errors import CheckpointError
 from charlm.training.precision import has_bfloat16
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
+def learning_rate(config: TrainConfig, step: float) -> float:
     """The learning rate of training step ``step`` (from 0): warm-up, then the schedule.
 
-    A pure function: it can be plotted and tested without a trainer.
+    A pure function: it can be plotted and tested without a trainer. With ``--minutes`` the place on
+    the schedule can lie between two steps (``charlm.training.pace``).
     """
     peak, total = config.learning_rate, config.steps
     warmup = min(config.warmup, total // 10)
@@ -56,9 +57,20 @@ class Muon(Optimizer):
 
     torch.optim.Muon is the same, but always orthogonalizes in bfloat16. If bfloat16 is emulated,
     that takes about 60 times as long as float32 for a matrix of 2048x512.
+
+    every: move a matrix only at every ``every``-th step, that many times as far; the momentum is
+        updated at every step. The matrices take turns. The momentum hardly changes from one step to
+        the next, and most of Muon's time is the orthogonalization.
     """
 
-    def __init__(self, parameters: list[Tensor], weight_decay: float, momentum: float = 0.95):
+    def __init__(
+        self,
+        parameters: list[Tensor],
+        weight_decay: float,
+        momentum: float = 0.95,
+        every: int = 1,
+    ) -> None:
+        self.every = every
         super().__init__(
             parameters, {"lr": 0.0, "weight_decay": weight_decay, "momentum": momentum}
         )
@@ -67,16 +79,24 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             rate, momentum = group["lr"], group["momentum"]
-            for matrix in group["params"]:
+            for number, matrix in enumerate(group["params"]):
                 if matrix.grad is None:
                     continue
                 state = self.state[matrix]
                 if not state:
                     state["momentum_buffer"] = torch.zeros_like(matrix)
+                    if self.every > 1:
+                        state["step"] = torch.tensor(0)  # on the CPU: reading it waits for nothing
                 average = state["momentum_buffer"].lerp_(matrix.grad, 1 - momentum)
+                if self.every > 1:
+                    turn = int(state["step"]) + number
+                    state["step"] += 1
+                    if turn % self.every:
+                        continue
                 direction = orthogonalized(matrix.grad.lerp(average, momentum))
-                matrix.mul_(1 - rate * group["weight_decay"])
-                matrix.add_(direction, alpha=-rate * 0.2 * math.sqrt(max(matrix.shape)))
+                length = self.every * rate
+                matrix.mul_(1 - length * group["weight_decay"])
+                matrix.add_(direction, alpha=-length * 0.2 * math.sqrt(max(matrix.shape)))
 
 
 def orthogonalized(matrix: Tensor, steps: int = 5) -> Tensor:
@@ -120,6 +140,11 @@ _SLOTS: dict[type[Optimizer], set[str]] = {
 }
 
 
+def _slots_of(optimizer: Optimizer) -> set[str]:
+    counted = isinstance(optimizer, Muon) and optimizer.every > 1
+    return _SLOTS[type(optimizer)] | ({"step"} if counted else set())
+
+
 class Optimizers:
     """One or two optimizers over all parameters, driven as one.
 
@@ -135,7 +160,7 @@ class Optimizers:
         decay = config.weight_decay
         self.all: list[Optimizer] = []
         if hidden:
-            self.all.append(Muon(list(hidden.values()), decay))
+            self.all.append(Muon(list(hidden.values()), decay, every=config.orthogonalize_every))
         if config.optimizer in ("muon", "adamw"):
             # fused runs the whole update in one kernel: a fifth of the time of a loop over tensors.
             adamw = torch.optim.AdamW(rest, weight_decay=decay, betas=(0.9, 0.99), fused=True)
@@ -186,7 +211,7 @@ class Optimizers:
         expected = {
             f"{name}/{slot}": torch.Size() if slot == "step" else parameter.shape
             for optimizer, parameter, name in self._slots()
-            for slot in _SLOTS[type(optimizer)]
+            for slot in _slots_of(optimizer)
         }
         found = {name: value.shape for name, value in tensors.items()}
         if found not in ({}, expected):
@@ -197,7 +222,7 @@ class Optimizers:
         for optimizer, parameter, name in self._slots() if tensors else ():
             # Only a fused optimizer needs its step count on the device of the parameter.
             on_device = optimizer.defaults.get("fused")
-            for slot in _SLOTS[type(optimizer)]:
+            for slot in _slots_of(optimizer):
                 value = tensors[f"{name}/{slot}"].clone()
                 if value.ndim or on_device:
                     value = value.to(parameter.device)

@@ -25,13 +25,13 @@ from charlm.config import (
     default_learning_rate,
 )
 from charlm.engine import Engine
-from charlm.errors import RequestError
 from charlm.mixture import Mixed, Predictor
 from charlm.ngram import NGramModel
 from charlm.surprisal import surprisals
 from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit_window
 from charlm.training import evaluate
+from charlm.training.pace import Pace
 from charlm.training.precision import choose_precision
 from charlm.training.rows import default_blocks
 from charlm.training.trainer import Trainer
@@ -42,6 +42,13 @@ EVALUATIONS = 20
 EVALUATION_SHARE = 0.05
 FEWEST_EVALUATIONS = 4
 """The largest share of a run with --minutes for evaluations, if that leaves enough of them."""
+
+ORTHOGONALIZE_EVERY = 2
+"""Muon moves each matrix at every second training step, twice as far: half the time, the same
+losses (docs/log.md)."""
+
+LEAST_STEPS = 10
+"""The fewest training steps of a run with --minutes, however short the time."""
 
 LEAST_INTERVAL = 25
 """The fewest training steps between evaluations if no interval is asked for."""
@@ -54,6 +61,7 @@ class Plan:
     model: ModelConfig
     train: TrainConfig
     notes: tuple[str, ...]
+    pace: Pace | None = None
 
 
 def settle(
@@ -85,29 +93,34 @@ def settle(
         batch_size=B,
         seq_len=T,
         precision=choose_precision(train.precision, device),
+        orthogonalize_every=train.orthogonalize_every or ORTHOGONALIZE_EVERY,
         row_blocks=train.row_blocks or default_blocks(model.settle(), B, device),
         learning_rate=train.learning_rate
         or default_learning_rate(train.optimizer, model.hidden_size),
     )
     steps_per_epoch = (len(dataset.train_ids) - 1) // (B * T)
-    if train.minutes is not None:
-        # The speed depends on dropout, dropout on the number of steps, and that on the speed. So
-        # start from a guess, and time again if the guess was wrong about whether there is dropout.
-        guess = 1000
-        for _ in range(2):
-            trial = _complete(model, train, guess, steps_per_epoch)
-            costs = measure(*trial, dataset, source, device, seconds=train.minutes * 60)
-            budget = train.minutes * 60 - (time.monotonic() - began)
-            steps, evaluations = costs.plan(budget, train.eval_every, train.minutes)
-            planned, _ = _complete(model, train, steps, steps_per_epoch)
-            if bool(planned.dropout) == bool(trial[0].dropout):
-                break
-            guess = steps
+    minutes, pace = train.minutes, None
+    if minutes is not None:
+        steps, evaluations, costs = _fill(model, train, minutes, dataset, source, device, began)
         if train.eval_every is None:
             train = replace(train, eval_every=math.ceil(steps / evaluations))
         notes.append(
-            f"--minutes {train.minutes:g}: {1e3 * costs.update:.1f} ms per training step, so "
+            f"--minutes {minutes:g}: {1e3 * costs.update:.1f} ms per training step, so about "
             f"{steps:,} steps"
+        )
+        budget = minutes * 60 - (time.monotonic() - began)
+        late = costs.total(steps, evaluations) - budget
+        if late > max(1.0, 0.05 * 60 * minutes):
+            notes.append(
+                f"this run will take about {minutes * 60 + late:.0f} s: reading, timing and "
+                "the end of the run need that long here; a lower --val-fraction helps"
+            )
+        pace = Pace(
+            budget=max(0.0, budget),
+            update=costs.update,
+            evaluation=costs.evaluation + costs.save,
+            final=costs.final,
+            end=steps,
         )
     elif train.epochs is not None:
         steps = max(1, round(train.epochs * steps_per_epoch))
@@ -116,7 +129,37 @@ def settle(
     else:
         fewest, most = TrainOptions.DEFAULT_STEPS_BETWEEN
         steps = min(most, max(fewest, round(TrainOptions.DEFAULT_EPOCHS * steps_per_epoch)))
-    return Plan(*_complete(model, train, steps, steps_per_epoch), tuple(notes))
+    return Plan(*_complete(model, train, steps, steps_per_epoch), tuple(notes), pace)
+
+
+def _fill(
+    model: ModelOptions,
+    train: TrainOptions,
+    minutes: float,
+    dataset: Dataset,
+    source: Source,
+    device: torch.device,
+    began: float,
+) -> tuple[int, int, Costs]:
+    """(steps, evaluations) that fill the time, and the costs that were measured.
+
+    The speed depends on dropout, dropout on the number of steps, and that on the speed. So start
+    from a guess, and time again if the guess was wrong about whether there is dropout.
+    """
+    steps_per_epoch = (len(dataset.train_ids) - 1) // (
+        (train.batch_size or 1) * (train.seq_len or 1)
+    )
+    guess = 1000
+    for _ in range(2):
+        trial = _complete(model, train, guess, steps_per_epoch)
+        costs = measure(*trial, dataset, source, device, seconds=minutes * 60)
+        budget = minutes * 60 - (time.monotonic() - began)
+        steps, evaluations = costs.plan(budget, train.eval_every)
+        planned, _ = _complete(model, train, steps, steps_per_epoch)
+        if bool(planned.dropout) == bool(trial[0].dropout):
+            break
+        guess = steps
+    return steps, evaluations, costs
 
 
 def _complete(
@@ -147,31 +190,28 @@ class Costs:
     save: float
     final: float
 
-    def plan(self, budget: float, eval_every: int | None, minutes: float) -> tuple[int, int]:
-        """(steps, evaluations) that fill ``budget`` seconds, the final exact evaluation included.
+    def plan(self, budget: float, eval_every: int | None) -> tuple[int, int]:
+        """(steps, evaluations) that fill ``budget`` seconds, the end of the run included.
 
-        Evaluations take a limited share of it, but there are always a few. Raises RequestError if
-        there is no time for two steps.
+        Evaluations take a limited share of it, but there are a few unless they would take most of
+        it. If the time is too short for anything, there are ``LEAST_STEPS`` all the same.
         """
         left = budget - self.final - self.save
         each = self.evaluation + self.save
         if eval_every is None:
-            evaluations = max(
-                FEWEST_EVALUATIONS, min(EVALUATIONS, int(EVALUATION_SHARE * left / each))
-            )
+            few = FEWEST_EVALUATIONS if 4 * FEWEST_EVALUATIONS * each < left else 1
+            evaluations = max(few, min(EVALUATIONS, int(EVALUATION_SHARE * left / each)))
             # One more evaluation before the first step; any of them may save a new best model.
             steps = int((left - (evaluations + 1) * each) / self.update)
         else:
             steps = int((left - each) / (self.update + each / eval_every))
             evaluations = max(1, steps // eval_every)
-        if steps < 2:
-            needed = minutes * 60 - budget + self.final + 4 * each + 10 * self.update
-            raise RequestError(
-                f"--minutes {minutes:g} is too short: reading, timing and the final evaluation "
-                f"alone take {needed:.0f} s here; lower --val-fraction or give "
-                f"--minutes {math.ceil(needed / 6 + 1) / 10:.1f}"
-            )
-        return steps, evaluations
+        return max(LEAST_STEPS, steps), evaluations
+
+    def total(self, steps: int, evaluations: int) -> float:
+        """Seconds from step 0 until everything is done."""
+        each = self.evaluation + self.save
+        return steps * self.update + (evaluations + 1) * each + self.save + self.final
 
 
 def measure(

@@ -22,6 +22,7 @@ from charlm.errors import CheckpointError
 from charlm.models.bodies import TensorState
 from charlm.tensorfile import Tensors
 from charlm.text.dataset import Source
+from charlm.training.pace import Pace
 
 
 @dataclass
@@ -36,18 +37,21 @@ class Progress:
     evaluated_at: int = -1  # the step of the last evaluation
     evaluations_without_best: int = 0
     seconds: float = 0.0
+    pace: Pace | None = None  # of a run with --minutes
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
         """The inverse of ``asdict``; CheckpointError for anything else."""
         try:
-            progress = cls(**{spec.name: values[spec.name] for spec in fields(cls)})
+            found = {"pace": None} | values  # older runs have none
+            progress = cls(**{spec.name: found[spec.name] for spec in fields(cls)})
+            progress.pace = Pace.from_dict(progress.pace)
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"the training progress is damaged ({error!r:.100})") from error
         for name, value in asdict(progress).items():
             whole = isinstance(getattr(cls, name), int)
             number = type(value) is int or (type(value) is float and not whole)
-            if name == "best_nats" and value is None:
+            if name == "pace" or (name == "best_nats" and value is None):
                 continue
             least = -1 if name == "evaluated_at" else 0
             if not number or not least <= value < 2**63:

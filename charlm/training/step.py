@@ -66,16 +66,19 @@ def update(
     state: TensorState,
     config: TrainConfig,
     step: int,
+    place: float | None = None,
 ) -> tuple[float, TensorState]:
     """Update the model once, in place; returns the mean loss in nats and the state after the batch.
 
     The values of the state are carried to the next batch, its gradient is not (truncated BPTT:
-    Williams & Peng, 1990). Dropout depends on (seed, step) alone, the learning rate on the step.
+    Williams & Peng, 1990). Dropout depends on (seed, step) alone, the learning rate on the step, or
+    on ``place`` if the step is at another place of the schedule (``charlm.training.pace``).
+
     Raises DivergenceError, naming the step, with model and optimizer unchanged, if loss or gradient
     is not finite.
     """
     loss, after = _gradient(model, objective, batch, state, config, step)
-    found = _apply(model, optimizer, loss, config, step)
+    found = _apply(model, optimizer, loss, config, step, place)
     return found, after
 
 
@@ -87,12 +90,13 @@ def update_late(
     state: TensorState,
     config: TrainConfig,
     step: int,
+    place: float | None = None,
 ) -> tuple[Tensor, TensorState]:
     """``update`` that waits for nothing: (loss, gradient norm) is a tensor (2,), to be checked with
     ``finite`` before the model is used for anything but the next update."""
     loss, after = _gradient(model, objective, batch, state, config, step)
     norm = _clip(model, config.clip)
-    optimizer.step(learning_rate(config, step))
+    optimizer.step(learning_rate(config, step if place is None else place))
     optimizer.zero_grad()
     return torch.stack([loss, norm]), after
 
@@ -107,6 +111,7 @@ def update_in_blocks(
     state: TensorState,
     config: TrainConfig,
     step: int,
+    place: float | None = None,
 ) -> tuple[float, TensorState]:
     """``update`` with the rows of the batch in blocks, each on a thread of its own.
 
@@ -136,7 +141,7 @@ def update_in_blocks(
         parameter.grad = each
     loss = torch.stack(totals).sum() / count
     after = tuple(torch.cat(parts, dim=1) for parts in zip(*afters, strict=True))
-    return _apply(model, optimizer, loss, config, step), after
+    return _apply(model, optimizer, loss, config, step, place), after
 
 
 def descend(
@@ -191,10 +196,16 @@ def _backward(total: Tensor, count: int) -> Tensor:
 
 
 def _apply(
-    model: nn.Module, optimizer: AnyOptimizer, loss: Tensor, config: TrainConfig, step: int
+    model: nn.Module,
+    optimizer: AnyOptimizer,
+    loss: Tensor,
+    config: TrainConfig,
+    step: int,
+    place: float | None,
 ) -> float:
+    rate = learning_rate(config, step if place is None else place)
     try:
-        return _checked_step(model, optimizer, loss, learning_rate(config, step), config.clip)
+        return _checked_step(model, optimizer, loss, rate, config.clip)
     except DivergenceError as error:
         raise DivergenceError(f"step {step:,}: {error}") from error
 

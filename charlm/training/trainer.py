@@ -34,6 +34,7 @@ from charlm.text.streams import Batch, Streams
 from charlm.training import evaluate
 from charlm.training.evaluate import Interrupted
 from charlm.training.optim import Optimizers, learning_rate
+from charlm.training.pace import PLANS, Pace
 from charlm.training.rows import Blocks
 from charlm.training.state import Progress, TrainState
 from charlm.training.step import finite, update, update_in_blocks, update_late
@@ -61,6 +62,23 @@ class Ending(Enum):
     def finished(self) -> bool:
         """Whether the run is over, so that resuming it would train no further."""
         return self in (Ending.COMPLETE, Ending.PATIENCE)
+
+
+class _Watch:
+    """Measures training steps, without what happens between them."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.seconds, self.steps = 0.0, 0
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+
+    def stop(self) -> None:
+        self.seconds += time.monotonic() - self._began
+        self.steps += 1
 
 
 class Trainer:
@@ -111,10 +129,12 @@ class Trainer:
                     self.state,
                     config,
                     step,
+                    self.place,
                 )
             else:
                 nats, self.state = update(
-                    self.model, self.optimizers, self._objective, batch, self.state, config, step
+                    *(self.model, self.optimizers, self._objective, batch, self.state),
+                    *(config, step, self.place),
                 )
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {REMEDY}") from error
@@ -132,7 +152,8 @@ class Trainer:
             return self.update(batch)
         step = self.progress.step
         found, self.state = update_late(
-            self.model, self.optimizers, self._objective, batch, self.state, self.config, step
+            *(self.model, self.optimizers, self._objective, batch, self.state),
+            *(self.config, step, self.place),
         )
         nats = self.read()  # of the step before
         self._unread = found
@@ -146,7 +167,7 @@ class Trainer:
             return None
         step = self.progress.step - 1
         try:
-            return finite(found, learning_rate(self.config, step))
+            return finite(found, learning_rate(self.config, self._place_of(step)))
         except DivergenceError as error:
             raise DivergenceError(f"step {step:,}: {error}; {REMEDY}") from error
 
@@ -182,8 +203,8 @@ class Trainer:
         DivergenceError, naming the checkpoint that remains.
         """
         config, progress = self.config, self.progress
-        stop = min(config.steps, stop_at or config.steps)
         began = time.monotonic() - progress.seconds
+        watch = _Watch()
         broken_off = False
         try:
             if self._saved is None:
@@ -191,17 +212,31 @@ class Trainer:
             try:
                 if self.evaluation_is_due:
                     self.evaluate(run, reporter, interrupted)
-                while progress.step < stop and not self.out_of_patience and not interrupted():
+                while (
+                    progress.step < min(self.end, stop_at or self.end)
+                    and not self.out_of_patience
+                    and not interrupted()
+                ):
+                    watch.start()
                     self._counted(self.advance(self.streams.batch(progress.step)), reporter)
-                    progress.seconds = time.monotonic() - began
-                    if self._stands_still:
+                    stands_still = self._stands_still
+                    if stands_still:
                         self._counted(self.read(), reporter)
-                    if self.evaluation_is_due:
+                    watch.stop()
+                    progress.seconds = time.monotonic() - began
+                    evaluated = self.evaluation_is_due
+                    if evaluated:
                         self.evaluate(run, reporter, interrupted)
-                    if config.sample_every and progress.step % config.sample_every == 0:
+                    if self._passes(config.sample_every):
                         reporter.sampled(self.write_sample())
-                    if progress.step % config.save_every == 0:
+                    if stands_still:
+                        progress.seconds = time.monotonic() - began
+                    if self._passes(config.save_every):
                         self.save(run)
+                    if progress.pace is not None:
+                        self._keep_pace(progress.pace, watch, evaluated=evaluated)
+                        if progress.step >= self.end and self.evaluation_is_due:
+                            self.evaluate(run, reporter, interrupted)
             except Interrupted:
                 broken_off = True
             self._counted(self.read(), reporter)
@@ -214,7 +249,8 @@ class Trainer:
             ) from error
         if broken_off:
             return Ending.INTERRUPTED
-        return self.ended or (Ending.STOP_AT if progress.step >= stop else Ending.INTERRUPTED)
+        stopped = stop_at is not None and progress.step >= stop_at
+        return self.ended or (Ending.STOP_AT if stopped else Ending.INTERRUPTED)
 
     def _counted(self, nats: float | None, reporter: Reporter) -> None:
         """Add the loss of a step to the mean that is logged."""
@@ -226,24 +262,68 @@ class Trainer:
     @property
     def _stands_still(self) -> bool:
         """Whether the model is looked at after this step, so that its loss must be known."""
-        config, step = self.config, self.progress.step
-        sampled = config.sample_every and step % config.sample_every == 0
-        return self.evaluation_is_due or bool(sampled) or step % config.save_every == 0
+        config = self.config
+        return (
+            self.evaluation_is_due
+            or self._passes(config.sample_every)
+            or self._passes(config.save_every)
+        )
+
+    # ------------------------------------------------------------------------------- the schedule
+
+    @property
+    def end(self) -> int:
+        """The last training step, as planned now."""
+        pace = self.progress.pace
+        return self.config.steps if pace is None else pace.end
+
+    @property
+    def place(self) -> float:
+        """The place of the current step on the schedule: the step itself, without a pace."""
+        return self._place_of(self.progress.step)
+
+    def _place_of(self, step: int) -> float:
+        pace = self.progress.pace
+        return step if pace is None else pace.at(step, self.config.steps)
+
+    def _passes(self, interval: int) -> bool:
+        """Whether the last step reached a multiple of ``interval`` on the schedule; 0: never."""
+        step = self.progress.step
+        if not interval or step == 0:
+            return False
+        return self._place_of(step) // interval > self._place_of(step - 1) // interval
+
+    def _keep_pace(self, pace: Pace, watch: _Watch, *, evaluated: bool) -> None:
+        """Plan the rest of the run again if it is time to do so."""
+        early = not evaluated and watch.seconds < pace.budget / PLANS
+        if early or self.progress.step >= pace.end:
+            return
+        progress, steps = self.progress, self.config.steps
+        each = self.config.eval_every
+        to_come = math.ceil(steps / each) - int(pace.at(progress.step, steps) // each)
+        progress.pace = pace.again(
+            progress.step,
+            steps,
+            used=progress.seconds,
+            update=watch.seconds / watch.steps,
+            evaluations=to_come,
+        )
+        watch.reset()
 
     @property
     def ended(self) -> Ending | None:
         """Why the run is over; None if there is something left to do."""
         if self.evaluation_is_due:
             return None
-        if self.progress.step >= self.config.steps:
+        if self.progress.step >= self.end:
             return Ending.COMPLETE
         return Ending.PATIENCE if self.out_of_patience else None
 
     @property
     def evaluation_is_due(self) -> bool:
         """Whether the run is to be evaluated at this step and has not been yet."""
-        config, step = self.config, self.progress.step
-        due = step % config.eval_every == 0 or step == config.steps
+        step = self.progress.step
+        due = step == 0 or step >= self.end or self._passes(self.config.eval_every)
         return due and self.progress.evaluated_at != step
 
     @property
@@ -265,7 +345,7 @@ class Trainer:
         record: dict[str, Any] = {
             "step": progress.step,
             "epoch": round(progress.step / self.streams.steps_per_epoch, 4),
-            "learning_rate": learning_rate(config, progress.step),
+            "learning_rate": learning_rate(config, self.place),
             "train_nats_per_char": train_nats and train_nats * self.symbols_per_char,
         }
         if self.dataset.can_validate:
@@ -289,13 +369,15 @@ class Trainer:
         else:
             progress.evaluations_without_best += 1
         record |= {"best": better, "seconds": round(progress.seconds, 2)}
+        if progress.pace is not None:
+            record["planned_steps"] = self.end
         run.append_log(record)
         reporter.evaluated(record)
 
     def _spoilt(self, what: str) -> DivergenceError:
         """The error for a model with values that are not finite after the last step."""
         step = self.progress.step
-        rate = learning_rate(self.config, max(0, step - 1))
+        rate = learning_rate(self.config, self._place_of(max(0, step - 1)))
         return DivergenceError(
             f"step {step:,}: {what} after the last step at learning rate {rate:.3g}; {REMEDY}"
         )
@@ -354,7 +436,7 @@ class Trainer:
         nats = progress.best_nats if progress.best_step == progress.step else None
         return self.dataset.provenance() | {
             "step": progress.step,
-            "steps": self.config.steps,
+            "steps": self.end,
             "batch_size": self.streams.batch_size,
             "seq_len": self.streams.seq_len,
             "val_bits_per_char": None if nats is None else nats / LN2,
