@@ -405,9 +405,10 @@ class TrainOptions(_Config):
     sample_every: int = _option(
         0, "training steps between printed samples; 0: no samples", type=int, min=0, group="Run"
     )
-    patience: int = _option(
-        0,
-        "stop after this many evaluations without an improvement; 0: never",
+    patience: int | None = _option(
+        None,
+        "stop after this many evaluations without an improvement; 0: never [default: a quarter of "
+        "all, if the text is read more than 10 times]",
         type=int,
         min=0,
         group="Length",
@@ -449,6 +450,7 @@ class TrainConfig(TrainOptions):
     row_blocks: int = _settled(TrainOptions, "row_blocks", default=1)
     orthogonalize_every: int = _settled(TrainOptions, "orthogonalize_every", default=1)
     steps: int = _settled(TrainOptions, "steps")
+    patience: int = _settled(TrainOptions, "patience", default=0)
     eval_every: int = _settled(TrainOptions, "eval_every")
     save_every: int = _settled(TrainOptions, "save_every")
 
@@ -512,6 +514,18 @@ def default_learning_rate(optimizer: str, hidden_size: int) -> float:
     """
     width = math.sqrt(256 / hidden_size)
     return {"muon": 0.008, "adamw": 0.005, "rmsprop": 0.002, "sgd": 1.0}[optimizer] * width
+
+
+def default_patience(epochs: float, evaluations: float) -> int:
+    """A quarter of the evaluations, at least 5, if the text is read more than 10 times: from some
+    pass on, a model of a short text only learns it by heart. 0 (never stop) for fewer passes, or
+    too few evaluations to tell.
+
+    >>> default_patience(epochs=187, evaluations=20), default_patience(epochs=8, evaluations=20)
+    (5, 0)
+    """
+    patience = max(5, int(evaluations / 4))
+    return patience if epochs > 10 and evaluations > 2 * patience else 0
 
 
 def default_dropout(epochs: float) -> float:

@@ -193,7 +193,8 @@ def test_every_option_of_the_training_arrives(charlm: Invoke, corpus: Path, tmp_
     )
     assert result.exit_code == 0, result.output
     config = training(tmp_path / "tiny")["config"]
-    assert config == given | {"epochs": None, "minutes": None, "counts": True, "row_blocks": 1}
+    decided = {"counts": True, "row_blocks": 1, "orthogonalize_every": 2}
+    assert config == given | decided | {"epochs": None, "minutes": None}
     assert info(charlm, tmp_path / "tiny")["config"]["tie"] is True
     assert "--- sample" in result.stderr
 
@@ -212,15 +213,17 @@ def test_minutes_give_the_steps(charlm: Invoke, corpus: Path, tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     config = training(tmp_path / "tiny")["config"]
     assert config["steps"] > 1
-    assert f"so {config['steps']:,} steps" in result.stderr
+    assert f"so about {config['steps']:,} steps" in result.stderr
 
 
-def test_too_few_minutes_are_refused_and_leave_nothing(
+def test_too_few_minutes_are_used_for_what_they_allow(
     charlm: Invoke, corpus: Path, tmp_path: Path
 ) -> None:
     result = charlm("train", corpus, "--out", tmp_path, *SMALL[:-4], "--minutes", "1e-6")
-    refused(result, 2, "--minutes 1e-06 is too short", "give --minutes")
-    assert list(tmp_path.iterdir()) == []
+    assert result.exit_code == 0, result.output
+    assert "as many as the time allowed" in result.stderr
+    assert 1 <= training(tmp_path / "tiny")["progress"]["step"] <= 10
+    assert "best validation" in result.stdout
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "window", "conv"])

@@ -392,8 +392,8 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
         )
     if progress.pace is not None and ending.finished and trainer.end != config.steps:
         say(
-            f"planned {config.steps:,} steps at the start and made {progress.step:,}: the machine "
-            f"was {'slower' if trainer.end < config.steps else 'faster'} than measured there"
+            f"planned {config.steps:,} steps at the start and made {progress.step:,}, as many as "
+            "the time allowed"
         )
     if ending.finished and not interrupted():
         try:

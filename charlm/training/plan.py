@@ -23,6 +23,7 @@ from charlm.config import (
     TrainOptions,
     default_dropout,
     default_learning_rate,
+    default_patience,
 )
 from charlm.engine import Engine
 from charlm.mixture import Mixed, Predictor
@@ -129,7 +130,13 @@ def settle(
     else:
         fewest, most = TrainOptions.DEFAULT_STEPS_BETWEEN
         steps = min(most, max(fewest, round(TrainOptions.DEFAULT_EPOCHS * steps_per_epoch)))
-    return Plan(*_complete(model, train, steps, steps_per_epoch), tuple(notes), pace)
+    complete = _complete(model, train, steps, steps_per_epoch)
+    if train.patience is None and complete[1].patience and dataset.can_validate:
+        notes.append(
+            f"the text will be read {steps / steps_per_epoch:.0f} times: training stops after "
+            f"{complete[1].patience} evaluations without an improvement (--patience 0: never)"
+        )
+    return Plan(*complete, tuple(notes), pace)
 
 
 def _fill(
@@ -167,8 +174,12 @@ def _complete(
 ) -> tuple[ModelConfig, TrainConfig]:
     """Decide what follows from the number of steps."""
     eval_every = train.eval_every or max(LEAST_INTERVAL, math.ceil(steps / EVALUATIONS))
+    patience = train.patience
+    if patience is None:
+        patience = default_patience(steps / steps_per_epoch, steps / eval_every)
     decided = {
         "steps": steps,
+        "patience": patience,
         "eval_every": eval_every,
         "save_every": train.save_every or eval_every,
     }
