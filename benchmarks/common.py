@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import os
 import platform
+import re
 from pathlib import Path
 
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -55,3 +57,16 @@ def describe() -> str:
         f"{torch.__version__}, NumPy {numpy.__version__}, Python {platform.python_version()}; "
         f"{datetime.date.today()}"
     )
+
+
+def save(benchmark: str, results: object) -> None:
+    """Add the results of one benchmark to ``results/MACHINE-DATE.json``, beside this file."""
+    machine = describe()
+    name = re.sub(r"\W+", "-", machine.split(" (", 1)[0]).strip("-").lower()
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{name}-{datetime.date.today()}.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known |= {"machine": machine, benchmark: results}
+    path.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    print(f"\nsaved in {path}")

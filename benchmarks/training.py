@@ -1,6 +1,6 @@
 """Training speed: characters per second, compared with a plain PyTorch loop and with the peak.
 
-    python benchmarks/training.py [--rounds 5] [--updates 10]
+    python benchmarks/training.py [--rounds 5] [--updates 10] [--breakdown]
 
 The plain loop is that of a tutorial: nn.Embedding, nn.LSTM and nn.Linear in float32, Adam, the
 gradient's norm clipped, the state carried and detached. charlm's side is ``Trainer.update`` with
@@ -12,6 +12,10 @@ The floating-point rate counts three passes (forward, gradient of inputs, gradie
 two operations per weight and character, over recurrent, input and output matrices; the peak is that
 of a 2048 x 2048 matrix product in the same process. The control is charlm in float32: what remains
 of its lead on a processor without bfloat16.
+
+``--breakdown`` prints where the time of a training step goes, beside a floor for each part: its
+operations over the peak, or its bytes over the bandwidth of a large copy. Then what evaluating and
+saving take of a run of ``charlm train --minutes 3``: twenty evaluations of 111,540 characters.
 """
 
 from __future__ import annotations
@@ -20,18 +24,22 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
-from common import describe
+from common import describe, save
 from torch import nn
 
+from charlm.checkpoint import dump
 from charlm.config import ModelConfig, TrainConfig, default_learning_rate
 from charlm.text import dataset as data
 from charlm.text.dataset import Dataset, Source, Texts
 from charlm.text.streams import Streams
 from charlm.text.tokenizer import CharTokenizer
+from charlm.training import evaluate
+from charlm.training import step as training_step
 from charlm.training.plan import ORTHOGONALIZE_EVERY
 from charlm.training.precision import choose_precision
 from charlm.training.rows import default_blocks
@@ -138,7 +146,79 @@ def muon_share(trainer: Trainer, update: Callable[[], None], updates: int) -> fl
     return spent / whole
 
 
-def compare(layers: int, hidden: int, rounds: int, updates: int, peaks: dict[str, float]) -> None:
+def bandwidth() -> float:
+    """Bytes per second of a large copy, read and written."""
+    a = torch.zeros(2**26)
+    b = torch.empty_like(a)
+    b.copy_(a)
+    return 2 * 4 * 2**26 / min(seconds(lambda: b.copy_(a), 1) for _ in range(5))
+
+
+def breakdown(layers: int, hidden: int, updates: int, top: float, copy: float) -> dict[str, Any]:
+    """Milliseconds of each part of the default training step, and its floor."""
+    dataset = make_dataset()
+    update, trainer = charlm_loop(dataset, layers, hidden, "muon")
+    spent: dict[str, float] = {}
+
+    def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return work(*arguments, **options)
+            finally:
+                spent[name] = spent.get(name, 0.0) + time.perf_counter() - began
+
+        return call
+
+    seconds(update, 5)
+    muon, adamw = trainer.optimizers.all
+    blocks = trainer._blocks
+    passes = (blocks, "each") if blocks is not None else (training_step, "_gradient")
+    with (
+        mock.patch.object(muon, "step", timed("Muon", muon.step)),
+        mock.patch.object(adamw, "step", timed("AdamW", adamw.step)),
+        mock.patch.object(training_step, "_clip", timed("clip", training_step._clip)),
+        mock.patch.object(trainer.streams, "batch", timed("batch", trainer.streams.batch)),
+        mock.patch.object(*passes, timed("forward, backward", getattr(*passes))),
+    ):
+        whole = seconds(update, updates)
+    matrices = [p for group in muon.param_groups for p in group["params"]]
+    rest = sum(p.numel() for p in trainer.model.parameters()) - sum(p.numel() for p in matrices)
+    weights = layers * 8 * hidden * hidden + hidden * V
+    # Five steps of 2 (m m n + m m m + m m n) operations on an m x n matrix, every second time.
+    newton = sum(10 * (2 * min(p.shape) ** 2 * max(p.shape) + min(p.shape) ** 3) for p in matrices)
+    floors = {
+        "forward, backward": 6 * weights * B * T / top,
+        "Muon": newton / ORTHOGONALIZE_EVERY / top,
+        "AdamW": 7 * 4 * rest / copy,
+        "clip": 3 * 4 * sum(p.numel() for p in trainer.model.parameters()) / copy,
+    }
+    print(f"\nwhere a step of LSTM {layers}x{hidden} goes ({updates} steps), beside its floor")
+    parts = {name: 1e3 * total / updates for name, total in spent.items()}
+    parts["the rest"] = 1e3 * whole - sum(parts.values())
+    for name, ms in parts.items():
+        floor = 1e3 * floors.get(name, 0.0)
+        beside = f"floor {floor:7.2f} ms, {ms / floor:5.1f} times" if floor else ""
+        print(f"  {name:<20} {ms:7.2f} ms  {0.1 * ms / whole:4.1f} %  {beside}")
+    ids = np.resize(dataset.train_ids, 111_540)
+    evaluation = seconds(lambda: evaluate.mean_nats(trainer.model, ids), 2)
+    saving = seconds(lambda: dump(trainer.checkpoint(resumable=True)), 2)
+    share = 20 * (evaluation + saving) / 180
+    print(
+        f"  an evaluation {1e3 * evaluation:.0f} ms, a checkpoint {1e3 * saving:.0f} ms: "
+        f"{100 * share:.1f} % of three minutes with 20 of each"
+    )
+    return {
+        "ms": parts,
+        "floor_ms": {name: 1e3 * floor for name, floor in floors.items()},
+        "evaluation_ms": 1e3 * evaluation,
+        "checkpoint_ms": 1e3 * saving,
+    }
+
+
+def compare(
+    layers: int, hidden: int, rounds: int, updates: int, peaks: dict[str, float]
+) -> dict[str, Any]:
     dataset = make_dataset()
     plain = plain_loop(dataset, layers, hidden)
     control, _ = charlm_loop(dataset, layers, hidden, "adamw", "float32")
@@ -161,6 +241,7 @@ def compare(layers: int, hidden: int, rounds: int, updates: int, peaks: dict[str
         "adamw": f"charlm --optimizer adamw, {precision}",
         "muon": f"charlm default (muon), {precision}",
     }
+    results: dict[str, Any] = {}
     for name, values in timed.items():
         median = statistics.median(values)
         top = peaks["float32" if name in ("plain", "control") else precision]
@@ -168,28 +249,40 @@ def compare(layers: int, hidden: int, rounds: int, updates: int, peaks: dict[str
             f"  {titles[name]:<40} {1e3 * median:7.1f} ms  {B * T / median / 1e3:7.0f}k char/s  "
             f"{work / median / 1e9:5.0f} GFLOP/s = {100 * work / median / top:3.0f} % of peak"
         )
+        results[name] = {"ms": 1e3 * median, "share_of_peak": work / median / top}
         if name != "plain":
             ratios = sorted(a / b for a, b in zip(timed["plain"], values, strict=True))
             line += (
                 f"  {statistics.median(ratios):.2f} times plain "
                 f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
             )
+            results[name] |= {
+                "times_plain": statistics.median(ratios),
+                "range": ratios[:: len(ratios) - 1],
+            }
         print(line)
-    print(
-        f"  Muon's share of a training step: {100 * muon_share(muon_trainer, muon, updates):.0f} %"
-    )
+    share = muon_share(muon_trainer, muon, updates)
+    print(f"  Muon's share of a training step: {100 * share:.0f} %")
+    return results | {"muon_share": share}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--updates", type=int, default=10)
+    parser.add_argument("--breakdown", action="store_true")
     options = parser.parse_args()
     print(describe())
     peaks = {"float32": peak(torch.float32), "bfloat16": peak(torch.bfloat16)}
     print("matrix product: " + ", ".join(f"{k} {v / 1e9:.0f} GFLOP/s" for k, v in peaks.items()))
+    results: dict[str, Any] = {"peak": peaks}
     for layers, hidden in ((1, 256), (1, 512)):
-        compare(layers, hidden, options.rounds, options.updates, peaks)
+        found = compare(layers, hidden, options.rounds, options.updates, peaks)
+        if options.breakdown:
+            top = peaks[choose_precision("auto", torch.device("cpu"))]
+            found["breakdown"] = breakdown(layers, hidden, 3 * options.updates, top, bandwidth())
+        results[f"{layers}x{hidden}"] = found
+    save("training", results)
 
 
 if __name__ == "__main__":

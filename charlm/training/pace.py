@@ -74,16 +74,31 @@ class Pace:
         share = (step - self.step) / (self.end - self.step)
         return self.place + (steps - self.place) * share
 
-    def again(self, step: int, steps: int, *, used: float, update: float, evaluations: int) -> Pace:
+    def again(
+        self,
+        step: int,
+        steps: int,
+        *,
+        used: float,
+        update: float,
+        evaluations: int,
+        evaluation: float | None = None,
+    ) -> Pace:
         """The plan from ``step`` on.
 
         used: seconds of the budget
         update: seconds of each training step since the last plan; if they are slower than at the
             start, evaluations and the end of the run will be slower too
         evaluations: how many are to come
+        evaluation: seconds of the one that was just made, if one was
         """
         recent = (1 - NEWEST) * (self.recent or self.update) + NEWEST * update
-        slower = recent / self.update
-        left = self.budget - used - slower * (self.final + evaluations * self.evaluation)
+        # Not below 1: if another program was busy while the first steps were timed, the end of the
+        # run may have been timed without it.
+        slower = max(1.0, recent / self.update)
+        each = self.evaluation if evaluation is None else evaluation / slower
+        left = self.budget - used - slower * (self.final + evaluations * each)
         end = step + max(0, int(left / recent))
-        return replace(self, end=end, step=step, place=self.at(step, steps), recent=recent)
+        return replace(
+            self, evaluation=each, end=end, step=step, place=self.at(step, steps), recent=recent
+        )

@@ -224,6 +224,7 @@ class Trainer:
                         self._counted(self.read(), reporter)
                     watch.stop()
                     progress.seconds = time.monotonic() - began
+                    paused = time.monotonic()
                     evaluated = self.evaluation_is_due
                     if evaluated:
                         self.evaluate(run, reporter, interrupted)
@@ -234,7 +235,8 @@ class Trainer:
                     if self._passes(config.save_every):
                         self.save(run)
                     if progress.pace is not None:
-                        self._keep_pace(progress.pace, watch, evaluated=evaluated)
+                        pause = time.monotonic() - paused if evaluated else None
+                        self._keep_pace(progress.pace, watch, pause)
                         if progress.step >= self.end and self.evaluation_is_due:
                             self.evaluate(run, reporter, interrupted)
             except Interrupted:
@@ -293,9 +295,12 @@ class Trainer:
             return False
         return self._place_of(step) // interval > self._place_of(step - 1) // interval
 
-    def _keep_pace(self, pace: Pace, watch: _Watch, *, evaluated: bool) -> None:
-        """Plan the rest of the run again if it is time to do so."""
-        early = not evaluated and watch.seconds < pace.budget / PLANS
+    def _keep_pace(self, pace: Pace, watch: _Watch, evaluation: float | None) -> None:
+        """Plan the rest of the run again if it is time to do so.
+
+        evaluation: seconds that evaluating and saving took just now, if that was done
+        """
+        early = evaluation is None and watch.seconds < pace.budget / PLANS
         if early or self.progress.step >= pace.end:
             return
         progress, steps = self.progress, self.config.steps
@@ -307,6 +312,7 @@ class Trainer:
             used=progress.seconds,
             update=watch.seconds / watch.steps,
             evaluations=to_come,
+            evaluation=evaluation,
         )
         watch.reset()
 

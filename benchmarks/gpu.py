@@ -1,0 +1,191 @@
+"""Training on a GPU: speed against a plain loop, time to a given loss, best loss in ten minutes.
+
+    python benchmarks/gpu.py [--corpus FILE] [--device cuda] [--minutes 10]
+
+Throughput: ``Trainer.advance`` against the plain loop of ``benchmarks/training.py`` on the same
+device, in float32 and under bfloat16 autocast, at LSTM 1x512 and 3x1024; the rounds alternate. The
+control is the plain loop in the same number format: what remains is what charlm adds.
+
+Time to 1.4697 nats per character on tinyshakespeare, nanoGPT's published loss after about three
+minutes on an A100: a run of ``charlm train`` whose log says when the validation loss was first
+below it.
+
+Best loss in ``--minutes`` minutes with a large model, network alone and with counts.
+
+No figure of this benchmark has been published yet: no GPU was at hand (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import add_corpus_option, describe, save, shakespeare
+from torch import nn
+from training import B, T, V, make_dataset
+
+from charlm.config import ModelConfig, TrainConfig, default_learning_rate
+from charlm.text.dataset import Dataset, Source
+from charlm.text.streams import Streams
+from charlm.training.plan import ORTHOGONALIZE_EVERY
+from charlm.training.precision import choose_precision
+from charlm.training.trainer import Trainer
+
+TARGET = 1.4697
+LARGE = ["--hidden-size", "1024", "--num-layers", "2", "--batch-size", "256"]
+
+
+def plain_loop(
+    dataset: Dataset, layers: int, hidden: int, device: torch.device, dtype: torch.dtype
+) -> Callable[[], None]:
+    torch.manual_seed(1)
+    embedding, lstm = nn.Embedding(V, hidden), nn.LSTM(hidden, hidden, layers, batch_first=True)
+    head = nn.Linear(hidden, V)
+    model = nn.ModuleList([embedding, lstm, head]).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    streams = Streams(dataset.train_ids, B, T, seed=1)
+    state: tuple[torch.Tensor, torch.Tensor] | None = None
+    step = 0
+
+    def update() -> None:
+        nonlocal state, step
+        batch = streams.batch(step)
+        inputs, targets = (
+            torch.from_numpy(ids.astype(np.int64)).to(device)
+            for ids in (batch.inputs, batch.targets)
+        )
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            output, state = lstm(embedding(inputs), state)
+            logits = head(output)
+        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        loss.item()
+        assert state is not None
+        state = (state[0].detach(), state[1].detach())
+        step += 1
+
+    return update
+
+
+def charlm_loop(
+    dataset: Dataset, layers: int, hidden: int, device: torch.device, optimizer: str
+) -> Callable[[], None]:
+    config = TrainConfig(
+        batch_size=B,
+        seq_len=T,
+        optimizer=optimizer,
+        learning_rate=default_learning_rate(optimizer, hidden),
+        precision=choose_precision("auto", device),
+        orthogonalize_every=ORTHOGONALIZE_EVERY,
+        steps=100_000,
+        eval_every=5_000,
+        save_every=5_000,
+    )
+    model = ModelConfig.resolve(vocab_size=V, num_layers=layers, hidden_size=hidden)
+    trainer = Trainer(model, config, dataset, Source(sources=()), device)
+
+    def update() -> None:
+        trainer.advance(trainer.streams.batch(trainer.progress.step))
+
+    return update
+
+
+def speed(device: torch.device, layers: int, hidden: int, rounds: int) -> dict[str, Any]:
+    dataset = make_dataset()
+    loops = {
+        "plain, float32": plain_loop(dataset, layers, hidden, device, torch.float32),
+        "plain, bfloat16": plain_loop(dataset, layers, hidden, device, torch.bfloat16),
+        "charlm, adamw": charlm_loop(dataset, layers, hidden, device, "adamw"),
+        "charlm, muon": charlm_loop(dataset, layers, hidden, device, "muon"),
+    }
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    def seconds(work: Callable[[], None], times: int) -> float:
+        wait()
+        began = time.perf_counter()
+        for _ in range(times):
+            work()
+        wait()
+        return (time.perf_counter() - began) / times
+
+    timed: dict[str, list[float]] = {name: [] for name in loops}
+    for loop in loops.values():
+        seconds(loop, 10)
+    for _ in range(rounds):
+        for name, loop in loops.items():
+            timed[name].append(seconds(loop, 20))
+    print(f"\nLSTM {layers}x{hidden}, {B}x{T} characters, median of {rounds} rounds")
+    found = {}
+    for name, values in timed.items():
+        ratios = sorted(a / b for a, b in zip(timed["plain, float32"], values, strict=True))
+        median = statistics.median(values)
+        found[name] = {"ms": 1e3 * median, "ratio": statistics.median(ratios)}
+        print(
+            f"  {name:<16} {1e3 * median:8.2f} ms  {B * T / median / 1e3:8.0f}k char/s  "
+            f"{statistics.median(ratios):.2f} times ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
+    return found
+
+
+def train(corpus: Path, device: str, *options: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as out:
+        command = [sys.executable, "-m", "charlm", "train", str(corpus), "--device", device]
+        began = time.monotonic()
+        subprocess.run([*command, "--out", out, "--name", "run", *options], check=True)
+        seconds = time.monotonic() - began
+        log = [json.loads(line) for line in (Path(out) / "run" / "log.jsonl").open()]
+        below = [r["seconds"] for r in log if r["val_nats_per_char"] <= TARGET]
+        evaluated = subprocess.run(
+            [sys.executable, "-m", "charlm", "eval", f"{out}/run", "--json", "--no-ladder"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        facts = json.loads(evaluated.stdout)
+    return {
+        "seconds": seconds,
+        "seconds_to_target": below[0] if below else None,
+        "network": facts["network"]["nats_per_char"],
+        "both": facts["nats_per_char"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_corpus_option(parser)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    print(f"{name}; {describe()}", flush=True)
+    results: dict[str, Any] = {"device": name}
+    for layers, hidden in ((1, 512), (3, 1024)):
+        results[f"{layers}x{hidden}"] = speed(device, layers, hidden, options.rounds)
+    corpus = shakespeare(options.corpus)
+    results["default"] = train(corpus, options.device, "--minutes", "3")
+    results["large"] = train(corpus, options.device, "--minutes", str(options.minutes), *LARGE)
+    for kind in ("default", "large"):
+        print(f"{kind}: {results[kind]}")
+    save("gpu", results)
+
+
+if __name__ == "__main__":
+    main()
