@@ -173,13 +173,14 @@ def breakdown(layers: int, hidden: int, updates: int, top: float, copy: float) -
     seconds(update, 5)
     muon, adamw = trainer.optimizers.all
     blocks = trainer._blocks
-    passes = (blocks, "each") if blocks is not None else (training_step, "_gradient")
+    owner: Any = training_step if blocks is None else blocks
+    passes = "_gradient" if blocks is None else "each"
     with (
         mock.patch.object(muon, "step", timed("Muon", muon.step)),
         mock.patch.object(adamw, "step", timed("AdamW", adamw.step)),
         mock.patch.object(training_step, "_clip", timed("clip", training_step._clip)),
         mock.patch.object(trainer.streams, "batch", timed("batch", trainer.streams.batch)),
-        mock.patch.object(*passes, timed("forward, backward", getattr(*passes))),
+        mock.patch.object(owner, passes, timed("forward, backward", getattr(owner, passes))),
     ):
         whole = seconds(update, updates)
     matrices = [p for group in muon.param_groups for p in group["params"]]
@@ -256,10 +257,8 @@ def compare(
                 f"  {statistics.median(ratios):.2f} times plain "
                 f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
             )
-            results[name] |= {
-                "times_plain": statistics.median(ratios),
-                "range": ratios[:: len(ratios) - 1],
-            }
+            results[name]["times_plain"] = statistics.median(ratios)
+            results[name]["range"] = [ratios[0], ratios[-1]]
         print(line)
     share = muon_share(muon_trainer, muon, updates)
     print(f"  Muon's share of a training step: {100 * share:.0f} %")

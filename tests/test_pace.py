@@ -159,6 +159,12 @@ def test_places_by_hand() -> None:
     # Evaluations and the end are twice as slow as well.
     dear = dataclasses.replace(pace, evaluation=0.25, final=0.5)
     assert dear.again(40, 100, used=6.0, update=0.2, evaluations=2).end == 50
+    # An evaluation that was just made says what those to come cost.
+    known = dear.again(40, 100, used=6.0, update=0.2, evaluations=2, evaluation=0.5)
+    assert known.evaluation == 0.25 and known.end == 50
+    # Faster than at the start: the end of the run is not believed to be faster.
+    fast = dataclasses.replace(dear, recent=0.05)
+    assert fast.again(40, 100, used=6.0, update=0.05, evaluations=2).end == 100
     # Nothing is left: the run ends here.
     over = pace.again(40, 100, used=11.0, update=0.2, evaluations=0)
     assert over.end == 40 and over.at(40, 100) == 100.0

@@ -185,7 +185,7 @@ def test_an_error_of_a_block_is_the_error_of_the_step() -> None:
     blocks.close()
 
 
-def test_small_recurrent_models_on_processors_get_a_block_for_each_thread(
+def test_small_lstms_on_processors_get_a_block_for_each_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cpu, gpu = torch.device("cpu"), torch.device("meta")
@@ -196,4 +196,5 @@ def test_small_recurrent_models_on_processors_get_a_block_for_each_thread(
     assert default_blocks(model, 4, cpu) == 1
     assert default_blocks(model, 64, gpu) == 1
     assert default_blocks(dataclasses.replace(model, hidden_size=512), 64, cpu) == 1
-    assert default_blocks(ModelConfig.resolve(cell="conv"), 64, cpu) == 1
+    for cell in ("gru", "rnn", "window", "conv"):
+        assert default_blocks(ModelConfig.resolve(cell=cell), 64, cpu) == 1

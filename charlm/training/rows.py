@@ -35,8 +35,12 @@ two threads that share a product read them once (benchmarks/training.py)."""
 
 
 def default_blocks(model: ModelConfig, batch_size: int, device: torch.device) -> int:
-    """One block for each thread if the model is small and recurrent, otherwise one."""
-    if device.type != "cpu" or not model.recurrent or model.hidden_size > LARGEST_HIDDEN:
+    """One block for each thread if the model is a small LSTM, otherwise one.
+
+    torch has one function for the LSTM's whole loop over time on a processor. The loops of the
+    other cells hold Python's lock 64 times in a window, so threads would wait for it.
+    """
+    if device.type != "cpu" or model.cell != "lstm" or model.hidden_size > LARGEST_HIDDEN:
         return 1
     return max(1, min(torch.get_num_threads(), batch_size // FEWEST_ROWS))
 
