@@ -205,6 +205,23 @@ def test_damaged_counts_are_refused_in_one_line(
         assert len(result.stderr.splitlines()) == 1
 
 
+def test_adapt_is_reported_apart_and_agrees_with_score(
+    charlm: Invoke, counted: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "val.txt").write_text(TEXT[16_800:19_200], encoding="utf-8")
+    found = facts(charlm("eval", counted, "--adapt", "--json"))
+    plain = facts(charlm("eval", counted, "--json"))
+    assert found["bits_per_char"] == plain["bits_per_char"]
+    assert "adapted" not in plain
+    assert found["adapted"]["fixed"] == pytest.approx(found["network"]["bits_per_char"], rel=1e-5)
+    assert found["adapted"]["bits_per_char"] < found["adapted"]["fixed"] - 0.01
+    lines = charlm("score", counted, tmp_path / "val.txt", "--dynamic").stdout.splitlines()
+    dynamic = float(lines[1].split()[1])
+    assert dynamic == pytest.approx(found["adapted"]["bits_per_char"], abs=1e-4)
+    shown = charlm("eval", counted, "--adapt", "--rate", 0.1, "--no-ladder").stdout.splitlines()
+    assert shown[1].startswith(f"adapting  {dynamic:.4f} bits/char: the network alone")
+
+
 # ---------------------------------------------------------------------------------------- training
 
 

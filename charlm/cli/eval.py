@@ -8,6 +8,7 @@ import click
 
 from charlm.cli.options import (
     Command,
+    Number,
     corpus_option,
     encoding_option,
     json_option,
@@ -45,6 +46,18 @@ _NOTABLE = 0.1
     show_default=True,
     help="Show the baselines beside the model.",
 )
+@option(
+    "--adapt",
+    is_flag=True,
+    help="Print the network's result too if it learns while it reads (dynamic evaluation).",
+)
+@option(
+    "--rate",
+    type=Number(float, above=0.0, max=100.0),
+    default=0.1,
+    show_default=True,
+    help="Learning rate of --adapt.",
+)
 @network_only_option()
 @encoding_option()
 @corpus_option()
@@ -55,6 +68,8 @@ def command(
     on_unknown: str,
     test: bool,
     ladder: bool,
+    adapt: bool,
+    rate: float,
     network_only: bool,
     encoding: str | None,
     corpus: tuple[str, ...],
@@ -74,6 +89,7 @@ def command(
     charlm eval book other.txt --on-unknown skip
     charlm eval book - --json < other.txt
     charlm eval book --test                        of a run with --test-fraction
+    charlm eval book --adapt                       the network alone, learning while it reads
     charlm eval book --network-only
     charlm eval book --corpus moved/book.txt
     """
@@ -111,12 +127,19 @@ def command(
         rungs = baselines(train, known(text))
     elif ladder:
         say(f"no ladder: {reason}")
+    adapted = None
+    if adapt:
+        from charlm.inspection.adapting import bits_per_char
+
+        adapted = bits_per_char(loaded, text, rate)
     if as_json:
         facts = result.to_dict() | seen.to_dict()
         if apart is not None and loaded.counts is not None:
             facts["network"] = apart.network.to_dict()
             facts["counts"] = apart.ngram.to_dict() | {"order": loaded.counts.ngram.order}
             facts["weights"] = loaded.counts.weights._asdict()
+        if adapted is not None:
+            facts["adapted"] = {"bits_per_char": adapted[1], "fixed": adapted[0], "rate": rate}
         if rungs:
             facts["ladder"] = {rung.name: rung.bits_per_char for rung in rungs}
         echo_json(facts)
@@ -125,6 +148,11 @@ def command(
         f"{result.bits_per_char:.4f} bits/char = {result.nats_per_char:.4f} nats/char, perplexity "
         f"{result.perplexity:.3f}, {result.characters:,} characters"
     )
+    if adapted is not None:
+        click.echo(
+            f"adapting  {adapted[1]:.4f} bits/char: the network alone, learning at rate {rate:g} "
+            f"while it reads; with fixed weights {adapted[0]:.4f}"
+        )
     if result.folded_note:
         say(result.folded_note + _counted_in(found, texts))
     if ladder and (rungs or apart is not None):

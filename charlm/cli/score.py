@@ -170,40 +170,17 @@ _CONTROL = 20_000
 
 
 def _show_gain(loaded: CharLM, text: str, rate: float) -> None:
-    from charlm.inspection.adapting import WINDOW
+    from charlm.inspection.adapting import bits_per_char
 
-    symbols = len(loaded.tokenizer.encode(text)) - 1
-    if symbols <= WINDOW:
-        raise RequestError(
-            f"the text has {len(text):,} characters; what the model learns shows from symbol "
-            f"{WINDOW + 2} on: give a longer one"
-        )
-    static, dynamic = _learning(loaded, text, rate)
+    static, dynamic = bits_per_char(loaded, text, rate)
     own = loaded.sample(length=min(len(text), _CONTROL), seed=0)
-    before, after = _learning(loaded, own, rate)
+    before, after = bits_per_char(loaded, own, rate)
     click.echo(f"static   {static:.4f} bits/char")
     click.echo(f"dynamic  {dynamic:.4f} bits/char, learning at rate {rate:g} while it reads")
     click.echo(f"gain     {static - dynamic:.4f}")
     say(
         f"control: on {len(own):,} characters that the model sampled itself, from which it can "
         f"learn nothing, the gain is {before - after:.4f}"
-    )
-
-
-def _learning(loaded: CharLM, text: str, rate: float) -> tuple[float, float]:
-    """Bits per character with fixed weights, and if the model learns while it reads."""
-    from charlm.inspection.adapting import adapt
-    from charlm.surprisal import count_folded, counted_characters, first_character
-
-    ids = loaded.tokenizer.encode(text)
-    found = adapt(loaded.config, loaded.weights, ids, rate=rate)
-    context = first_character(loaded.tokenizer, ids) - 1  # its bytes after the first
-    characters = counted_characters(loaded.tokenizer, ids)
-    folded = count_folded(loaded.tokenizer, ids, loaded.folded_types(text), characters)
-    charge = folded.bits_per_char if folded else 0.0
-    return (
-        float(found.static[context:].sum()) / characters / math.log(2) + charge,
-        float(found.dynamic[context:].sum()) / characters / math.log(2) + charge,
     )
 
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from charlm.arrays import Ids
 from charlm.config import ModelConfig
 from charlm.engine import Weights
-from charlm.errors import DivergenceError
+from charlm.errors import DivergenceError, RequestError
+from charlm.generate import CharLM
 from charlm.models.language import LanguageModel, loss_sum
-from charlm.surprisal import LN2
+from charlm.surprisal import LN2, count_folded, counted_characters, first_character
 from charlm.training.optim import OneOptimizer
 from charlm.training.step import descend
 
@@ -47,6 +48,26 @@ class Adapted:
     def gain(self) -> float:
         """Bits per symbol saved by learning while reading."""
         return float(self.static.mean() - self.dynamic.mean()) / LN2
+
+
+def bits_per_char(model: CharLM, text: str, rate: float) -> tuple[float, float]:
+    """Bits per character of ``text`` for the network with fixed weights, and if it learns while it
+    reads. Raises RequestError for a text of one window, on which nothing could show."""
+    ids = model.tokenizer.encode(text)
+    if len(ids) - 1 <= WINDOW:
+        raise RequestError(
+            f"the text has {len(text):,} characters; what the model learns shows from symbol "
+            f"{WINDOW + 2} on: give a longer one"
+        )
+    found = adapt(model.config, model.weights, ids, rate=rate)
+    context = first_character(model.tokenizer, ids) - 1  # its bytes after the first
+    characters = counted_characters(model.tokenizer, ids)
+    folded = count_folded(model.tokenizer, ids, model.folded_types(text), characters)
+    charge = folded.bits_per_char if folded else 0.0
+    return (
+        float(found.static[context:].sum()) / characters / LN2 + charge,
+        float(found.dynamic[context:].sum()) / characters / LN2 + charge,
+    )
 
 
 def adapt(
