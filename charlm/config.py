@@ -131,7 +131,13 @@ class ModelOptions(_Config):
         256, "symbols of the tokenizer", type=int, min=1, max=1_200_000, option=False
     )
     cell: str = _option("lstm", "kind of model", type=str, choices=CELLS)
-    hidden_size: int = _option(256, "hidden units per layer", type=int, min=1, max=65_536)
+    hidden_size: int | None = _option(
+        None,
+        "hidden units per layer [default: 256; with --minutes by the text and the speed]",
+        type=int,
+        min=1,
+        max=65_536,
+    )
     num_layers: int | None = _option(
         None, "number of layers [default: 1; conv: 5]", type=int, min=1, max=256
     )
@@ -181,8 +187,10 @@ class ModelOptions(_Config):
         5
         """
         layers = 5 if self.cell == "conv" else 1
-        embedding = 64 if self.cell == "window" and not self.tie else self.hidden_size
+        hidden = self.hidden_size or 256
+        embedding = 64 if self.cell == "window" and not self.tie else hidden
         decided = {
+            "hidden_size": hidden,
             "num_layers": self.num_layers or layers,
             "embedding_size": self.embedding_size or embedding,
             "dropout": self.dropout or 0.0,
@@ -194,6 +202,7 @@ class ModelOptions(_Config):
 class ModelConfig(ModelOptions):
     """The shape of a model. RequestError for a combination of values that makes no sense."""
 
+    hidden_size: int = _settled(ModelOptions, "hidden_size")
     num_layers: int = _settled(ModelOptions, "num_layers")
     embedding_size: int = _settled(ModelOptions, "embedding_size")
     dropout: float = _settled(ModelOptions, "dropout")
@@ -304,7 +313,7 @@ class TrainOptions(_Config):
 
     batch_size: int | None = _option(
         None,
-        "number of parallel streams of text [default: 64, fewer for a small corpus]",
+        "number of parallel streams of text [default: 64; fewer for a small corpus or little time]",
         type=int,
         min=1,
         max=65_536,

@@ -31,7 +31,7 @@ from charlm.ngram import NGramModel
 from charlm.surprisal import surprisals
 from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit_window
-from charlm.training import evaluate
+from charlm.training import evaluate, recipe
 from charlm.training.pace import Pace
 from charlm.training.precision import choose_precision
 from charlm.training.rows import default_blocks
@@ -80,6 +80,11 @@ def settle(
     """
     notes: list[str] = []
     train.check_length()
+    minutes, pace = train.minutes, None
+    if minutes is not None and model.hidden_size is None and model.cell == "lstm":
+        model, train, reason = _with_recipe(model, train, minutes, dataset, source, device, began)
+        notes.append(reason)
+    model = replace(model, hidden_size=model.settle().hidden_size)
     unit = f"{dataset.tokenizer.unit}s"
     B, T = fit_window(len(dataset.train_ids), train.batch_size, train.seq_len, unit=unit)
     open_batch = train.batch_size is None and B != DEFAULT_BATCH_SIZE
@@ -89,18 +94,8 @@ def settle(
             f"small corpus: batch size {B} and window {T} instead of {DEFAULT_BATCH_SIZE} and "
             f"{DEFAULT_SEQ_LEN}"
         )
-    train = replace(
-        train,
-        batch_size=B,
-        seq_len=T,
-        precision=choose_precision(train.precision, device),
-        orthogonalize_every=train.orthogonalize_every or ORTHOGONALIZE_EVERY,
-        row_blocks=train.row_blocks or default_blocks(model.settle(), B, device),
-        learning_rate=train.learning_rate
-        or default_learning_rate(train.optimizer, model.hidden_size),
-    )
+    train = _with_window(model, train, B, T, device)
     steps_per_epoch = (len(dataset.train_ids) - 1) // (B * T)
-    minutes, pace = train.minutes, None
     if minutes is not None:
         steps, evaluations, costs = _fill(model, train, minutes, dataset, source, device, began)
         if train.eval_every is None:
@@ -137,6 +132,48 @@ def settle(
             f"{complete[1].patience} evaluations without an improvement (--patience 0: never)"
         )
     return Plan(*complete, tuple(notes), pace)
+
+
+def _with_window(
+    model: ModelOptions, train: TrainOptions, B: int, T: int, device: torch.device
+) -> TrainOptions:
+    """Decide what follows from the model, the window and the device."""
+    settled = model.settle()
+    return replace(
+        train,
+        batch_size=B,
+        seq_len=T,
+        precision=choose_precision(train.precision, device),
+        orthogonalize_every=train.orthogonalize_every or ORTHOGONALIZE_EVERY,
+        row_blocks=train.row_blocks or default_blocks(settled, B, device),
+        learning_rate=train.learning_rate
+        or default_learning_rate(train.optimizer, settled.hidden_size),
+    )
+
+
+def _with_recipe(
+    model: ModelOptions,
+    train: TrainOptions,
+    minutes: float,
+    dataset: Dataset,
+    source: Source,
+    device: torch.device,
+    began: float,
+) -> tuple[ModelOptions, TrainOptions, str]:
+    """Choose the hidden size, and the batch size if it is open, by a short timing."""
+    narrow = replace(model, hidden_size=recipe.NARROW)
+    B, T = fit_window(len(dataset.train_ids), train.batch_size, train.seq_len)
+    trial = _complete(narrow, _with_window(narrow, train, B, T, device), 1000, 1000)
+    seconds = time_steps(Trainer(*trial, dataset, source, device), min(2.0, 1.2 * minutes))
+    # As if the window were the default one, and a tenth of the time were not for training steps.
+    seconds *= (DEFAULT_BATCH_SIZE * DEFAULT_SEQ_LEN) / (B * T)
+    left = minutes * 60 - (time.monotonic() - began)
+    chosen = recipe.choose(max(0, int(0.9 * left / seconds)), len(dataset.train_ids))
+    model = replace(model, hidden_size=chosen.hidden_size)
+    fits = train.batch_size is None and B == DEFAULT_BATCH_SIZE
+    if chosen.batch_size is not None and fits:
+        train = replace(train, batch_size=chosen.batch_size)
+    return model, train, chosen.reason
 
 
 def _fill(
@@ -234,10 +271,26 @@ def measure(
     *,
     seconds: float,
 ) -> Costs:
-    """Time a copy of the run, which is then discarded. Its first steps, which warm up caches and
-    thread pools, are left out."""
+    """Time a copy of the run, which is then discarded."""
     trainer = Trainer(model, train, dataset, source, device)
-    limit = min(6.0, 0.06 * seconds)
+    per_update = time_steps(trainer, min(6.0, 0.06 * seconds))
+    evaluation = 0.0
+    if dataset.can_validate:
+        # Two lengths tell the fixed part (warm-up of the streams) from the cost of a character.
+        ids = dataset.val_ids
+        short = ids[: min(len(ids), 2 * evaluate.STREAMS * WARMUP)]
+        evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2])
+        half = _timed(lambda: evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2]))
+        whole = _timed(lambda: evaluate.mean_nats(trainer.model, short))
+        per_id = max(0.0, whole - half) / (len(short) / 2)
+        evaluation = whole + per_id * (min(len(ids), evaluate.MAX_TARGETS) - len(short))
+    save = 2 * _timed(lambda: dump(trainer.checkpoint(resumable=True)))
+    return Costs(per_update, evaluation, save, _final(trainer))
+
+
+def time_steps(trainer: Trainer, limit: float) -> float:
+    """The seconds of one training step, timed for ``limit`` seconds after half as many to warm up
+    caches and thread pools."""
 
     def updates(seconds: float) -> list[float]:
         """Seconds of each training step, until they sum to ``seconds``; at least one."""
@@ -252,19 +305,7 @@ def measure(
     # A little below the median: the first seconds are slower than the rest of a run (measured: by 3
     # to 7 percent), and a short burst of another program's work must not shorten the whole run.
     durations = sorted(updates(limit))
-    per_update = durations[len(durations) // 3]
-    evaluation = 0.0
-    if dataset.can_validate:
-        # Two lengths tell the fixed part (warm-up of the streams) from the cost of a character.
-        ids = dataset.val_ids
-        short = ids[: min(len(ids), 2 * evaluate.STREAMS * WARMUP)]
-        evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2])
-        half = _timed(lambda: evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2]))
-        whole = _timed(lambda: evaluate.mean_nats(trainer.model, short))
-        per_id = max(0.0, whole - half) / (len(short) / 2)
-        evaluation = whole + per_id * (min(len(ids), evaluate.MAX_TARGETS) - len(short))
-    save = 2 * _timed(lambda: dump(trainer.checkpoint(resumable=True)))
-    return Costs(per_update, evaluation, save, _final(trainer))
+    return durations[len(durations) // 3]
 
 
 def _final(trainer: Trainer) -> float:

@@ -1,0 +1,60 @@
+"""Which model for this text and this time: what ``--minutes`` chooses if the user does not.
+
+The question is how many steps of training fit. A wide layer learns more from each character, a
+narrow one reads more of them: with few steps the narrow one wins, with many the wide one. A short
+text is read many times either way, and a wide layer only learns it by heart sooner. The thresholds
+come from the grid in docs/figures.md; dropout follows from the number of passes over the text
+(``config.default_dropout``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NARROW, WIDE = 256, 512
+
+WIDE_FROM_STEPS = 6000
+"""From this many steps of 64 x 64 characters at ``NARROW`` units on, ``WIDE`` is better."""
+
+WIDE_FROM_CHARACTERS = 500_000
+"""Shorter texts are learnt by heart before the width pays."""
+
+SMALL_BATCH, SMALL_BATCH_BELOW = 32, 2000
+"""Below this many steps, half the batch gives nearly twice the steps, which is worth more."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """hidden_size, batch_size: None leaves the default; reason: one line for the user"""
+
+    hidden_size: int
+    batch_size: int | None
+    reason: str
+
+
+def choose(steps: int, characters: int) -> Recipe:
+    """The recipe for a text of ``characters`` to train on.
+
+    steps: how many training steps of 64 x 64 characters of an LSTM of ``NARROW`` units fit in the
+        time, as measured on this machine
+
+    >>> choose(1500, 1_000_000).hidden_size, choose(20_000, 1_000_000).hidden_size
+    (256, 512)
+    """
+    fit = f"about {steps:,} steps of {NARROW} units and 64x64 characters fit"
+    if steps < WIDE_FROM_STEPS:
+        if steps < SMALL_BATCH_BELOW:
+            return Recipe(
+                NARROW,
+                SMALL_BATCH,
+                f"{NARROW} units and batches of {SMALL_BATCH}: {fit}, few enough for more and "
+                "smaller steps to be better",
+            )
+        return Recipe(NARROW, None, f"{NARROW} units: {fit}, too few for a wider layer")
+    if characters < WIDE_FROM_CHARACTERS:
+        return Recipe(
+            NARROW,
+            None,
+            f"{NARROW} units: a wider layer would learn {characters:,} characters by heart",
+        )
+    return Recipe(WIDE, None, f"{WIDE} units: {fit}, enough for a wider layer")
