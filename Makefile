@@ -2,7 +2,7 @@
 # make test      the everyday tests         make test-all  with the slow ones
 # make test-browser  charlm's pages in Chromium (Debian: apt-get install chromium chromium-driver)
 # make install   the environment alone: .venv/bin/charlm
-# make bench     every published figure     make lint      ruff and mypy
+# make bench     speed and quality (bench-all: every published figure)    make lint  ruff and mypy
 # make fuzz      ten minutes of hostile model files (Linux and macOS)
 # make docs      writes docs/cli.md from what --help says
 # make controls  breaks each promise on purpose and sees its test fail
@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Two processes of one thread each. Tests that share a trained run stay in one of them (loadgroup).
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 
-.PHONY: demo install test test-all test-browser fuzz controls docs bench lint clean
+.PHONY: demo install test test-all test-browser fuzz controls docs bench bench-all lint clean
 .DEFAULT_GOAL := install
 
 demo: install
@@ -51,12 +51,18 @@ controls: .venv/.installed-dev
 docs: .venv/.installed-dev
 	$(BIN)/python docs/make_cli.py
 
+# About 12 minutes on two cores; results in benchmarks/results/MACHINE-DATE.json.
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/corpus.py
 	$(BIN)/python benchmarks/minimal.py
-	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/training.py --breakdown
+	$(BIN)/python benchmarks/quality.py --seeds 1
+
+bench-all: bench
+	$(BIN)/python benchmarks/quality.py --seeds 1 2 3 --long
+	$(BIN)/python benchmarks/counts.py corpora/viaggi.txt corpora/shakespeare.txt corpora/python-prose.txt corpora/dante.txt corpora/names.txt --rules
+	$(BIN)/python benchmarks/names.py corpora/names.txt
 	$(BIN)/python benchmarks/inside.py
 
 lint: .venv/.installed-dev

@@ -1,12 +1,13 @@
 """Quality against time: tinyshakespeare, default recipe, last 10 % held out.
 
-    python benchmarks/quality.py [--corpus FILE] [--seeds 1 2 3]
+    python benchmarks/quality.py [--corpus FILE] [--seeds 1 2 3] [--long]
 
 For every seed, three runs of ``charlm train`` as a user types it: ``--minutes 1.5`` and ``--minutes
 3`` (the clock starts with the command, so it includes reading, timing and evaluation), and
 ``--steps 2000`` (64 x 64 characters each), which does not depend on the machine's speed. The figure
 is the exact loss from ``charlm eval``, in nats per character, of the checkpoint with the lowest
-validation loss.
+validation loss: of the network alone, and of network and counts together. ``--long`` adds one run
+with ``--minutes 15``.
 
 Controls: the same model untrained, the baselines of ``charlm eval``, and the training loss beside
 the validation loss.
@@ -22,10 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from common import add_corpus_option, describe, shakespeare
+from common import add_corpus_option, describe, save, shakespeare
 
 LIMITS = {"--minutes 1.5": ["--minutes", "1.5"], "--minutes 3": ["--minutes", "3"]}
 UPDATES = {"--steps 2000": ["--steps", "2000"]}
@@ -35,6 +36,8 @@ UPDATES = {"--steps 2000": ["--steps", "2000"]}
 class Outcome:
     seed: int
     nats: float
+    network_nats: float
+    counts_nats: float
     train_nats: float
     untrained_nats: float
     steps: int
@@ -57,6 +60,8 @@ def train(corpus: Path, out: Path, length: list[str], seed: int) -> Outcome:
     return Outcome(
         seed,
         result["nats_per_char"],
+        result["network"]["nats_per_char"],
+        result["counts"]["nats_per_char"],
         log[-1]["train_nats_per_char"],
         log[0]["val_nats_per_char"],
         log[-1]["step"],
@@ -68,28 +73,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_corpus_option(parser)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--long", action="store_true")
     options = parser.parse_args()
     corpus = shakespeare(options.corpus)
     print(describe(), flush=True)
+    results: dict[str, list[dict[str, float]]] = {}
+    lengths = {**LIMITS, **UPDATES} | (
+        {"--minutes 15": ["--minutes", "15"]} if options.long else {}
+    )
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory)
-        for title, length in {**LIMITS, **UPDATES}.items():
+        for title, length in lengths.items():
             print(f"\ncharlm train shakespeare.txt {title}", flush=True)
             outcomes = []
-            for seed in options.seeds:
+            for seed in options.seeds[: 1 if title == "--minutes 15" else None]:
                 outcome = train(corpus, out, length, seed)
                 outcomes.append(outcome)
                 print(
-                    f"  seed {seed}: {outcome.nats:.4f} nats/char = "
+                    f"  seed {seed}: network {outcome.network_nats:.4f}, counts "
+                    f"{outcome.counts_nats:.4f}, both {outcome.nats:.4f} nats/char = "
                     f"{outcome.nats / math.log(2):.4f} bits/char held out; "
                     f"{outcome.train_nats:.4f} nats on the training text (with dropout); "
                     f"{outcome.steps:,} steps, {outcome.seconds:.1f} s in all",
                     flush=True,
                 )
-            nats = [outcome.nats for outcome in outcomes]
-            print(f"  mean {statistics.mean(nats):.4f}, {min(nats):.4f} to {max(nats):.4f}")
+            for what in ("network_nats", "nats"):
+                nats = [getattr(outcome, what) for outcome in outcomes]
+                mean = statistics.mean(nats)
+                print(f"  {what}: mean {mean:.4f}, {min(nats):.4f} to {max(nats):.4f}")
+            results[title] = [asdict(outcome) for outcome in outcomes]
         print(f"\ncontrols: untrained {outcomes[0].untrained_nats:.4f} nats/char; the ladder:")
         print(charlm("eval", str(next(out.iterdir()))))
+    save("quality", results)
 
 
 if __name__ == "__main__":

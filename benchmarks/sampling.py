@@ -5,7 +5,8 @@
 1. Time per character at batch 1: ``charlm.generate`` (engine, sampler and tokenizer, all that
    ``charlm sample`` does) compared with a plain loop over ``torch.nn.LSTM`` with the same weights,
    which samples with torch.multinomial. Both alternate in this process; the ratio is the result.
-2. From starting ``charlm sample`` to its first character on a pipe, with torch not in
+2. The same with the counts of a run beside the network, an n-gram model of ``corpora/viaggi.txt``.
+3. From starting ``charlm sample`` to its first character on a pipe, with torch not in
    ``sys.modules`` at the end; the control is a Python process that only imports torch.
 """
 
@@ -18,28 +19,47 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the command has it
 
 import torch
-from common import describe
+from common import describe, save
 
-from charlm import checkpoint
+from charlm import checkpoint, counts
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, SampleConfig
+from charlm.counts import Counts
 from charlm.generate import CharLM
+from charlm.mixture import Weights
 from charlm.models.language import LanguageModel, build
 from charlm.text.tokenizer import CharTokenizer
 
+SYMBOLS = CharTokenizer("".join(map(chr, range(32, 97))))
 
-def make_model(layers: int, hidden: int) -> tuple[LanguageModel, Checkpoint]:
-    """An untrained LSTM over 65 symbols: speed does not depend on the weights."""
-    tokenizer = CharTokenizer("".join(map(chr, range(32, 97))))
-    config = ModelConfig.resolve(vocab_size=65, num_layers=layers, hidden_size=hidden)
+
+def make_model(
+    layers: int, hidden: int, tokenizer: CharTokenizer = SYMBOLS
+) -> tuple[LanguageModel, Checkpoint]:
+    """An untrained LSTM: speed does not depend on the weights."""
+    config = ModelConfig.resolve(
+        vocab_size=tokenizer.vocab_size, num_layers=layers, hidden_size=hidden
+    )
     model = build(config, seed=1).eval()
     weights = {name: p.detach().numpy() for name, p in model.named_parameters()}
     return model, Checkpoint(config, tokenizer, weights)
+
+
+def with_counts() -> tuple[Checkpoint, Counts]:
+    """An LSTM 1x256 and the counts of the text that is in the repository."""
+    text = (Path(__file__).parent.parent / "corpora" / "viaggi.txt").read_text(encoding="utf-8")
+    tokenizer = CharTokenizer.from_text(text)
+    _, saved = make_model(1, 256, tokenizer)
+    ids = tokenizer.encode(text)
+    found = counts.fit(saved, ids[:-20_000], ids[-20_000:])
+    # Weights as of a trained model: with those of an untrained one it would write noise.
+    return saved, replace(found, weights=Weights(0.1, 0.9))
 
 
 @torch.no_grad()
@@ -100,6 +120,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
     print(describe(), "\n")
+    results: dict[str, dict[str, float]] = {}
     for layers, hidden in ((1, 256), (2, 128), (2, 256), (1, 512)):
         model, saved = make_model(layers, hidden)
         ours = CharLM(saved)
@@ -110,14 +131,38 @@ def main() -> None:
         show("  torch.nn.LSTM step loop", [a for a, _ in pairs], "us/char", 1e6)
         show("  charlm", [b for _, b in pairs], "us/char", 1e6)
         show("  ratio", [a / b for a, b in pairs], "times", 1.0)
+        results[f"{layers}x{hidden}"] = {
+            "torch_us": 1e6 * statistics.median(a for a, _ in pairs),
+            "us": 1e6 * statistics.median(b for _, b in pairs),
+            "ratio": statistics.median(a / b for a, b in pairs),
+        }
+    saved, beside = with_counts()
+    print(f"LSTM 1x256 and a {beside.name} of {beside.num_ngrams:,} n-grams, {repeats} pairs")
+    alone, both = CharLM(saved), CharLM(saved, beside)
+    charlm_loop(alone, 200), charlm_loop(both, 200)
+    pairs = [(charlm_loop(alone, 2000), charlm_loop(both, 2000)) for _ in range(repeats)]
+    show("  network alone", [a for a, _ in pairs], "us/char", 1e6)
+    show("  network and counts", [b for _, b in pairs], "us/char", 1e6)
+    results["with counts"] = {"us": 1e6 * statistics.median(b for _, b in pairs)}
     print("\nfrom starting the command to its first character (LSTM 1x256)")
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.safetensors"
-        checkpoint.write(path, make_model(1, 256)[1])
+        checkpoint.write(path, saved)
         starts = [first_character(path) for _ in range(repeats + 1)][1:]
+        run = Path(directory) / "best.safetensors"
+        checkpoint.write(run, saved)
+        counts.write(run.with_name("counts.safetensors"), beside)
+        counted = [first_character(run) for _ in range(repeats + 1)][1:]
     show("  charlm sample", [seconds for seconds, _ in starts], "s", 1.0)
+    show("  charlm sample, with counts", [seconds for seconds, _ in counted], "s", 1.0)
+    results["first character"] = {
+        "network": statistics.median(seconds for seconds, _ in starts),
+        "with counts": statistics.median(seconds for seconds, _ in counted),
+    }
     show("  control: a Python that imports torch", [import_torch() for _ in range(3)], "s", 1.0)
-    print(f"  torch imported by charlm sample: {any(imported for _, imported in starts)}")
+    imported = any(imported for _, imported in (*starts, *counted))
+    print(f"  torch imported by charlm sample: {imported}")
+    save("sampling", results)
 
 
 if __name__ == "__main__":
