@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,11 +18,12 @@ from charlm.config import (
     TrainOptions,
     default_dropout,
     default_learning_rate,
+    default_patience,
 )
 from charlm.errors import RequestError
 from charlm.text import dataset as data
 from charlm.text.tokenizer import CharTokenizer
-from charlm.training import plan
+from charlm.training import plan, recipe
 from charlm.training.pace import Pace
 from charlm.training.plan import Costs, Plan
 
@@ -234,3 +236,83 @@ def test_measure_times_a_throwaway_copy() -> None:
         assert seconds > 0
     assert found.evaluation >= 0
     assert np.isfinite([found.update, found.save, found.final, found.evaluation]).all()
+
+
+# ------------------------------------------------------------------------------------------ recipe
+
+
+@pytest.fixture
+def steps_take(monkeypatch: pytest.MonkeyPatch, costs: Costs) -> Callable[[float], None]:
+    """Set the seconds that a training step of a small batch is found to take."""
+
+    def set_to(seconds: float) -> None:
+        monkeypatch.setattr(plan, "time_steps", lambda trainer, limit: seconds)
+
+    return set_to
+
+
+def test_the_width_follows_from_the_steps_that_fit(steps_take: Callable[[float], None]) -> None:
+    """A step of 32x64 characters counts as half a step of 64x64."""
+    text: dict[str, Any] = {"length": 40_000, "minutes": 1.0, "shape": {"hidden_size": None}}
+    steps_take(0.05)
+    few = settle(**text)
+    assert (few.model.hidden_size, few.train.batch_size) == (256, 32)
+    assert few.notes[0].startswith("256 units and batches of 32: about 1,080 steps")
+    steps_take(0.02)
+    some = settle(**text)
+    assert (some.model.hidden_size, some.train.batch_size) == (256, 64)
+    steps_take(0.005)
+    many = settle(**text)
+    assert many.model.hidden_size == 256  # 40,000 characters are too few for more
+    assert "would learn 40,000 characters by heart" in many.notes[0]
+
+
+def test_the_thresholds_of_the_recipe() -> None:
+    wide, narrow = recipe.WIDE_FROM_STEPS, recipe.SMALL_BATCH_BELOW
+    long = recipe.WIDE_FROM_CHARACTERS
+    chosen = [
+        (recipe.choose(steps, length).hidden_size, recipe.choose(steps, length).batch_size)
+        for steps, length in [
+            *[(narrow - 1, long), (narrow, long), (wide - 1, long), (wide, long)],
+            (wide, long - 1),
+        ]
+    ]
+    assert chosen == [(256, 32), (256, None), (256, None), (512, None), (256, None)]
+
+
+def test_what_is_asked_for_wins_over_the_recipe(steps_take: Callable[[float], None]) -> None:
+    steps_take(0.05)
+    open_width = {"hidden_size": None}
+    asked = settle(40_000, minutes=1.0, shape={"hidden_size": 24})
+    assert asked.model.hidden_size == 24
+    assert asked.train.batch_size == 64
+    assert not any("units" in note for note in asked.notes)
+    batch = settle(40_000, minutes=1.0, shape=open_width, batch_size=48)
+    assert (batch.model.hidden_size, batch.train.batch_size) == (256, 48)
+    gru = settle(40_000, minutes=1.0, shape=open_width | {"cell": "gru"})
+    assert (gru.model.hidden_size, gru.train.batch_size) == (256, 64)
+    steps = settle(40_000, steps=100, shape=open_width)
+    assert (steps.model.hidden_size, steps.train.batch_size) == (256, 64)
+
+
+# ---------------------------------------------------------------------------------------- patience
+
+
+@pytest.mark.parametrize(
+    ("epochs", "evaluations", "expected"),
+    [(187, 20, 5), (10, 20, 0), (10.1, 20, 5), (100, 10, 0), (100, 11, 5), (100, 60, 15)],
+)
+def test_a_text_that_is_read_many_times_has_patience(
+    epochs: float, evaluations: float, expected: int
+) -> None:
+    assert default_patience(epochs, evaluations) == expected
+
+
+def test_patience_is_said_and_can_be_turned_off() -> None:
+    early = settle(5000, steps=1500)
+    assert early.train.patience == 5
+    assert "training stops after 5 evaluations without an improvement" in early.notes[-1]
+    never = settle(5000, steps=1500, patience=0)
+    assert never.train.patience == 0
+    assert not any("stops" in note for note in never.notes)
+    assert settle(40_000, steps=50).train.patience == 0
