@@ -130,7 +130,7 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
     group="Run",
     default="auto",
     show_default=True,
-    help="Device to train on: cpu, cuda, ...; auto: a GPU if there is one.",
+    help="Device to train on: cpu, cuda, mps, ...; auto: a CUDA GPU if there is one.",
 )
 @corpus_option("moved_to", group="Run")
 @click.pass_context
@@ -185,7 +185,7 @@ def _prepare(
         raise RequestError("no corpus given; type charlm train corpus.txt, or give --resume RUN")
     _check_options(ctx, options)
     from charlm.text import dataset as data
-    from charlm.training import plan
+    from charlm.training import parity, plan
     from charlm.training.trainer import Trainer
 
     device = _device(options["device"])
@@ -221,6 +221,7 @@ def _prepare(
     model = ModelOptions(**shape)
     model.settle()  # refuse a wrong shape before timing anything
     _describe_corpus(texts, dataset)
+    parity.check(model.settle(), device)
     notes = texts.notes
     del texts  # training needs the ids alone
     train = TrainOptions(**chosen(TrainOptions, options))
@@ -317,7 +318,7 @@ def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
     """The trainer in the state of the run's last checkpoint."""
     from charlm import checkpoint
     from charlm.text import dataset as data
-    from charlm.training import state
+    from charlm.training import parity, state
     from charlm.training.trainer import Trainer
 
     saved, damage = _newest_state(run)
@@ -325,7 +326,9 @@ def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
     if moved_to:
         source = runs.relocated(source, moved_to)  # from now on the run reads it there
     dataset = data.encode(runs.reread(source, run, saved.provenance), saved.tokenizer)
-    trainer = Trainer(saved.config, config, dataset, source, _device(device))
+    chosen_device = _device(device)
+    parity.check(saved.config, chosen_device)
+    trainer = Trainer(saved.config, config, dataset, source, chosen_device)
     trainer.restore(saved)
     if damage:
         say(f"{damage}; continuing from {run.previous}")

@@ -53,7 +53,7 @@ class Blocks:
     """
 
     def __init__(self, model: nn.Module, number: int) -> None:
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.parameters: list[torch.Tensor] = [p for p in model.parameters() if p.requires_grad]
         shared = {id(p): p for p in model.parameters()}
         self.models = [copy.deepcopy(model, dict(shared)).train() for _ in range(number)]
         self._pool = ThreadPoolExecutor(

@@ -125,8 +125,8 @@ def update_in_blocks(
         own = tuple(each[:, rows[number]] for each in state)
         with arithmetic(config.precision, device, cached=False):
             total, count, after = objective(copy, part(batch, rows[number]), own)
-        gradients = torch.autograd.grad(total, blocks.parameters)
-        return total.detach(), count, tuple(each.detach() for each in after), list(gradients)
+        gradients = gradients_of(total, blocks.parameters)
+        return total.detach(), count, tuple(each.detach() for each in after), gradients
 
     # The outer context turns oneDNN off, if need be, for all threads at once.
     with arithmetic(config.precision, device, cached=False):
@@ -160,6 +160,11 @@ def descend(
     not finite.
     """
     return _checked_step(model, optimizer, _backward(total, count), rate, clip)
+
+
+def gradients_of(total: Tensor, parameters: list[Tensor]) -> list[Tensor]:
+    """The gradients of ``total``, without adding them to those that the parameters have."""
+    return list(torch.autograd.grad(total, parameters))
 
 
 def finite(found: Tensor, rate: float) -> float:
