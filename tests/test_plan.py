@@ -316,3 +316,21 @@ def test_patience_is_said_and_can_be_turned_off() -> None:
     assert never.train.patience == 0
     assert not any("stops" in note for note in never.notes)
     assert settle(40_000, steps=50).train.patience == 0
+
+
+# ---------------------------------------------------------------------------------- blocks of rows
+
+
+@pytest.mark.parametrize(("one", "two", "chosen"), [(0.03, 0.02, 2), (0.02, 0.03, 1)])
+def test_with_minutes_the_faster_number_of_blocks_is_taken(
+    one: float, two: float, chosen: int, costs: Costs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    taken = {1: one, 2: two}
+    monkeypatch.setattr(plan, "time_steps", lambda trainer, limit: taken[trainer.config.row_blocks])
+    settled = settle(40_000, minutes=1.0)
+    assert settled.train.row_blocks == chosen
+    assert f"{chosen} block" in settled.notes[0] and "20.0 ms per training step" in settled.notes[0]
+    assert settle(40_000, minutes=1.0, row_blocks=3).train.row_blocks == 3
+    assert settle(40_000, steps=10).train.row_blocks == 2
+    assert settle(40_000, minutes=0.1).train.row_blocks == 2

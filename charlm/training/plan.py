@@ -34,7 +34,7 @@ from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit
 from charlm.training import evaluate, recipe
 from charlm.training.pace import Pace
 from charlm.training.precision import choose_precision
-from charlm.training.rows import default_blocks
+from charlm.training.rows import default_blocks, most_blocks
 from charlm.training.trainer import Trainer
 
 EVALUATIONS = 20
@@ -94,7 +94,11 @@ def settle(
             f"small corpus: batch size {B} and window {T} instead of {DEFAULT_BATCH_SIZE} and "
             f"{DEFAULT_SEQ_LEN}"
         )
+    blocks_are_open = train.row_blocks is None
     train = _with_window(model, train, B, T, device)
+    if minutes is not None and blocks_are_open:
+        train, reason = _with_fastest_blocks(model, train, minutes, dataset, source, device)
+        notes.extend([reason] if reason else [])
     steps_per_epoch = (len(dataset.train_ids) - 1) // (B * T)
     if minutes is not None:
         steps, evaluations, costs = _fill(model, train, minutes, dataset, source, device, began)
@@ -174,6 +178,33 @@ def _with_recipe(
     if chosen.batch_size is not None and fits:
         train = replace(train, batch_size=chosen.batch_size)
     return model, train, chosen.reason
+
+
+def _with_fastest_blocks(
+    model: ModelOptions,
+    train: TrainOptions,
+    minutes: float,
+    dataset: Dataset,
+    source: Source,
+    device: torch.device,
+) -> tuple[TrainOptions, str]:
+    """Time one block of rows against one for each thread, if both make sense and there is time for
+    that; the reason is empty if not."""
+    several = most_blocks(model.settle(), train.batch_size or 1, device)
+    if several == 1 or minutes < 0.5:
+        return train, ""
+    taken: dict[int, float] = {}
+    for blocks in (1, several):
+        trial = _complete(model, replace(train, row_blocks=blocks), 1000, 1000)
+        trainer = Trainer(*trial, dataset, source, device)
+        taken[blocks] = time_steps(trainer, min(1.0, 0.6 * minutes))
+    best = min(taken, key=taken.__getitem__)
+    (other,) = set(taken) - {best}
+    reason = (
+        f"{best} block{'s' * (best > 1)} of rows: {1e3 * taken[best]:.1f} ms per training step, "
+        f"with {other} {1e3 * taken[other]:.1f}"
+    )
+    return replace(train, row_blocks=best), reason
 
 
 def _fill(

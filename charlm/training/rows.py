@@ -35,15 +35,22 @@ idle machine and much faster beside another program (docs/performance.md); in wi
 weights are most of what a core reads, and two threads that share a product read them once."""
 
 
-def default_blocks(model: ModelConfig, batch_size: int, device: torch.device) -> int:
-    """One block for each thread if the model is a small LSTM, otherwise one.
+def most_blocks(model: ModelConfig, batch_size: int, device: torch.device) -> int:
+    """One block for each thread for an LSTM on a processor, otherwise one.
 
     torch has one function for the LSTM's whole loop over time on a processor. The loops of the
     other cells hold Python's lock 64 times in a window, so threads would wait for it.
     """
-    if device.type != "cpu" or model.cell != "lstm" or model.hidden_size > LARGEST_HIDDEN:
+    if device.type != "cpu" or model.cell != "lstm":
         return 1
     return max(1, min(torch.get_num_threads(), batch_size // FEWEST_ROWS))
+
+
+def default_blocks(model: ModelConfig, batch_size: int, device: torch.device) -> int:
+    """``most_blocks`` up to a size, otherwise one; with ``--minutes`` both are timed."""
+    if model.hidden_size > LARGEST_HIDDEN:
+        return 1
+    return most_blocks(model, batch_size, device)
 
 
 class Blocks:
