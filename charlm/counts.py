@@ -163,8 +163,9 @@ def fit_weights(network: Engine, ngram: NGramModel, val_ids: Ids) -> Weights:
     if streams > 1:
         state = warmed(lambda ids, state: both.last(ids, state)[1], ids, begins, state)
     logs: list[tuple[Reals, Reals, Ids]] = []
-    for start in range(0, counted, 64):
-        places = begins[:, None] + np.arange(start, min(start + 64, counted))
+    size = max(1, min(64, 2**25 // (streams * ngram.vocab_size)))
+    for start in range(0, counted, size):
+        places = begins[:, None] + np.arange(start, min(start + size, counted))
         logits, own = network.forward(ids[places], state[:-1])
         p, nodes = ngram.rows(ids[places], state[-1][0])
         state = (*own, nodes[None])

@@ -25,6 +25,8 @@ STREAMS = 256
 
 _AT_ONCE = 4096  # symbols; more would only need more memory
 
+_VALUES = 2**25  # probabilities at once: 256 MB in float64
+
 LONG = 20_000
 """A text of at least this many characters is read in streams; a shorter one takes less than a
 second in one stream."""
@@ -126,7 +128,8 @@ def read(
         state = model.initial_state(len(begins))
         if streams > 1:
             state = warmed(lambda ids, state: model.last(ids, state)[1], ids, begins, state)
-        size = min(chunk, max(1, _AT_ONCE // len(begins)))
+        at_once = min(_AT_ONCE, _VALUES // tokenizer.vocab_size)
+        size = min(chunk, max(1, at_once // len(begins)))
         for start in range(0, stretch, size):
             steps = np.arange(start, min(start + size, stretch))
             places = begins[:, None] + steps  # (B, T)
