@@ -133,6 +133,25 @@ def test_dropout_in_blocks_is_the_same_at_every_run_and_differs_between_blocks(
     assert 200 < int((masks[0] > 0).sum()) < 300
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.999999])
+def test_dropout_of_its_own_keeps_the_right_share_and_the_mean(share: float) -> None:
+    layer = Dropout(share)
+    layer.generator = torch.Generator().manual_seed(1)
+    x = torch.ones(1001, 203, requires_grad=True)  # no multiple of four
+    y = layer(x)
+    kept = float((y > 0).float().mean())
+    expected = max(1 - share, 1 / 65_536)
+    assert kept == pytest.approx(expected, abs=5 * (expected / x.numel()) ** 0.5)
+    torch.testing.assert_close(y[y > 0], torch.full_like(y[y > 0], 1 / expected), rtol=1e-4, atol=0)
+    columns = (y > 0).float().mean(0)
+    assert float(columns.std()) < 2 * (expected / 1001) ** 0.5  # no lane is favoured
+    y.sum().backward()
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad, y.detach())
+    layer.eval()
+    assert layer(x) is x
+
+
 def test_without_dropout_the_number_of_blocks_changes_only_rounding(dataset: Dataset) -> None:
     one, other = (trained(dataset, blocks=n, dropout=0.0, optimizer="adamw") for n in (1, 3))
     for name, value in one.items():

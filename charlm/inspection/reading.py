@@ -20,9 +20,6 @@ from charlm.text.tokenizer import Tokenizer
 STREAMS = 256
 """Streams read in parallel: more would not make the engine's matrix products faster."""
 
-"""Symbols that a stream reads before the part that it scores. Context from before them is lost
-(docs/log.md says how little that changes a score)."""
-
 _AT_ONCE = 4096  # symbols; more would only need more memory
 
 _VALUES = 2**25  # probabilities at once: 256 MB in float64
