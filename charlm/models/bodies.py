@@ -44,8 +44,8 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         if self.generator is None or not self.training or self.p == 0.0:
             return super().forward(x)
-        # 16 random bits decide about a value, so one draw of 64 bits serves four: a third of the time
-        # of bernoulli_. The share that is kept is a multiple of 1 / 65,536.
+        # 16 random bits decide about a value, so one draw of 64 bits serves four: a third of
+        # the time of bernoulli_. The share that is kept is a multiple of 1 / 65,536.
         words = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
         words.random_(-(2**63), None, generator=self.generator)
         kept = max(1, round((1 - self.p) * 65_536))
