@@ -268,16 +268,17 @@ def test_the_width_follows_from_the_steps_that_fit(steps_take: Callable[[float],
 
 
 def test_the_thresholds_of_the_recipe() -> None:
-    wide, narrow = recipe.WIDE_FROM_STEPS, recipe.SMALL_BATCH_BELOW
-    long = recipe.WIDE_FROM_CHARACTERS
+    (widest, _), (wide, _) = recipe.WIDER
+    few, long = recipe.SMALL_BATCH_BELOW, recipe.WIDE_FROM_CHARACTERS
     chosen = [
         (recipe.choose(steps, length).hidden_size, recipe.choose(steps, length).batch_size)
         for steps, length in [
-            *[(narrow - 1, long), (narrow, long), (wide - 1, long), (wide, long)],
-            (wide, long - 1),
+            *[(few - 1, long), (few, long), (wide - 1, long), (wide, long)],
+            *[(widest - 1, long), (widest, long), (widest, long - 1)],
         ]
     ]
-    assert chosen == [(256, 32), (256, None), (256, None), (512, None), (256, None)]
+    narrow, middle, full = (256, None), (384, None), (512, None)
+    assert chosen == [(256, 32), narrow, narrow, middle, middle, full, narrow]
 
 
 def test_what_is_asked_for_wins_over_the_recipe(steps_take: Callable[[float], None]) -> None:

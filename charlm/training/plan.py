@@ -253,7 +253,7 @@ def _complete(
     }
     dropout = model.dropout
     if dropout is None:
-        dropout = default_dropout(steps / steps_per_epoch)
+        dropout = default_dropout(steps / steps_per_epoch, model.settle().hidden_size)
     return (
         replace(model, dropout=dropout).settle(),
         TrainConfig(**(train.to_dict() | decided)),

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-NARROW, WIDE = 256, 512
+NARROW = 256
 
-WIDE_FROM_STEPS = 6000
-"""From this many steps of 64 x 64 characters at ``NARROW`` units on, ``WIDE`` is better."""
+WIDER = ((12_000, 512), (3500, 384))
+"""(from how many steps of 64 x 64 characters at ``NARROW`` units on, which width is better)"""
 
 WIDE_FROM_CHARACTERS = 500_000
 """Shorter texts are learnt by heart before the width pays."""
@@ -38,18 +38,19 @@ def choose(steps: int, characters: int) -> Recipe:
     steps: how many training steps of 64 x 64 characters of an LSTM of ``NARROW`` units fit in the
         time, as measured on this machine
 
-    >>> choose(1500, 1_000_000).hidden_size, choose(20_000, 1_000_000).hidden_size
-    (256, 512)
+    >>> [choose(steps, 1_000_000).hidden_size for steps in (1500, 5000, 20_000)]
+    [256, 384, 512]
     """
     fit = f"about {steps:,} steps of {NARROW} units and 64x64 characters fit"
-    if steps < WIDE_FROM_STEPS:
-        if steps < SMALL_BATCH_BELOW:
-            return Recipe(
-                NARROW,
-                SMALL_BATCH,
-                f"{NARROW} units and batches of {SMALL_BATCH}: {fit}, few enough for more and "
-                "smaller steps to be better",
-            )
+    if steps < SMALL_BATCH_BELOW:
+        return Recipe(
+            NARROW,
+            SMALL_BATCH,
+            f"{NARROW} units and batches of {SMALL_BATCH}: {fit}, few enough for more and smaller "
+            "steps to be better",
+        )
+    width = next((width for least, width in WIDER if steps >= least), NARROW)
+    if width == NARROW:
         return Recipe(NARROW, None, f"{NARROW} units: {fit}, too few for a wider layer")
     if characters < WIDE_FROM_CHARACTERS:
         return Recipe(
@@ -57,4 +58,4 @@ def choose(steps: int, characters: int) -> Recipe:
             None,
             f"{NARROW} units: a wider layer would learn {characters:,} characters by heart",
         )
-    return Recipe(WIDE, None, f"{WIDE} units: {fit}, enough for a wider layer")
+    return Recipe(width, None, f"{width} units: {fit}, enough for a layer that wide")
