@@ -254,6 +254,19 @@ def test_a_finished_run_is_not_counted_again(
     np.testing.assert_array_equal(one.ngram.levels[-1].share, other.ngram.levels[-1].share)
 
 
+def test_a_long_text_is_counted_from_its_end_and_that_is_said(
+    charlm: Invoke, book: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(counts, "MAX_TRAIN_CHARS", 5000)
+    result = charlm("train", book, "--out", tmp_path, *SHAPE)
+    assert result.exit_code == 0, result.output
+    assert "counted: the last 5,000 symbols of the training text" in result.stderr
+    found = counts.read(tmp_path / "book" / "counts.safetensors")
+    train_ids = package.load(tmp_path / "book").tokenizer.encode(TEXT[: int(0.9 * len(TEXT))])
+    # Level 0: the characters of the part that was counted.
+    assert set(found.ngram.levels[0].symbol.tolist()) == set(train_ids[-5000:].tolist())
+
+
 def test_without_validation_text_nothing_could_weigh_the_counts(
     charlm: Invoke, book: Path, tmp_path: Path
 ) -> None:

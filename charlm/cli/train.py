@@ -435,6 +435,9 @@ def _summarize(run: Run, trainer: Trainer) -> None:
                 f"    network alone {found.network.bits_per_char:.4f}, {found.counts.name} alone "
                 f"{found.apart.ngram.bits_per_char:.4f}; together {found.counts.describe()}"
             )
+            counted = found.counts.facts["characters"]
+            if counted < len(trainer.dataset.train_ids):
+                say(f"counted: the last {counted:,} symbols of the training text, not all of it")
         if result.folded_note:
             say(result.folded_note)
         if trainer.progress.best_step == 0:
