@@ -214,6 +214,6 @@ def test_small_lstms_on_processors_get_a_block_for_each_thread(
     assert default_blocks(model, 32, cpu) == 2
     assert default_blocks(model, 4, cpu) == 1
     assert default_blocks(model, 64, gpu) == 1
-    assert default_blocks(dataclasses.replace(model, hidden_size=1024), 64, cpu) == 1
+    assert default_blocks(dataclasses.replace(model, hidden_size=512), 64, cpu) == 1
     for cell in ("gru", "rnn", "window", "conv"):
         assert default_blocks(ModelConfig.resolve(cell=cell), 64, cpu) == 1

@@ -29,10 +29,10 @@ Result = TypeVar("Result")
 FEWEST_ROWS = 16
 """Matrix products of fewer rows than this take about as long as those of 16."""
 
-LARGEST_HIDDEN = 512
-"""Up to this hidden size. At 256 blocks are faster, at 512 about as fast as shared products on an
-idle machine and much faster beside another program (docs/performance.md); in wider layers the
-weights are most of what a core reads, and two threads that share a product read them once."""
+LARGEST_HIDDEN = 384
+"""Up to this hidden size blocks are faster. In wider layers the weights are most of what a core
+reads, and two threads that share a product read them once; only beside another busy program blocks
+are faster there too (docs/log.md), which is why runs with ``--minutes`` time both."""
 
 
 def most_blocks(model: ModelConfig, batch_size: int, device: torch.device) -> int:
