@@ -142,7 +142,7 @@ def test_a_character_tells_what_was_expected(
     lm = package.load(run)
     text = (run.parent / "hostile.txt").read_text("utf-8")
     held_out = text[int(len(text) * 0.9) :]
-    found = reading.read(lm.engine, lm.tokenizer, held_out[:200])
+    found = reading.read(lm.predictor, lm.tokenizer, held_out[:200])
     for place in (5, 150):
         span = browser.find_element(By.CSS_SELECTOR, f'[data-n="{place}"]')
         browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", span)
