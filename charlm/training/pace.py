@@ -94,8 +94,9 @@ class Pace:
         """
         recent = (1 - NEWEST) * (self.recent or self.update) + NEWEST * update
         # Not below 1: if another program was busy while the first steps were timed, the end of the
-        # run may have been timed without it.
-        slower = max(1.0, recent / self.update)
+        # run may have been timed without it. Not above 1.5: threads that wait for each other make
+        # training steps far slower than the end of the run, which has one thread.
+        slower = min(1.5, max(1.0, recent / self.update))
         each = self.evaluation if evaluation is None else evaluation / slower
         left = self.budget - used - slower * (self.final + evaluations * each)
         end = step + max(0, int(left / recent))

@@ -48,6 +48,9 @@ ORTHOGONALIZE_EVERY = 2
 """Muon moves each matrix at every second training step, twice as far: half the time, the same
 losses (docs/log.md)."""
 
+WORTH_THE_RISK = 1.15
+"""How many times faster one block of rows must be than several."""
+
 LEAST_STEPS = 10
 """The fewest training steps of a run with --minutes, however short the time."""
 
@@ -198,7 +201,9 @@ def _with_fastest_blocks(
         trial = _complete(model, replace(train, row_blocks=blocks), 1000, 1000)
         trainer = Trainer(*trial, dataset, source, device)
         taken[blocks] = time_steps(trainer, min(1.0, 0.6 * minutes))
-    best = min(taken, key=taken.__getitem__)
+    # One block on several threads is many times slower beside another busy program, so it must be
+    # clearly faster now.
+    best = 1 if WORTH_THE_RISK * taken[1] < taken[several] else several
     (other,) = set(taken) - {best}
     reason = (
         f"{best} block{'s' * (best > 1)} of rows: {1e3 * taken[best]:.1f} ms per training step, "
