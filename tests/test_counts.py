@@ -93,7 +93,10 @@ def test_a_certain_character_leaves_the_others_a_chance() -> None:
 def test_ngrams_that_occur_once_are_not_in_the_file(fitted: Counts) -> None:
     """A unique passage of the training text cannot be read from the file beyond 6 characters."""
     text = TEXT[:6000]
-    for length, level in enumerate(fitted.ngram.levels, start=1):
+    assert fitted.facts["keep_once"] == 6
+    long = counts.rounded(NGramModel.fit(IDS[:6000], V, 9, keep_once=counts.KEEP_ONCE))
+    stored = counts.parse(counts.dump(Counts(long, Weights(1.0, 0.5), "a", "b", {}))).ngram
+    for length, level in enumerate(stored.levels, start=1):
         grams = [text[i : i + length] for i in range(len(text) - length + 1)]
         once = {gram for gram in set(grams) if grams.count(gram) == 1} if length > 6 else set()
         if length == 7:

@@ -114,11 +114,19 @@ def trained(dataset: Dataset, **options: Any) -> dict[str, Any]:
 
 
 def test_dropout_in_blocks_is_the_same_at_every_run_and_differs_between_blocks(
-    dataset: Dataset,
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seeds: list[int] = []
+
+    def spied(model: nn.Module, seed: int) -> None:
+        seeds.append(seed)
+        seed_dropout(model, seed)
+
+    monkeypatch.setattr("charlm.training.step.seed_dropout", spied)
     one, again = trained(dataset, blocks=3), trained(dataset, blocks=3)
     for name, value in one.items():
         np.testing.assert_array_equal(value, again[name])
+    assert len(seeds) == 2 * len(set(seeds)) == 2 * 6 * 3  # two runs of six steps of three blocks
     other = trained(dataset, blocks=2)
     assert any((one[name] != other[name]).any() for name in one)
     masks = []
