@@ -290,6 +290,7 @@ def test_what_is_asked_for_wins_over_the_recipe(steps_take: Callable[[float], No
     assert not any("units" in note for note in asked.notes)
     batch = settle(40_000, minutes=1.0, shape=open_width, batch_size=48)
     assert (batch.model.hidden_size, batch.train.batch_size) == (256, 48)
+    assert not any("batches of 32" in note for note in batch.notes)
     gru = settle(40_000, minutes=1.0, shape=open_width | {"cell": "gru"})
     assert (gru.model.hidden_size, gru.train.batch_size) == (256, 64)
     steps = settle(40_000, steps=100, shape=open_width)

@@ -175,11 +175,13 @@ def _with_recipe(
     # As if the window were the default one, and a tenth of the time were not for training steps.
     seconds *= (DEFAULT_BATCH_SIZE * DEFAULT_SEQ_LEN) / (B * T)
     left = minutes * 60 - (time.monotonic() - began)
-    chosen = recipe.choose(max(0, int(0.9 * left / seconds)), len(dataset.train_ids))
+    chosen = recipe.choose(
+        max(0, int(0.9 * left / seconds)),
+        len(dataset.train_ids),
+        batch_is_open=train.batch_size is None and B == DEFAULT_BATCH_SIZE,
+    )
     model = replace(model, hidden_size=chosen.hidden_size)
-    fits = train.batch_size is None and B == DEFAULT_BATCH_SIZE
-    if chosen.batch_size is not None and fits:
-        train = replace(train, batch_size=chosen.batch_size)
+    train = replace(train, batch_size=chosen.batch_size or train.batch_size)
     return model, train, chosen.reason
 
 

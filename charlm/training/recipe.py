@@ -32,17 +32,18 @@ class Recipe:
     reason: str
 
 
-def choose(steps: int, characters: int) -> Recipe:
+def choose(steps: int, characters: int, *, batch_is_open: bool = True) -> Recipe:
     """The recipe for a text of ``characters`` to train on.
 
     steps: how many training steps of 64 x 64 characters of an LSTM of ``NARROW`` units fit in the
         time, as measured on this machine
+    batch_is_open: whether the batch size may be chosen too
 
     >>> [choose(steps, 1_000_000).hidden_size for steps in (1500, 5000, 20_000)]
     [256, 384, 512]
     """
     fit = f"about {steps:,} steps of {NARROW} units and 64x64 characters fit"
-    if steps < SMALL_BATCH_BELOW:
+    if steps < SMALL_BATCH_BELOW and batch_is_open:
         return Recipe(
             NARROW,
             SMALL_BATCH,

@@ -102,7 +102,8 @@ class Trainer:
         self.state: TensorState = self.model.initial_state(self.streams.batch_size)
         self.progress = Progress()
         self._blocks: Blocks | None = None
-        self.late = self.device.type != "cpu"
+        # Blocks of rows are for processors, where reading a loss waits for nothing.
+        self.late = self.device.type != "cpu" and config.row_blocks == 1
         self._unread: Tensor | None = None  # (loss, gradient norm) of the last step
         self._saved: Progress | None = None  # the progress at the last save
 
