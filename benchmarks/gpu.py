@@ -28,56 +28,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from common import add_corpus_option, describe, save, shakespeare
-from torch import nn
-from training import B, T, V, make_dataset
+from training import B, T, V, make_dataset, plain_loop
 
 from charlm.config import ModelConfig, TrainConfig, default_learning_rate
 from charlm.text.dataset import Dataset, Source
-from charlm.text.streams import Streams
 from charlm.training.plan import ORTHOGONALIZE_EVERY
 from charlm.training.precision import choose_precision
 from charlm.training.trainer import Trainer
 
 TARGET = 1.4697
 LARGE = ["--hidden-size", "1024", "--num-layers", "2", "--batch-size", "256"]
-
-
-def plain_loop(
-    dataset: Dataset, layers: int, hidden: int, device: torch.device, dtype: torch.dtype
-) -> Callable[[], None]:
-    torch.manual_seed(1)
-    embedding, lstm = nn.Embedding(V, hidden), nn.LSTM(hidden, hidden, layers, batch_first=True)
-    head = nn.Linear(hidden, V)
-    model = nn.ModuleList([embedding, lstm, head]).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
-    streams = Streams(dataset.train_ids, B, T, seed=1)
-    state: tuple[torch.Tensor, torch.Tensor] | None = None
-    step = 0
-
-    def update() -> None:
-        nonlocal state, step
-        batch = streams.batch(step)
-        inputs, targets = (
-            torch.from_numpy(ids.astype(np.int64)).to(device)
-            for ids in (batch.inputs, batch.targets)
-        )
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
-            output, state = lstm(embedding(inputs), state)
-            logits = head(output)
-        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        loss.item()
-        assert state is not None
-        state = (state[0].detach(), state[1].detach())
-        step += 1
-
-    return update
 
 
 def charlm_loop(

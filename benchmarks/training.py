@@ -46,6 +46,7 @@ from charlm.training.rows import default_blocks
 from charlm.training.trainer import Trainer
 
 B, T, V = 64, 64, 65
+CPU = torch.device("cpu")
 
 
 def make_dataset() -> Dataset:
@@ -55,12 +56,19 @@ def make_dataset() -> Dataset:
     return data.encode(Texts.of(text), CharTokenizer.from_text(text))
 
 
-def plain_loop(dataset: Dataset, layers: int, hidden: int) -> Callable[[], None]:
+def plain_loop(
+    dataset: Dataset,
+    layers: int,
+    hidden: int,
+    device: torch.device = CPU,
+    dtype: torch.dtype = torch.float32,
+) -> Callable[[], None]:
+    """The tutorial's loop; under autocast if ``dtype`` is not float32."""
     torch.manual_seed(1)
     embedding, lstm = nn.Embedding(V, hidden), nn.LSTM(hidden, hidden, layers, batch_first=True)
     head = nn.Linear(hidden, V)
-    parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=2e-3)
+    model = nn.ModuleList([embedding, lstm, head]).to(device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     streams = Streams(dataset.train_ids, B, T, seed=1)
     state: tuple[torch.Tensor, torch.Tensor] | None = None
     step = 0
@@ -68,13 +76,17 @@ def plain_loop(dataset: Dataset, layers: int, hidden: int) -> Callable[[], None]
     def update() -> None:
         nonlocal state, step
         batch = streams.batch(step)
-        inputs = torch.from_numpy(batch.inputs.astype(np.int64))
-        targets = torch.from_numpy(batch.targets.astype(np.int64))
-        output, state = lstm(embedding(inputs), state)
-        loss = nn.functional.cross_entropy(head(output).flatten(0, 1), targets.flatten())
+        inputs, targets = (
+            torch.from_numpy(ids.astype(np.int64)).to(device)
+            for ids in (batch.inputs, batch.targets)
+        )
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            output, state = lstm(embedding(inputs), state)
+            logits = head(output)
+        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         loss.item()
         assert state is not None
@@ -94,14 +106,13 @@ def charlm_loop(
 ) -> tuple[Callable[[], None], Trainer]:
     """charlm's training step with the settings that ``charlm train`` would choose."""
     model = ModelConfig.resolve(vocab_size=V, num_layers=layers, hidden_size=hidden, cell=cell)
-    cpu = torch.device("cpu")
     config = TrainConfig(
         batch_size=B,
         seq_len=T,
         optimizer=optimizer,
         learning_rate=default_learning_rate(optimizer, hidden),
-        precision=choose_precision(precision, cpu),
-        row_blocks=default_blocks(model, B, cpu),
+        precision=choose_precision(precision, CPU),
+        row_blocks=default_blocks(model, B, CPU),
         orthogonalize_every=ORTHOGONALIZE_EVERY,
         steps=100_000,
         eval_every=5_000,

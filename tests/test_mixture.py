@@ -25,7 +25,10 @@ IDS = TOKENIZER.encode(TEXT).astype(np.int64)
 V = TOKENIZER.vocab_size
 
 
-def predictor(cell: str = "lstm", weights: Weights = Weights(0.7, 0.6), **shape: int) -> Mixed:  # noqa: B008
+BOTH = Weights(0.7, 0.6)
+
+
+def predictor(cell: str = "lstm", weights: Weights = BOTH, **shape: int) -> Mixed:
     config = ModelConfig.resolve(vocab_size=V, cell=cell, hidden_size=8, context=3, **shape)
     rng = np.random.default_rng(1)
     parameters = {

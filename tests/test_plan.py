@@ -26,6 +26,7 @@ from charlm.text.tokenizer import CharTokenizer
 from charlm.training import plan, recipe
 from charlm.training.pace import Pace
 from charlm.training.plan import Costs, Plan
+from charlm.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -231,7 +232,7 @@ def test_measure_times_a_throwaway_copy() -> None:
         eval_every=100,
         save_every=100,
     )
-    found = plan.measure(model, train, dataset, data.Source(("x",)), CPU, seconds=1.0)
+    found = plan.measure(Trainer(model, train, dataset, data.Source(("x",)), CPU), seconds=1.0)
     for seconds in (found.update, found.save, found.final):
         assert seconds > 0
     assert found.evaluation >= 0

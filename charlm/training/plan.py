@@ -68,6 +68,18 @@ class Plan:
     pace: Pace | None = None
 
 
+@dataclass(frozen=True)
+class Trials:
+    """What a copy of the run needs that is trained a little, only to be timed."""
+
+    dataset: Dataset
+    source: Source
+    device: torch.device
+
+    def trainer(self, model: ModelConfig, train: TrainConfig) -> Trainer:
+        return Trainer(model, train, self.dataset, self.source, self.device)
+
+
 def settle(
     model: ModelOptions,
     train: TrainOptions,
@@ -83,9 +95,10 @@ def settle(
     """
     notes: list[str] = []
     train.check_length()
+    trials = Trials(dataset, source, device)
     minutes, pace = train.minutes, None
     if minutes is not None and model.hidden_size is None and model.cell == "lstm":
-        model, train, reason = _with_recipe(model, train, minutes, dataset, source, device, began)
+        model, train, reason = _with_recipe(model, train, minutes, trials, began)
         notes.append(reason)
     model = replace(model, hidden_size=model.settle().hidden_size)
     unit = f"{dataset.tokenizer.unit}s"
@@ -100,11 +113,11 @@ def settle(
     blocks_are_open = train.row_blocks is None
     train = _with_window(model, train, B, T, device)
     if minutes is not None and blocks_are_open:
-        train, reason = _with_fastest_blocks(model, train, minutes, dataset, source, device)
+        train, reason = _with_fastest_blocks(model, train, minutes, trials)
         notes.extend([reason] if reason else [])
     steps_per_epoch = (len(dataset.train_ids) - 1) // (B * T)
     if minutes is not None:
-        steps, evaluations, costs = _fill(model, train, minutes, dataset, source, device, began)
+        steps, evaluations, costs = _fill(model, train, minutes, trials, began)
         if train.eval_every is None:
             train = replace(train, eval_every=math.ceil(steps / evaluations))
         notes.append(
@@ -162,22 +175,20 @@ def _with_recipe(
     model: ModelOptions,
     train: TrainOptions,
     minutes: float,
-    dataset: Dataset,
-    source: Source,
-    device: torch.device,
+    trials: Trials,
     began: float,
 ) -> tuple[ModelOptions, TrainOptions, str]:
     """Choose the hidden size, and the batch size if it is open, by a short timing."""
     narrow = replace(model, hidden_size=recipe.NARROW)
-    B, T = fit_window(len(dataset.train_ids), train.batch_size, train.seq_len)
-    trial = _complete(narrow, _with_window(narrow, train, B, T, device), 1000, 1000)
-    seconds = time_steps(Trainer(*trial, dataset, source, device), min(2.0, 1.2 * minutes))
+    B, T = fit_window(len(trials.dataset.train_ids), train.batch_size, train.seq_len)
+    trial = _complete(narrow, _with_window(narrow, train, B, T, trials.device), 1000, 1000)
+    seconds = time_steps(trials.trainer(*trial), min(2.0, 1.2 * minutes))
     # As if the window were the default one, and a tenth of the time were not for training steps.
     seconds *= (DEFAULT_BATCH_SIZE * DEFAULT_SEQ_LEN) / (B * T)
     left = minutes * 60 - (time.monotonic() - began)
     chosen = recipe.choose(
         max(0, int(0.9 * left / seconds)),
-        len(dataset.train_ids),
+        len(trials.dataset.train_ids),
         batch_is_open=train.batch_size is None and B == DEFAULT_BATCH_SIZE,
     )
     model = replace(model, hidden_size=chosen.hidden_size)
@@ -189,19 +200,17 @@ def _with_fastest_blocks(
     model: ModelOptions,
     train: TrainOptions,
     minutes: float,
-    dataset: Dataset,
-    source: Source,
-    device: torch.device,
+    trials: Trials,
 ) -> tuple[TrainOptions, str]:
     """Time one block of rows against one for each thread, if both make sense and there is time for
     that; the reason is empty if not."""
-    several = most_blocks(model.settle(), train.batch_size or 1, device)
+    several = most_blocks(model.settle(), train.batch_size or 1, trials.device)
     if several == 1 or minutes < 0.5:
         return train, ""
     taken: dict[int, float] = {}
     for blocks in (1, several):
         trial = _complete(model, replace(train, row_blocks=blocks), 1000, 1000)
-        trainer = Trainer(*trial, dataset, source, device)
+        trainer = trials.trainer(*trial)
         taken[blocks] = time_steps(trainer, min(1.0, 0.6 * minutes))
     # One block on several threads is many times slower beside another busy program, so it must be
     # clearly faster now.
@@ -218,9 +227,7 @@ def _fill(
     model: ModelOptions,
     train: TrainOptions,
     minutes: float,
-    dataset: Dataset,
-    source: Source,
-    device: torch.device,
+    trials: Trials,
     began: float,
 ) -> tuple[int, int, Costs]:
     """(steps, evaluations) that fill the time, and the costs that were measured.
@@ -228,13 +235,13 @@ def _fill(
     The speed depends on dropout, dropout on the number of steps, and that on the speed. So start
     from a guess, and time again if the guess was wrong about whether there is dropout.
     """
-    steps_per_epoch = (len(dataset.train_ids) - 1) // (
+    steps_per_epoch = (len(trials.dataset.train_ids) - 1) // (
         (train.batch_size or 1) * (train.seq_len or 1)
     )
     guess = 1000
     for _ in range(2):
         trial = _complete(model, train, guess, steps_per_epoch)
-        costs = measure(*trial, dataset, source, device, seconds=minutes * 60)
+        costs = measure(trials.trainer(*trial), seconds=minutes * 60)
         budget = minutes * 60 - (time.monotonic() - began)
         steps, evaluations = costs.plan(budget, train.eval_every)
         planned, _ = _complete(model, train, steps, steps_per_epoch)
@@ -300,17 +307,9 @@ class Costs:
         return steps * self.update + (evaluations + 1) * each + self.save + self.final
 
 
-def measure(
-    model: ModelConfig,
-    train: TrainConfig,
-    dataset: Dataset,
-    source: Source,
-    device: torch.device,
-    *,
-    seconds: float,
-) -> Costs:
-    """Time a copy of the run, which is then discarded."""
-    trainer = Trainer(model, train, dataset, source, device)
+def measure(trainer: Trainer, *, seconds: float) -> Costs:
+    """Time a copy of the run of ``seconds``, which is then discarded."""
+    dataset = trainer.dataset
     per_update = time_steps(trainer, min(6.0, 0.06 * seconds))
     evaluation = 0.0
     if dataset.can_validate:
