@@ -134,18 +134,24 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--part", choices=("speed", "default", "large"), action="append", help="only this part"
+    )
     options = parser.parse_args()
+    parts = options.part or ["speed", "default", "large"]
     device = torch.device(options.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     print(f"{name}; {describe()}", flush=True)
     results: dict[str, Any] = {"device": name}
-    for layers, hidden in ((1, 512), (3, 1024)):
+    for layers, hidden in ((1, 512), (3, 1024)) if "speed" in parts else ():
         results[f"{layers}x{hidden}"] = speed(device, layers, hidden, options.rounds)
-    corpus = shakespeare(options.corpus)
-    results["default"] = train(corpus, options.device, "--minutes", "3")
-    results["large"] = train(corpus, options.device, "--minutes", str(options.minutes), *LARGE)
-    for kind in ("default", "large"):
-        print(f"{kind}: {results[kind]}")
+    runs = {
+        "default": ("--minutes", "3"),
+        "large": ("--minutes", str(options.minutes), *LARGE),
+    }
+    for kind in [kind for kind in runs if kind in parts]:
+        results[kind] = train(shakespeare(options.corpus), options.device, *runs[kind])
+        print(f"{kind}: {results[kind]}", flush=True)
     save("gpu", results)
 
 

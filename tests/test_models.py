@@ -320,6 +320,36 @@ def test_dropout_drops_the_stated_share_and_scales_the_rest(cell: str) -> None:
     assert all(torch.equal(a, b) for a, b in zip(after, noisy_after, strict=True))
 
 
+@every_cell
+def test_embedding_dropout_takes_characters_out_of_the_whole_batch(cell: str) -> None:
+    """By hand: the same masks, drawn again, on the rows of a plain model's embedding."""
+    model, plain = make(cell, 2, embedding_dropout=0.4), make(cell, 2)
+    ids = some_ids(8, 50)
+    expected, _ = plain(ids, plain.initial_state(8))
+    assert torch.equal(model(ids, model.initial_state(8))[0], expected)  # not while it is in use
+    model.train()
+    masks = []
+    for seed in range(200):
+        torch.manual_seed(seed)
+        mask = F.dropout(torch.ones(V, 1), 0.4)
+        masks.append(mask)
+        torch.manual_seed(seed)
+        found, _ = model(ids, model.initial_state(8))
+        if seed > 2:
+            continue
+        with torch.no_grad():
+            plain.load_state_dict(model.state_dict())
+            plain.body.embedding.weight.mul_(mask)
+        torch.testing.assert_close(found, plain(ids, plain.initial_state(8))[0])
+        model.zero_grad()
+        loss_sum(found, ids).backward()
+        gradient = model.body.embedding.weight.grad
+        assert gradient is not None
+        silent = (gradient == 0).all(1) & torch.isin(torch.arange(V), ids)
+        assert torch.equal(silent, (mask[:, 0] == 0) & torch.isin(torch.arange(V), ids))
+    assert abs(float(torch.stack(masks).mean()) - 1) < 0.1  # scaled: the same on average
+
+
 def test_loss_sum_is_in_nats_over_every_character() -> None:
     logits = torch.randn(2, 3, V, generator=torch.Generator().manual_seed(0))
     targets = some_ids(2, 3)

@@ -290,16 +290,20 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
         rundir.check_name(options["out"], options["name"], force=options["force"])
 
 
+TRAINED_WITH = {"dropout", "embedding_dropout"}
+"""The fields of a model that another run with the same weights may have otherwise."""
+
+
 def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint, dict[str, Any]]:
     """The model of --init-from and its shape; RequestError if an option contradicts it."""
     start = runs.open_model(options["init_from"], options["out"]).checkpoint
     shape = start.config.to_dict()
-    for name in given(ctx) & {*fields_of(ModelOptions), "level", "min_count", "nfc"} - {"dropout"}:
+    for name in given(ctx) & {*fields_of(ModelOptions), "level", "min_count", "nfc"} - TRAINED_WITH:
         if options[name] != shape.get(name):
             raise RequestError(
                 f"--init-from uses the model's shape and vocabulary; leave out {typed(ctx, name)}"
             )
-    return start, shape | {"dropout": options["dropout"]}
+    return start, shape | {name: options[name] for name in TRAINED_WITH}
 
 
 def _check_folded(dataset: Dataset) -> None:
@@ -483,7 +487,9 @@ def _describe_run(run: Run, trainer: Trainer) -> None:
     say(f"model   {model.describe()}")
     say(
         f"train   {config.steps:,} steps of {B}x{T} ({epochs:.1f} epochs), {config.optimizer}, "
-        f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}, "
+        f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}"
+        + (f" and {model.embedding_dropout:g} on characters" if model.embedding_dropout else "")
+        + f", "
         f"{config.precision} on {trainer.device}"
     )
     say(f"run     {run.path}")

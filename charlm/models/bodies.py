@@ -26,6 +26,7 @@ from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from charlm.config import GATES, ModelConfig
 
@@ -60,7 +61,8 @@ class Body(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-        self.dropout = Dropout(config.dropout or 0.0)
+        self.dropout = Dropout(config.dropout)
+        self.embedding_dropout = Dropout(config.embedding_dropout)
         self.layers = nn.ModuleList()
 
     def initial_state(self, batch_size: int) -> TensorState:
@@ -71,6 +73,18 @@ class Body(nn.Module):
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         """ids (B, T) and the state before them -> features (B, T, H) and the state after them."""
         raise NotImplementedError
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids (B, T) -> their embeddings (B, T, E).
+
+        With embedding dropout some characters are 0 wherever they occur in the batch, and the
+        others are scaled up (Gal & Ghahramani, 2016): the model cannot rely on any single one. It
+        still has to predict all of them.
+        """
+        weight = self.embedding.weight  # (V, E)
+        if self.training and self.embedding_dropout.p:
+            weight = weight * self.embedding_dropout(weight.new_ones(len(weight), 1))
+        return F.embedding(ids, weight)
 
 
 class RecurrentBody(Body):
@@ -90,7 +104,7 @@ class RecurrentBody(Body):
             self.layers.append(module)
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
-        x = self.embedding(ids)  # (B, T, E)
+        x = self.embed(ids)  # (B, T, E)
         after: list[TensorState] = []
         for number, layer in enumerate(self.layers):
             before = tuple(part[number : number + 1] for part in state)  # each (1, B, H)
@@ -115,7 +129,7 @@ class WindowBody(Body):
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         C = self.config.context
         activation = getattr(torch, self.config.nonlinearity)
-        seen = torch.cat([state[0][0], self.embedding(ids)], dim=1)  # (B, C - 1 + T, E)
+        seen = torch.cat([state[0][0], self.embed(ids)], dim=1)  # (B, C - 1 + T, E)
         windows = seen.unfold(1, C, 1).transpose(2, 3)  # (B, T, C, E), oldest first
         x = windows.flatten(2)  # (B, T, C * E)
         for number, layer in enumerate(self.layers):
@@ -137,7 +151,7 @@ class ConvBody(Body):
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         activation = getattr(torch, self.config.nonlinearity)
-        x = self.embedding(ids)  # (B, T, E)
+        x = self.embed(ids)  # (B, T, E)
         after: list[Tensor] = []
         for number, (layer, past) in enumerate(zip(self.layers, state, strict=True)):
             seen = torch.cat([past[0].to(x.dtype), x], dim=1)  # (B, reach + T, width)

@@ -126,7 +126,7 @@ def update_in_blocks(
         with arithmetic(config.precision, device, cached=False):
             total, count, after = objective(copy, part(batch, rows[number]), own)
         gradients = gradients_of(total, blocks.parameters)
-        return total.detach(), count, tuple(each.detach() for each in after), gradients
+        return total.detach(), count, carried(after), gradients
 
     # The outer context turns oneDNN off, if need be, for all threads at once.
     with arithmetic(config.precision, device, cached=False):
@@ -162,6 +162,16 @@ def descend(
     return _checked_step(model, optimizer, _backward(total, count), rate, clip)
 
 
+def carried(state: TensorState) -> TensorState:
+    """The state without its gradient, for the next batch.
+
+    Under autocast a GPU computes nn.LSTM, nn.GRU and nn.RNN in float16, whatever type autocast was
+    given; charlm keeps float32 then, which has the range of bfloat16.
+    """
+    detached = (each.detach() for each in state)
+    return tuple(each.float() if each.dtype == torch.float16 else each for each in detached)
+
+
 def gradients_of(total: Tensor, parameters: list[Tensor]) -> list[Tensor]:
     """The gradients of ``total``, without adding them to those that the parameters have."""
     return list(torch.autograd.grad(total, parameters))
@@ -190,7 +200,7 @@ def _gradient(
     model.train()
     with arithmetic(config.precision, next(model.parameters()).device):
         total, count, after = objective(model, batch, state)
-    return _backward(total, count), tuple(each.detach() for each in after)
+    return _backward(total, count), carried(after)
 
 
 def _backward(total: Tensor, count: int) -> Tensor:
