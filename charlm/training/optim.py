@@ -118,7 +118,11 @@ class Muon(Optimizer):
                 direction = orthogonalized(matrix.grad.lerp(average, momentum), self.quintics)
                 length = self.every * rate
                 matrix.mul_(1 - length * group["weight_decay"])
-                matrix.add_(direction, alpha=-length * 0.2 * math.sqrt(max(matrix.shape)))
+                length = length * 0.2 * math.sqrt(max(matrix.shape))
+                if isinstance(length, Tensor):  # ``alpha`` must be a number
+                    matrix.sub_(direction.to(matrix.dtype) * length)
+                else:
+                    matrix.add_(direction, alpha=-length)
 
 
 def orthogonalized(matrix: Tensor, quintics: Sequence[Quintic] = JORDAN) -> Tensor:
@@ -142,7 +146,7 @@ class OneOptimizer:
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
 
-    def step(self, rate: float) -> None:
+    def step(self, rate: float | Tensor) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
@@ -198,8 +202,11 @@ class Optimizers:
         self._decay = decay
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """One update of every parameter at learning rate ``rate``, decay included."""
+    def step(self, rate: float | Tensor) -> None:
+        """One update of every parameter at learning rate ``rate``, decay included.
+
+        rate: a tensor if the step is recorded, which SGD and RMSprop cannot be
+        """
         if self._decayed_here:
             torch._foreach_mul_(self._decayed_here, 1 - rate * self._decay)
         for optimizer in self.all:
@@ -210,6 +217,33 @@ class Optimizers:
     def zero_grad(self) -> None:
         for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
+
+    def record(self) -> None:
+        """Prepare for steps that are recorded as a CUDA graph."""
+        for optimizer in self.all:
+            for group in optimizer.param_groups:
+                if "capturable" in group:
+                    group["capturable"] = True
+
+    @property
+    def turns(self) -> int:
+        """After how many steps the same matrices of Muon are moved again."""
+        return next((each.every for each in self.all if isinstance(each, Muon)), 1)
+
+    @property
+    def turn(self) -> int:
+        """The number of the next step, as far as Muon counts it; 0 if it need not."""
+        counts = self._turn_counts()
+        return int(counts[0]) if counts else 0
+
+    @turn.setter
+    def turn(self, number: int) -> None:
+        for count in self._turn_counts():
+            count.fill_(number)
+
+    def _turn_counts(self) -> list[Tensor]:
+        states = [s for each in self.all if isinstance(each, Muon) for s in each.state.values()]
+        return [state["step"] for state in states if "step" in state]
 
     def _slots(self) -> Iterator[tuple[Optimizer, Tensor, str]]:
         for optimizer in self.all:

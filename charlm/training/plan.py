@@ -343,7 +343,8 @@ def time_steps(trainer: Trainer, limit: float) -> float:
         durations: list[float] = []
         while sum(durations) < seconds:
             began = time.perf_counter()
-            trainer.update(trainer.streams.batch(trainer.progress.step))
+            trainer.advance(trainer.streams.batch(trainer.progress.step))
+            trainer.read()
             durations.append(time.perf_counter() - began)
         return durations
 

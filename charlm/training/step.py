@@ -54,7 +54,7 @@ class Objective(Protocol[AnyBatch]):
 class AnyOptimizer(Protocol):
     """``charlm.training.optim.Optimizers``, or anything else that takes a learning rate a step."""
 
-    def step(self, rate: float) -> None: ...
+    def step(self, rate: float | Tensor) -> None: ...
     def zero_grad(self) -> None: ...
 
 
@@ -77,7 +77,8 @@ def update(
     Raises DivergenceError, naming the step, with model and optimizer unchanged, if loss or gradient
     is not finite.
     """
-    loss, after = _gradient(model, objective, batch, state, config, step)
+    seed(config, step)
+    loss, after = _gradient(model, objective, batch, state, config)
     found = _apply(model, optimizer, loss, config, step, place)
     return found, after
 
@@ -94,9 +95,33 @@ def update_late(
 ) -> tuple[Tensor, TensorState]:
     """``update`` that waits for nothing: (loss, gradient norm) is a tensor (2,), to be checked with
     ``finite`` before the model is used for anything but the next update."""
-    loss, after = _gradient(model, objective, batch, state, config, step)
+    seed(config, step)
+    rate = learning_rate(config, step if place is None else place)
+    return step_on_device(model, optimizer, objective, batch, state, config, rate)
+
+
+def seed(config: TrainConfig, step: int) -> None:
+    """Let torch's generators, which dropout draws from, begin at this step."""
+    torch.manual_seed(derive(config.seed, "dropout", step))
+
+
+def step_on_device(
+    model: nn.Module,
+    optimizer: AnyOptimizer,
+    objective: Objective[AnyBatch],
+    batch: AnyBatch,
+    state: TensorState,
+    config: TrainConfig,
+    rate: float | Tensor,
+) -> tuple[Tensor, TensorState]:
+    """All of ``update_late`` that the device does: Python decides nothing here that another step
+    would decide otherwise, so it can be recorded (``charlm.training.graph``).
+
+    rate: the learning rate; a recorded step reads it from a tensor
+    """
+    loss, after = _gradient(model, objective, batch, state, config)
     norm = _clip(model, config.clip)
-    optimizer.step(learning_rate(config, step if place is None else place))
+    optimizer.step(rate)
     optimizer.zero_grad()
     return torch.stack([loss, norm]), after
 
@@ -193,10 +218,8 @@ def _gradient(
     batch: AnyBatch,
     state: TensorState,
     config: TrainConfig,
-    step: int,
 ) -> tuple[Tensor, TensorState]:
     """Forward and backward: (mean loss, state after the batch); the model gets its gradient."""
-    torch.manual_seed(derive(config.seed, "dropout", step))
     model.train()
     with arithmetic(config.precision, next(model.parameters()).device):
         total, count, after = objective(model, batch, state)
