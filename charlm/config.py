@@ -181,8 +181,7 @@ class ModelOptions(_Config):
     )
     embedding_dropout: float | None = _option(
         None,
-        "share of the characters whose embedding is 0 for one training step "
-        "[default: 0 up to 4 epochs, more for longer runs]",
+        "dropout rate of the embeddings [default: that of --dropout]",
         type=float,
         min=0.0,
         below=1.0,
@@ -573,12 +572,3 @@ def default_dropout(epochs: float, hidden_size: int = 256) -> float:
     if epochs <= 4:
         return 0.0
     return round(min(0.5, 0.1 * math.log2(epochs / 4)), 3)
-
-
-def default_embedding_dropout(epochs: float, hidden_size: int = 256) -> float:
-    """0 up to four planned passes over the text, then a quarter of ``default_dropout``.
-
-    >>> default_embedding_dropout(epochs=4), default_embedding_dropout(epochs=1000)
-    (0.0, 0.1)
-    """
-    return round(min(0.1, 0.25 * default_dropout(epochs, hidden_size)), 3)

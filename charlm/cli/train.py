@@ -423,7 +423,9 @@ def _summarize(run: Run, trainer: Trainer) -> None:
     if wanted and trainer.dataset.can_validate:
         say("counting the training text ...")
     with reading_bar() as advanced:
-        found = summary.finish(run, trainer.dataset, with_counts=wanted, advanced=advanced)
+        found = summary.finish(
+            run, trainer.dataset, with_counts=wanted, device=trainer.device, advanced=advanced
+        )
     if found is None:
         click.echo("no validation loss: the run has no validation text (see --val-fraction)")
     else:
@@ -488,8 +490,8 @@ def _describe_run(run: Run, trainer: Trainer) -> None:
     say(
         f"train   {config.steps:,} steps of {B}x{T} ({epochs:.1f} epochs), {config.optimizer}, "
         f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}"
-        + (f" and {model.embedding_dropout:g} on characters" if model.embedding_dropout else "")
-        + f", "
+        + (f" and {model.embedding_dropout:g}" if model.embedding_dropout != model.dropout else "")
+        + ", "
         f"{config.precision} on {trainer.device}"
     )
     say(f"run     {run.path}")

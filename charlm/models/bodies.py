@@ -26,7 +26,6 @@ from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from charlm.config import GATES, ModelConfig
 
@@ -75,16 +74,10 @@ class Body(nn.Module):
         raise NotImplementedError
 
     def embed(self, ids: Tensor) -> Tensor:
-        """ids (B, T) -> their embeddings (B, T, E).
-
-        With embedding dropout some characters are 0 wherever they occur in the batch, and the
-        others are scaled up (Gal & Ghahramani, 2016): the model cannot rely on any single one. It
-        still has to predict all of them.
-        """
-        weight = self.embedding.weight  # (V, E)
-        if self.training and self.embedding_dropout.p:
-            weight = weight * self.embedding_dropout(weight.new_ones(len(weight), 1))
-        return F.embedding(ids, weight)
+        """ids (B, T) -> their embeddings (B, T, E), with dropout of their own: a model that cannot
+        rely on what it reads learns less by heart."""
+        embedded: Tensor = self.embedding_dropout(self.embedding(ids))
+        return embedded
 
 
 class RecurrentBody(Body):

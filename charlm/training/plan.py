@@ -22,12 +22,11 @@ from charlm.config import (
     TrainConfig,
     TrainOptions,
     default_dropout,
-    default_embedding_dropout,
     default_learning_rate,
     default_patience,
 )
-from charlm.engine import Engine
-from charlm.mixture import Mixed, Predictor
+from charlm.mixture import Mixed
+from charlm.models.predictor import network_on
 from charlm.ngram import NGramModel
 from charlm.surprisal import surprisals
 from charlm.text.dataset import Dataset, Source
@@ -271,12 +270,11 @@ def _complete(
         "eval_every": eval_every,
         "save_every": train.save_every or eval_every,
     }
-    passes = steps / steps_per_epoch, model.settle().hidden_size
     dropout, embedding_dropout = model.dropout, model.embedding_dropout
     if dropout is None:
-        dropout = default_dropout(*passes)
+        dropout = default_dropout(steps / steps_per_epoch, model.settle().hidden_size)
     if embedding_dropout is None:
-        embedding_dropout = default_embedding_dropout(*passes)
+        embedding_dropout = dropout
     return (
         replace(model, dropout=dropout, embedding_dropout=embedding_dropout).settle(),
         TrainConfig(**(train.to_dict() | decided)),
@@ -361,21 +359,21 @@ def _final(trainer: Trainer) -> float:
     model, dataset = trainer.checkpoint(resumable=False), trainer.dataset
     if not dataset.can_validate:
         return 0.0
-    predictor: Predictor = Engine(model.config, model.weights)
-    seconds = 0.0
+    network = network_on(trainer.device, model.config, model.weights)
+    predictor, seconds = network, 0.0
     if trainer.config.counts:
-        engine, vocab_size = Engine(model.config, model.weights), model.config.vocab_size
+        vocab_size = model.config.vocab_size
         train_ids, val_ids = dataset.train_ids[-50_000:], dataset.val_ids[:4000]
         began = time.perf_counter()
         ngram = NGramModel.fit(train_ids, vocab_size, counts.ORDERS[-1])
         counted = time.perf_counter()
-        weights = counts.fit_weights(engine, ngram, val_ids)
+        weights = counts.fit_weights(network, ngram, val_ids)
         fitted = time.perf_counter()
         larger = min(len(dataset.train_ids), counts.MAX_TRAIN_CHARS) / len(train_ids)
         more = counts.num_fitted(len(dataset.val_ids), vocab_size) / len(val_ids)
         # Choosing the order costs as much as counting; sorting more takes longer for each number.
         seconds = 2.5 * larger * (counted - began) + max(1.0, more) * (fitted - counted)
-        predictor = Mixed(engine, ngram, weights)
+        predictor = Mixed(network, ngram, weights)
     some = dataset.val_ids[:2000]
     surprisals(predictor, some[:500])
     each = _timed(lambda: surprisals(predictor, some)) / max(1, len(some))
