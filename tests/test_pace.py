@@ -21,6 +21,7 @@ from charlm.rundir import Run
 from charlm.text.dataset import Dataset, Source
 from charlm.training.optim import learning_rate
 from charlm.training.pace import Pace
+from charlm.training.rows import Split
 from charlm.training.state import Progress
 from charlm.training.trainer import Ending, Trainer
 
@@ -100,6 +101,7 @@ def made(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> A
         pytest.param(lambda t: 0.5 if t < 30 else 1.0, id="busy in the first half"),
         pytest.param(lambda t: 1.0 if t < 30 else 0.5, id="busy in the second half"),
         pytest.param(lambda t: 0.3 if 20 < t < 40 else 1.0, id="busy in the middle"),
+        pytest.param(lambda t: 0.25 if 20 < t < 50 else 1.0, id="busy until near the end"),
         pytest.param(lambda t: 0.1 if t < 15 else 1.0, id="nearly stopped at first"),
         pytest.param(lambda t: 0.6 + 0.4 * math.sin(t), id="up and down"),
     ],
@@ -148,6 +150,86 @@ def test_the_plan_is_logged_stored_and_resumed(made: Any) -> None:
     assert rates[-1] < 0.1 * max(rates)
 
 
+def with_blocks(
+    made: Any, monkeypatch: pytest.MonkeyPatch, costs: Callable[[float, int], float], split: Any
+) -> tuple[Trainer, Machine, Run, list[int]]:
+    """A trainer whose steps cost ``costs(time, blocks)`` seconds, and the blocks of every step."""
+    trainer, machine, run, _ = made(lambda t: 1.0)
+    trainer.progress.split = split
+    blocks: list[int] = []
+
+    def update(batch: Any) -> float:
+        machine.work(costs(machine.now, trainer.row_blocks))
+        blocks.append(trainer.row_blocks)
+        trainer.progress.step += 1
+        return 1.0
+
+    monkeypatch.setattr(trainer, "update", update)
+    return trainer, machine, run, blocks
+
+
+SPLIT = Split(blocks=1, other=2, usual=0.09)
+
+
+def test_beside_another_program_the_rows_are_cut_into_blocks(
+    made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One block is faster on an idle machine, two while another program runs (20 to 50 s)."""
+
+    def costs(now: float, blocks: int) -> float:
+        return [0.36, 0.18][blocks - 1] if 20 < now < 50 else [0.09, 0.13][blocks - 1]
+
+    trainer, machine, run, blocks = with_blocks(made, monkeypatch, costs, SPLIT)
+    assert trainer.run(run, Listener()) is Ending.COMPLETE
+    machine.work(PACE.final)
+    assert 0.95 * 60 < machine.now < 1.05 * 60
+    first = blocks.index(2)
+    assert 18 / 0.09 < first < 26 / 0.09
+    assert np.mean(np.array(blocks[first:]) == 2) > 0.7
+    assert {record["row_blocks"] for record in run.read_log()} == {1, 2}
+    fixed, machine, run, blocks = with_blocks(made, monkeypatch, costs, None)
+    fixed.run(run, Listener())
+    assert set(blocks) == {1}  # the control
+    assert trainer.progress.step > 1.15 * fixed.progress.step
+
+
+def test_what_does_not_help_is_rarely_tried(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def costs(now: float, blocks: int) -> float:
+        return [0.2, 0.25][blocks - 1]
+
+    trainer, _, run, blocks = with_blocks(made, monkeypatch, costs, SPLIT)
+    trainer.run(run, Listener())
+    assert 0 < np.mean(np.array(blocks) == 2) < 0.15
+    tried = np.flatnonzero(np.diff(blocks) == 1)
+    assert (np.diff(np.diff(tried)) > 0).all() and len(tried) > 2  # ever more rarely
+
+
+def test_a_split_by_hand() -> None:
+    assert SPLIT.again(0.1) == SPLIT  # not slow enough
+    trial = SPLIT.again(0.3)
+    assert (trial.blocks, trial.other, trial.before) == (2, 1, 0.3)
+    kept = trial.again(0.2)
+    assert (kept.blocks, kept.before, kept.wait) == (2, 0.0, 2)
+    back = trial.again(0.29)  # hardly faster
+    assert (back.blocks, back.other, back.before, back.wait) == (1, 2, 0.0, 4)
+    for left in (3, 2, 1, 0):
+        back = back.again(0.3)
+        assert (back.blocks, back.wait) == (1, left)
+    assert back.again(0.3).again(0.3).wait == 8
+    assert kept.again(0.2).again(0.2).again(0.2).blocks == 1  # two blocks are slow as well
+
+
+@pytest.mark.parametrize(
+    "change", [{"blocks": 0}, {"other": 1e3}, {"usual": math.nan}, {"more": 1}, {"wait": True}]
+)
+def test_a_damaged_split_is_refused(change: dict[str, Any]) -> None:
+    values = json.loads(json.dumps(dataclasses.asdict(SPLIT)))
+    assert Split.from_dict(values) == SPLIT
+    assert Split.from_dict(None) is None
+    with pytest.raises(CheckpointError, match="blocks are damaged"):
+        Split.from_dict(values | change)
+
+
 def test_places_by_hand() -> None:
     pace = Pace(10.0, 0.1, 0.0, 0.0, end=100)
     assert [pace.at(step, 100) for step in (0, 1, 99, 100)] == [0.0, 1.0, 99.0, 100.0]
@@ -159,9 +241,11 @@ def test_places_by_hand() -> None:
     # Evaluations and the end are slower as well, by half at most: 2.5 s are left.
     dear = dataclasses.replace(pace, evaluation=0.25, final=0.5)
     assert dear.again(40, 100, used=6.0, update=0.2, evaluations=2).end == 52
-    # An evaluation that was just made says what those to come cost.
-    known = dear.again(40, 100, used=6.0, update=0.2, evaluations=2, evaluation=0.5)
-    assert known.evaluation == 0.5 / 1.5 and known.end == 51
+    # An evaluation that was just made says what those to come cost; steps are half as fast now.
+    for took, usual in ((0.5, 0.25), (0.1, 0.1), (1.0, 0.5), (0.3, 0.25)):
+        known = dear.again(40, 100, used=6.0, update=0.2, evaluations=2, evaluation=took)
+        assert known.evaluation == usual
+        assert known.end == 40 + int((4.0 - 1.5 * (0.5 + 2 * usual)) / 0.2)
     # Faster than at the start: the end of the run is not believed to be faster.
     fast = dataclasses.replace(dear, recent=0.05)
     assert fast.again(40, 100, used=6.0, update=0.05, evaluations=2).end == 100

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from conftest import covering
+from test_train import new_run, weights
 from torch import Tensor, nn
 
+from charlm import checkpoint
 from charlm.config import CELLS, ModelConfig, TrainConfig
 from charlm.errors import DivergenceError
 from charlm.models.bodies import Dropout, TensorState
@@ -18,7 +21,7 @@ from charlm.models.language import LanguageModel, build
 from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import Batch
 from charlm.training.optim import Optimizers
-from charlm.training.rows import Blocks, cut, default_blocks, seed_dropout
+from charlm.training.rows import Blocks, Split, cut, default_blocks, seed_dropout
 from charlm.training.step import update, update_in_blocks
 from charlm.training.trainer import Trainer
 
@@ -225,3 +228,34 @@ def test_small_lstms_on_processors_get_a_block_for_each_thread(
     assert default_blocks(dataclasses.replace(model, hidden_size=512), 64, cpu) == 1
     for cell in ("gru", "rnn", "window", "conv"):
         assert default_blocks(ModelConfig.resolve(cell=cell), 64, cpu) == 1
+
+
+def test_the_blocks_of_a_run_s_progress_are_used_stored_and_resumed(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    """Two blocks from step 3 on: as a run of two blocks from there, and after a resume as well."""
+    config: dict[str, Any] = {"steps": 8, "eval_every": 100, "save_every": 3}
+    split = Split(blocks=2, other=1, usual=1e6)
+    one, two = trainer(dataset, blocks=1, **config), trainer(dataset, blocks=1, **config)
+    run = new_run(tmp_path / "run")
+    for each in (one, two):
+        for step in range(3):
+            each.update(each.streams.batch(step))
+        each.progress.split = split
+    two.save(run)
+    resumed = trainer(dataset, blocks=1, **config)
+    resumed.restore(checkpoint.read(run.last))
+    assert resumed.progress.split == split
+    in_two = trainer(dataset, blocks=2, **config)
+    in_two.restore(checkpoint.read(run.last))
+    in_two.progress.split = None
+    without = trainer(dataset, blocks=1, **config)
+    without.restore(checkpoint.read(run.last))
+    without.progress.split = None
+    found = []
+    for each in (one, resumed, in_two, without):
+        for step in range(3, 8):
+            each.update(each.streams.batch(step))
+        found.append(weights(each))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    assert not torch.equal(found[0], found[3])  # other dropout masks

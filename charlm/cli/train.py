@@ -229,7 +229,7 @@ def _prepare(
     for note in (*notes, *settled.notes):
         say(note)
     trainer = Trainer(settled.model, settled.train, dataset, source, device)
-    trainer.progress.pace = settled.pace
+    trainer.progress.pace, trainer.progress.split = settled.pace, settled.split
     if start is not None:
         trainer.load_weights(start.weights)
     return trainer, piped

@@ -23,9 +23,9 @@ PLANS = 40
 """About how often a run is planned again: a change of speed costs at most this part of it."""
 
 
-NEWEST = 0.25
-"""Weight of the steps since the last plan in the average: a burst of another program's work that is
-over soon does not count for much."""
+NEWEST = 0.5
+"""Weight of the steps since the last plan in the average. A burst of another program's work that is
+over soon does not count for much, and when a long one is over, the run still notices in time."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,11 @@ class Pace:
         # run may have been timed without it. Not above 1.5: threads that wait for each other make
         # training steps far slower than the end of the run, which has one thread.
         slower = min(1.5, max(1.0, recent / self.update))
-        each = self.evaluation if evaluation is None else evaluation / slower
+        each = self.evaluation
+        if evaluation is not None:
+            # What another program has made slower is not expected to remain so.
+            usual = evaluation / max(1.0, recent / self.update)
+            each = evaluation if evaluation < each else max(each, usual)
         left = self.budget - used - slower * (self.final + evaluations * each)
         end = step + max(0, int(left / recent))
         return replace(

@@ -34,7 +34,7 @@ from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit
 from charlm.training import evaluate, recipe
 from charlm.training.pace import Pace
 from charlm.training.precision import choose_precision
-from charlm.training.rows import default_blocks, most_blocks
+from charlm.training.rows import Split, default_blocks, most_blocks
 from charlm.training.trainer import Trainer
 
 EVALUATIONS = 20
@@ -70,6 +70,7 @@ class Plan:
     train: TrainConfig
     notes: tuple[str, ...]
     pace: Pace | None = None
+    split: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def settle(
     notes: list[str] = []
     train.check_length()
     trials = Trials(dataset, source, device)
-    minutes, pace = train.minutes, None
+    minutes, pace, split = train.minutes, None, None
     if minutes is not None and model.hidden_size is None and model.cell == "lstm":
         model, train, reason = _with_recipe(model, train, minutes, trials, began)
         notes.append(reason)
@@ -142,6 +143,9 @@ def settle(
             final=costs.final,
             end=steps,
         )
+        several = most_blocks(model.settle(), B, device)
+        if blocks_are_open and train.row_blocks == 1 and several > 1:
+            split = Split(blocks=1, other=several, usual=costs.update)
     elif train.epochs is not None:
         steps = max(1, round(train.epochs * steps_per_epoch))
     elif train.steps is not None:
@@ -155,7 +159,7 @@ def settle(
             f"the text will be read {steps / steps_per_epoch:.0f} times: training stops after "
             f"{complete[1].patience} evaluations without an improvement (--patience 0: never)"
         )
-    return Plan(*complete, tuple(notes), pace)
+    return Plan(*complete, tuple(notes), pace, split)
 
 
 def _with_window(

@@ -16,12 +16,14 @@ import copy
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from charlm.config import ModelConfig
+from charlm.errors import CheckpointError
 from charlm.models.bodies import Dropout
 
 Result = TypeVar("Result")
@@ -51,6 +53,71 @@ def default_blocks(model: ModelConfig, batch_size: int, device: torch.device) ->
     if model.hidden_size > LARGEST_HIDDEN:
         return 1
     return most_blocks(model, batch_size, device)
+
+
+SLOWER = 1.3
+"""How many times slower than usual steps must be before another number of blocks is tried."""
+
+CLEARLY = 1.1
+"""How many times faster it must be to be kept."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How many blocks a run with ``--minutes`` uses now.
+
+    One block on several threads can be the fastest on an idle machine and many times slower than
+    several blocks beside another program. So when the steps get slow, the other number is tried
+    for a while, and kept if it is faster. It is part of the progress that a checkpoint stores.
+
+    blocks, other: the number in use, and the other one
+    usual: seconds of a step when the run was planned
+    before: seconds of a step with ``other``, while ``blocks`` are on trial; 0: no trial
+    wait: plans until the next trial; ``pause``: how many there were after the last one
+    """
+
+    blocks: int
+    other: int
+    usual: float
+    before: float = 0.0
+    wait: int = 0
+    pause: int = 2
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Split | None:
+        """The inverse of ``asdict``; CheckpointError for anything else."""
+        if values is None:
+            return None
+        try:
+            split = cls(**values)
+        except TypeError as error:
+            raise CheckpointError(f"the run's blocks are damaged ({error!s:.100})") from error
+        for spec in fields(cls):
+            value = getattr(split, spec.name)
+            kind = float if spec.name in ("usual", "before") else int
+            if type(value) is not kind or not 0 <= value < 1e9:
+                raise CheckpointError(f"the run's blocks are damaged ({spec.name})")
+        if min(split.blocks, split.other) < 1 or max(split.blocks, split.other) > 1024:
+            raise CheckpointError("the run's blocks are damaged (their number)")
+        return split
+
+    def again(self, update: float) -> Split:
+        """What follows when a step has taken ``update`` seconds since the last call.
+
+        >>> Split(blocks=1, other=2, usual=0.1).again(0.5).blocks
+        2
+        """
+        if self.before:
+            if CLEARLY * update < self.before:
+                return replace(self, before=0.0, wait=2, pause=2)
+            # Trials that bring nothing become rarer.
+            back = replace(self, blocks=self.other, other=self.blocks, before=0.0)
+            return replace(back, wait=2 * self.pause, pause=2 * self.pause)
+        if self.wait:
+            return replace(self, wait=self.wait - 1)
+        if update > SLOWER * self.usual:
+            return replace(self, blocks=self.other, other=self.blocks, before=update)
+        return self
 
 
 class Blocks:

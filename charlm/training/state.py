@@ -23,6 +23,7 @@ from charlm.models.bodies import TensorState
 from charlm.tensorfile import Tensors
 from charlm.text.dataset import Source
 from charlm.training.pace import Pace
+from charlm.training.rows import Split
 
 
 @dataclass
@@ -38,20 +39,22 @@ class Progress:
     evaluations_without_best: int = 0
     seconds: float = 0.0
     pace: Pace | None = None  # of a run with --minutes
+    split: Split | None = None  # of a run with --minutes, if another number of blocks is possible
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
         """The inverse of ``asdict``; CheckpointError for anything else."""
         try:
-            found = {"pace": None} | values  # older runs have none
+            found = {"pace": None, "split": None} | values  # older runs have none
             progress = cls(**{spec.name: found[spec.name] for spec in fields(cls)})
             progress.pace = Pace.from_dict(progress.pace)
+            progress.split = Split.from_dict(progress.split)
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"the training progress is damaged ({error!r:.100})") from error
         for name, value in asdict(progress).items():
             whole = isinstance(getattr(cls, name), int)
             number = type(value) is int or (type(value) is float and not whole)
-            if name == "pace" or (name == "best_nats" and value is None):
+            if name in ("pace", "split") or (name == "best_nats" and value is None):
                 continue
             least = -1 if name == "evaluated_at" else 0
             if not number or not least <= value < 2**63:

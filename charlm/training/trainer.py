@@ -121,9 +121,10 @@ class Trainer:
         """
         config, step = self.config, self.progress.step
         try:
-            if config.row_blocks > 1:
+            blocks = min(self.row_blocks, config.batch_size)
+            if blocks > 1:
                 if self._blocks is None:
-                    self._blocks = Blocks(self.model, min(config.row_blocks, config.batch_size))
+                    self._blocks = Blocks(self.model, blocks)
                 nats, self.state = update_in_blocks(
                     self.model,
                     self._blocks,
@@ -145,6 +146,12 @@ class Trainer:
             raise DivergenceError(f"{error}; {REMEDY}") from error
         self.progress.step += 1
         return nats
+
+    @property
+    def row_blocks(self) -> int:
+        """In how many blocks the rows of a batch are computed now (``charlm.training.rows``)."""
+        split = self.progress.split
+        return self.config.row_blocks if split is None else split.blocks
 
     def advance(self, batch: Batch) -> float | None:
         """``update``, but on a GPU the loss is read one step later, while the next step runs: the
@@ -325,11 +332,14 @@ class Trainer:
         progress, steps = self.progress, self.config.steps
         each = self.config.eval_every
         to_come = math.ceil(steps / each) - int(pace.at(progress.step, steps) // each)
+        update = watch.seconds / watch.steps
+        if progress.split is not None:
+            progress.split = progress.split.again(update)
         progress.pace = pace.again(
             progress.step,
             steps,
             used=progress.seconds,
-            update=watch.seconds / watch.steps,
+            update=update,
             evaluations=to_come,
             evaluation=evaluation,
         )
@@ -396,6 +406,8 @@ class Trainer:
         record |= {"best": better, "seconds": round(progress.seconds, 2)}
         if progress.pace is not None:
             record["planned_steps"] = self.end
+        if progress.split is not None:
+            record["row_blocks"] = self.row_blocks
         run.append_log(record)
         reporter.evaluated(record)
 
