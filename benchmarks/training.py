@@ -21,6 +21,7 @@ saving take of a run of ``charlm train --minutes 3``: twenty evaluations of 111,
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -28,6 +29,9 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command has it
+
 import torch
 from common import describe, save
 from torch import nn

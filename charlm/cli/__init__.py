@@ -24,6 +24,13 @@ from charlm.cli.options import HELP, Group
 # NumPy reads this variable when it is imported; torch has its own threads.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# torch's threads (GNU OpenMP) wait for each other by spinning, for milliseconds. If another program
+# has one of the cores, the thread that spins keeps the one it waits for from running; and after
+# each product they keep the threads of ``charlm.training.rows`` from running. A few microseconds
+# are as good on an idle machine (docs/log.md). torch reads this variable when it is imported.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
 _COMMANDS = (
     "train",
     "sample",
