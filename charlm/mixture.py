@@ -42,7 +42,8 @@ class Predictor(Protocol):
         ...
 
     def step(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """ids (B,) -> logits (B, V), and the state after them."""
+        """ids (B,) -> logits (B, V), and the state after them. No row depends on the others, nor
+        on their number: row b is bit by bit what that text alone gives."""
         ...
 
     def last(self, ids: Ids, state: State) -> tuple[Floats, State]:
@@ -98,10 +99,11 @@ class Mixed:
         return logits, state
 
     def step(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        if len(ids) > 1:
-            return self.last(ids[:, None], state)
-        # One character of one text: a walk from node to node is faster than arrays.
         logits, own = self.network.step(ids, state[:-1])
+        if len(ids) > 1:
+            p, reached = self.ngram.rows(ids[:, None], state[-1][0])
+            return mixed(logits, p[:, 0], self.weights), (*own, reached[None])
+        # One character of one text: a walk from node to node is faster than arrays.
         nodes = self.ngram.advance(state[-1][0, 0].tolist(), int(ids[0]))
         after = np.array(nodes)[None, None]
         return mixed(logits, self.ngram.row(nodes)[None], self.weights), (*own, after)
