@@ -50,7 +50,7 @@ from charlm.arrays import Floats, Ids, State
 from charlm.config import ModelConfig
 
 _CACHED = 2**19
-"""Bytes of a weight matrix that are used for all texts before the next: half of a usual L2 cache."""
+"""Bytes of a weight matrix that all texts use before the next ones: half of a usual L2 cache."""
 
 Weights = dict[str, Floats]
 LayerTrace = dict[str, Floats]

@@ -2,9 +2,9 @@
 
     logits -> no forbidden ids -> repetition penalty -> temperature -> top-k, top-p, min-p -> draw
 
-``top_k``, ``top_p`` and ``min_p`` take probabilities (..., V) and return probabilities (..., V) that
-sum to 1. Each keeps at least one symbol. They compute in float64, so that rounding does not decide
-which symbols are kept. Several rows give the same as one row after the other, bit by bit.
+``top_k``, ``top_p`` and ``min_p`` take probabilities (..., V) and return probabilities (..., V),
+which sum to 1. Each keeps at least one symbol. They compute in float64, so that rounding does not
+decide which symbols are kept. Several rows give the same as one row after the other, bit by bit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from charlm.arrays import Floats
 from charlm.config import SampleConfig
 from charlm.engine import log_softmax
+from charlm.errors import CheckpointError
 
 REPETITION_WINDOW = 64
 """The repetition penalty applies to the symbols among this many last ids."""
@@ -119,7 +120,8 @@ def distribution(
         scores = penalize_repetition(scores, recent, config.repetition_penalty)
     if config.temperature == 0.0:
         likeliest = scores.argmax(-1)[..., None]
-        return (np.arange(scores.shape[-1]) == likeliest).astype(np.float64)
+        certain: Probabilities = (np.arange(scores.shape[-1]) == likeliest).astype(np.float64)
+        return certain
     # After the subtraction no score is above 0. Dividing a difference of float32 numbers by 1e-250
     # cannot overflow, so a tiny temperature causes neither a warning nor a NaN.
     scores -= scores.max(-1, keepdims=True)
@@ -148,10 +150,17 @@ def draw_rows(p: Probabilities, u: Probabilities) -> NDArray[np.int64]:
     array([1, 2])
     """
     cumulative = p.cumsum(-1)
-    places = (cumulative <= (u * cumulative[:, -1])[:, None]).sum(-1)
+    places: NDArray[np.int64] = (cumulative <= (u * cumulative[:, -1])[:, None]).sum(-1)
     for row in np.flatnonzero(places == p.shape[-1]):
         places[row] = np.flatnonzero(p[row])[-1]
     return places
+
+
+def not_finite() -> CheckpointError:
+    """The error for logits from which nothing can be drawn."""
+    return CheckpointError(
+        "the model's output is not finite: its weights are too large to compute with"
+    )
 
 
 def _renormalized(p: Probabilities, keep: NDArray[np.bool_]) -> Probabilities:
