@@ -117,7 +117,7 @@ class Mixed:
         if self.ngram.vocab_size > _DENSE:
             p, nodes = self.ngram.rows(ids[:, None], nodes)
             return p[:, 0], nodes
-        return self._tree.step(nodes, ids)
+        return self._tree.step(nodes, ids.astype(np.int64, copy=False))
 
     @cached_property
     def _tree(self) -> Tree:

@@ -31,18 +31,19 @@ class Tree:
         self.absent = 1 + int(sum(sizes[:-1]))
         pairs = list(zip(levels, self.grams, self.contexts, strict=True))
         # The key of "context, then c" is context * V + c, as in a level: ascending over all levels.
-        self.keys = np.concatenate(
-            [level.keys + context * V for level, _, context in pairs]
-        )  # (G,)
+        # One more, which nobody seeks, serves models that know no n-gram at all.
+        keys = [level.keys + context * V for level, _, context in pairs]
+        self.keys = np.concatenate([*keys, [np.iinfo(np.int64).max]])  # (G + 1,)
         self.share = np.concatenate([level.share[:-1] for level in levels])  # (G,)
         self.backoff = np.concatenate(
             [*(level.backoff[:-1] for level in levels), [1.0]]
         )  # (C + 1,)
         first = [level.first[:-1] + gram for level, gram, _ in pairs]
-        self.first = np.concatenate([*first, [len(self.keys)] * 2])  # (C + 2,); absent: no children
+        self.first = np.concatenate([*first, [sum(sizes)] * 2])  # (C + 2,); absent: no children
         # After the last character alone, which is what every row begins with.
         self.shallow = min(2, len(levels))
         begin = NGramModel(V, self.shallow, levels[: self.shallow])
+        self.few = sum(sizes[: self.shallow])
         self.table = begin.rows(np.arange(V)[:, None], begin.start(V))[0][:, 0]  # (V, V)
 
     def step(self, nodes: Ints, c: Ints) -> tuple[Floats, Ints]:
@@ -51,30 +52,53 @@ class Tree:
 
         Each row is bit by bit that of ``NGramModel.row``.
         """
-        B, V = len(c), self.vocab_size
-        sought = self._numbered(nodes[:, :-1], 0) * V + c[:, None]  # (B, K - 1)
-        found = np.minimum(self.keys.searchsorted(sought), len(self.keys) - 1)
-        after = np.zeros_like(nodes)  # the empty context is node 0
-        after[:, 1:] = np.where(self.keys[found] == sought, found - self.grams[:-1], -1)
-        p: Floats = self.table[c]
+        V = self.vocab_size
+        after = self._advanced(nodes, c)
+        p: Floats = self.table[c]  # (B, V)
         here = self._numbered(after[:, self.shallow :], self.shallow).T  # (K - 2, B)
-        low = self.first[here]
-        count = self.first[here + 1] - low
-        ends = count.cumsum()
-        # The children of all contexts, one after the other, level by level.
-        each = count.ravel()
-        child = np.arange(ends[-1] if len(ends) else 0)
-        child += np.repeat(low.ravel() - ends + each, each)
+        child, each = self._children(here)
         place = self.keys[child]  # context * V + c, made row * V + c
-        place += np.repeat(((np.arange(B) - here) * V).ravel(), each)
+        place += np.repeat(((np.arange(len(c)) - here) * V).ravel(), each)
         share = self.share[child]
         flat, backoff, begin = p.reshape(-1), self.backoff[here], 0
-        for level, end in enumerate(ends[B - 1 :: B].tolist()):
-            if end > begin:
+        for level, count in enumerate(each.reshape(here.shape).sum(1).tolist()):
+            if count:
+                end = begin + count
                 p *= backoff[level][:, None]
                 flat[place[begin:end]] += share[begin:end]
-            begin = end
+                begin = end
         return p, after
+
+    def _advanced(self, nodes: Ints, c: Ints) -> Ints:
+        """The nodes (B, K) after reading ``c`` (B,)."""
+        here = self._numbered(nodes[:, :-1], 0)  # (B, K - 1)
+        sought = here * self.vocab_size + c[:, None]
+        # The first levels have few n-grams and many children: search among all of them.
+        near, few = sought[:, : self.shallow], self.keys[: self.few + 1]
+        place = np.minimum(few.searchsorted(near), len(few) - 1)
+        place[few[place] != near] = -1
+        # The others have many n-grams, all over the memory. The children of a context are few, and
+        # were read one character ago: compare each of them.
+        deep = sought[:, self.shallow :]
+        found = np.full(deep.size, -1)
+        child, each = self._children(here[:, self.shallow :])
+        hits = np.flatnonzero(self.keys[child] == np.repeat(deep.ravel(), each))
+        found[np.repeat(np.arange(deep.size), each)[hits]] = child[hits]
+        grams = np.concatenate([place, found.reshape(deep.shape)], axis=1)  # (B, K - 1)
+        after = np.zeros_like(nodes)  # the empty context is node 0
+        after[:, 1:] = np.where(grams >= 0, grams - self.grams[:-1], -1)
+        return after
+
+    def _children(self, contexts: Ints) -> tuple[Ints, Ints]:
+        """The n-grams that continue these contexts, one context after the other, and how many each
+        of the contexts has, both as one row."""
+        contexts = contexts.ravel()
+        low = self.first[contexts]
+        each = self.first[contexts + 1] - low
+        ends = each.cumsum()
+        child = np.arange(ends[-1] if len(ends) else 0)
+        child += np.repeat(low - ends + each, each)
+        return child, each
 
     def _numbered(self, nodes: Ints, level: int) -> Ints:
         """Nodes (B, k) of the levels from this one on as contexts of the whole tree."""
