@@ -1,14 +1,15 @@
 """The tree of an n-gram model in a few arrays: one character further in many texts at once.
 
 ``NGramModel`` walks from node to node, which suits one text. Many texts would each walk by
-themselves, in Python. Here all levels lie one after the other, so one search finds the next node of
-every text at every level, and one more look-up the children of all of these.
+themselves, in Python. Here all levels lie one after the other: a few calls of NumPy find the next
+node of every text at every level, and the children of all these nodes.
 
-The n-grams of one level are the contexts of the next, so nothing has to be stored to go from one to
-the other: with the empty context as number 0, n-gram i is context i + 1.
+The n-grams of one level are the contexts of the next. With the empty context as number 0, n-gram i
+is context i + 1, so nothing has to be stored to go from one to the other. The text "abab", order 3:
 
-    contexts   0 ""   1 "a"   2 "b"   3 "aa"  4 "ab"  5 "ba"   absent: 6
-    n-grams    0 "a"  1 "b"   2 "aa"  3 "ab"  4 "ba"  ...      first: 0 2 4 5 ...
+    n-grams    0 "a"   1 "b"   2 "ab"   3 "ba"   4 "aba"  5 "bab"
+    contexts   0 ""    1 "a"   2 "b"    3 "ab"   4 "ba"   absent: 5
+    first      0       2       3        4        5        6           where the children begin
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from charlm.ngram import Floats, Ints, NGramModel
 
 
 class Tree:
-    """All levels of ``model``, for at least one text; about 25 bytes for each n-gram."""
+    """All levels of ``model``, for at least one text; some 40 bytes for each n-gram."""
 
     def __init__(self, model: NGramModel) -> None:
         levels, V = model.levels, model.vocab_size

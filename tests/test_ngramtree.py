@@ -59,5 +59,6 @@ def test_ngram_i_is_context_i_plus_one() -> None:
     names = [contexts[key // 2] + "ab"[key % 2] for key in tree.keys[:-1].tolist()]
     assert names == grams
     assert tree.absent == contexts.index("ba") + 1
+    assert tree.first.tolist() == [0, 2, 3, 4, 5, 6, 6]
     children = [grams[a:b] for a, b in zip(tree.first[:-1], tree.first[1:], strict=True)]
     assert children == [["a", "b"], ["ab"], ["ba"], ["aba"], ["bab"], []]

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     type=Number(int, min=1),
     default=1,
     show_default=True,
-    help="Number of samples to write.",
+    help="Number of samples to write; 64 at a time are sampled side by side.",
 )
 @option(
     "--stop",
