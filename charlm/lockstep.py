@@ -1,19 +1,21 @@
 """Many texts at once: a model takes one step for all of them, then each draws its next character.
 
-    texts    a b c ...      u_a u_b u_c ...                    a random number from each text's own
-               |                  |                            generator
-    logits (B, V)  ->  p (B, V)  ->  ids (B,)  ->  step  ->  logits (B, V) ...
+    logits (B, V)  ->  probabilities (B, V)  ->  ids (B,)  ->  step of the model  ->  logits (B, V)
+                                             ^
+                       a random number (B,), each from the text's own generator
 
-A step of a small model is mostly the cost of calling NumPy, some thirty times for one character.
-In lockstep these calls serve all texts. The rows are shared between threads, because NumPy releases
-Python's lock while it computes; a thread samples a block of characters before it meets the others.
+For one text, two thirds of the time are the cost of calling NumPy, some fifty times a character. In
+lockstep each call serves all texts, and the texts are divided among threads, because NumPy releases
+Python's lock while it computes. A thread draws a block of characters before it waits for the others.
 
-A text must not depend on its neighbours, since its seed promises it. That is not self-evident: a
-product of several rows is computed by another routine than a product of one, their last bits
-differ, and a random number near the edge between two characters then takes the other one. After
-that the texts have nothing in common. ``Engine.step`` therefore keeps the rows apart, and all else
-is computed element by element or along one row. So a text is the same alone, beside others and
-after some of them have ended, whatever the number of threads.
+The same seed must give the same text, whatever is sampled beside it. That is not self-evident. BLAS
+multiplies several rows by another routine than a single row, so the last bits of the logits differ.
+A random number close to the edge between two characters then takes the other one, and from there on
+the texts have nothing in common. A model whose state is chaotic, as random weights make it, even
+amplifies the last bits until every draw is another. So ``Engine.step`` multiplies row by row, which
+takes twice as long as one product of all rows, and everything else is computed element by element
+or along one row. A text is then the same, bit by bit, alone and beside others, also after some of
+them have ended, and whatever the number of threads.
 """
 
 from __future__ import annotations
@@ -196,6 +198,6 @@ class Lockstep:
             logits, state = self._predictor.step(ids[:, t], state)
         for text, some, count in zip(texts, ids.tolist(), drawn, strict=True):
             text.feed(some[:count])
-            if count < steps:
+            if count < steps and not text.ending.ended:
                 text.error = not_finite()
         return _Rows(texts, logits, state)
