@@ -6,7 +6,7 @@
 
 For one text, two thirds of the time are the cost of calling NumPy, some fifty times a character. In
 lockstep each call serves all texts, and the texts are divided among threads, because NumPy releases
-Python's lock while it computes. A thread draws a block of characters before it waits for the others.
+Python's lock while it computes. A thread draws a block of characters, then waits for the others.
 
 The same seed must give the same text, whatever is sampled beside it. That is not self-evident. BLAS
 multiplies several rows by another routine than a single row, so the last bits of the logits differ.
