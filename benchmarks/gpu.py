@@ -4,15 +4,15 @@
 
 Throughput: ``Trainer.advance`` against the plain loop of ``benchmarks/training.py`` on the same
 device, in float32 and under bfloat16 autocast, at LSTM 1x512 and 3x1024; the rounds alternate. The
-control is the plain loop in the same number format: what remains is what charlm adds.
+controls are the plain loop in the same number format, and charlm without a recorded graph.
 
 Time to 1.4697 nats per character on tinyshakespeare, nanoGPT's published loss after about three
-minutes on an A100: a run of ``charlm train`` whose log says when the validation loss was first
-below it.
+minutes on an A100: a run of ``charlm train`` of 1,500 steps, whose log says when the validation
+loss was first below it.
 
 Best loss in ``--minutes`` minutes with a large model, network alone and with counts.
 
-No figure of this benchmark has been published yet: no GPU was at hand (docs/performance.md).
+Figures: docs/performance.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from training import B, T, V, make_dataset, plain_loop
 
 from charlm.config import ModelConfig, TrainConfig, default_learning_rate
 from charlm.text.dataset import Dataset, Source
-from charlm.training.plan import ORTHOGONALIZE_EVERY
+from charlm.training.plan import ORTHOGONALIZE_EVERY, ORTHOGONALIZER
 from charlm.training.precision import choose_precision
 from charlm.training.trainer import Trainer
 
@@ -43,7 +43,12 @@ LARGE = ["--hidden-size", "1024", "--num-layers", "2", "--batch-size", "256"]
 
 
 def charlm_loop(
-    dataset: Dataset, layers: int, hidden: int, device: torch.device, optimizer: str
+    dataset: Dataset,
+    layers: int,
+    hidden: int,
+    device: torch.device,
+    optimizer: str,
+    recorded: bool = True,
 ) -> Callable[[], None]:
     config = TrainConfig(
         batch_size=B,
@@ -52,12 +57,14 @@ def charlm_loop(
         learning_rate=default_learning_rate(optimizer, hidden),
         precision=choose_precision("auto", device),
         orthogonalize_every=ORTHOGONALIZE_EVERY,
+        orthogonalizer=ORTHOGONALIZER,
         steps=100_000,
         eval_every=5_000,
         save_every=5_000,
     )
     model = ModelConfig.resolve(vocab_size=V, num_layers=layers, hidden_size=hidden)
     trainer = Trainer(model, config, dataset, Source(sources=()), device)
+    trainer.recorded = recorded and trainer.recorded
 
     def update() -> None:
         trainer.advance(trainer.streams.batch(trainer.progress.step))
@@ -72,6 +79,7 @@ def speed(device: torch.device, layers: int, hidden: int, rounds: int) -> dict[s
         "plain, bfloat16": plain_loop(dataset, layers, hidden, device, torch.bfloat16),
         "charlm, adamw": charlm_loop(dataset, layers, hidden, device, "adamw"),
         "charlm, muon": charlm_loop(dataset, layers, hidden, device, "muon"),
+        "muon, no graph": charlm_loop(dataset, layers, hidden, device, "muon", recorded=False),
     }
 
     def wait() -> None:
@@ -134,18 +142,24 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--part", choices=("speed", "default", "large"), action="append", help="only this part"
+    )
     options = parser.parse_args()
+    parts = options.part or ["speed", "default", "large"]
     device = torch.device(options.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     print(f"{name}; {describe()}", flush=True)
     results: dict[str, Any] = {"device": name}
-    for layers, hidden in ((1, 512), (3, 1024)):
+    for layers, hidden in ((1, 512), (3, 1024)) if "speed" in parts else ():
         results[f"{layers}x{hidden}"] = speed(device, layers, hidden, options.rounds)
-    corpus = shakespeare(options.corpus)
-    results["default"] = train(corpus, options.device, "--minutes", "3")
-    results["large"] = train(corpus, options.device, "--minutes", str(options.minutes), *LARGE)
-    for kind in ("default", "large"):
-        print(f"{kind}: {results[kind]}")
+    runs = {
+        "default": ("--steps", "1500", "--eval-every", "100"),
+        "large": ("--minutes", str(options.minutes), *LARGE),
+    }
+    for kind in [kind for kind in runs if kind in parts]:
+        results[kind] = train(shakespeare(options.corpus), options.device, *runs[kind])
+        print(f"{kind}: {results[kind]}", flush=True)
     save("gpu", results)
 
 

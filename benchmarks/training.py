@@ -40,7 +40,8 @@ from charlm.text.streams import Streams
 from charlm.text.tokenizer import CharTokenizer
 from charlm.training import evaluate
 from charlm.training import step as training_step
-from charlm.training.plan import ORTHOGONALIZE_EVERY
+from charlm.training.optim import QUINTICS
+from charlm.training.plan import ORTHOGONALIZE_EVERY, ORTHOGONALIZER
 from charlm.training.precision import choose_precision
 from charlm.training.rows import default_blocks
 from charlm.training.trainer import Trainer
@@ -114,6 +115,7 @@ def charlm_loop(
         precision=choose_precision(precision, CPU),
         row_blocks=default_blocks(model, B, CPU),
         orthogonalize_every=ORTHOGONALIZE_EVERY,
+        orthogonalizer=ORTHOGONALIZER,
         steps=100_000,
         eval_every=5_000,
         save_every=5_000,
@@ -197,8 +199,11 @@ def breakdown(layers: int, hidden: int, updates: int, top: float, copy: float) -
     matrices = [p for group in muon.param_groups for p in group["params"]]
     rest = sum(p.numel() for p in trainer.model.parameters()) - sum(p.numel() for p in matrices)
     weights = layers * 8 * hidden * hidden + hidden * V
-    # Five steps of 2 (m m n + m m m + m m n) operations on an m x n matrix, every second time.
-    newton = sum(10 * (2 * min(p.shape) ** 2 * max(p.shape) + min(p.shape) ** 3) for p in matrices)
+    # For each quintic 2 (m m n + m m m + m m n) operations on an m x n matrix, every second time.
+    quintics = len(QUINTICS[ORTHOGONALIZER])
+    newton = sum(
+        2 * quintics * (2 * min(p.shape) ** 2 * max(p.shape) + min(p.shape) ** 3) for p in matrices
+    )
     floors = {
         "forward, backward": 6 * weights * B * T / top,
         "Muon": newton / ORTHOGONALIZE_EVERY / top,

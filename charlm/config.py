@@ -26,6 +26,7 @@ RECURRENT_CELLS = ("lstm", "gru", "rnn")
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 NONLINEARITIES = ("tanh", "relu")
 OPTIMIZERS = ("muon", "adamw", "rmsprop", "sgd")
+ORTHOGONALIZERS = ("jordan", "minimax")
 SCHEDULES = ("cosine", "linear", "constant")
 MAX_RECEPTIVE_FIELD = 2**17
 MAX_PARAMETERS = 2**31
@@ -178,6 +179,14 @@ class ModelOptions(_Config):
         min=0.0,
         below=1.0,
     )
+    embedding_dropout: float | None = _option(
+        None,
+        "dropout rate of the embeddings [default: that of --dropout]",
+        type=float,
+        min=0.0,
+        below=1.0,
+        before=0.0,
+    )
     tie: bool = _option(False, "tie the input and output embeddings", type=bool)
 
     def settle(self) -> ModelConfig:
@@ -194,6 +203,7 @@ class ModelOptions(_Config):
             "num_layers": self.num_layers or layers,
             "embedding_size": self.embedding_size or embedding,
             "dropout": self.dropout or 0.0,
+            "embedding_dropout": self.embedding_dropout or 0.0,
         }
         return ModelConfig(**(self.to_dict() | decided))
 
@@ -206,6 +216,7 @@ class ModelConfig(ModelOptions):
     num_layers: int = _settled(ModelOptions, "num_layers")
     embedding_size: int = _settled(ModelOptions, "embedding_size")
     dropout: float = _settled(ModelOptions, "dropout")
+    embedding_dropout: float = _settled(ModelOptions, "embedding_dropout")
 
     @classmethod
     def resolve(cls, **options: Any) -> ModelConfig:
@@ -340,6 +351,14 @@ class TrainOptions(_Config):
         option=False,
         before=1,
     )
+    orthogonalizer: str | None = _option(
+        None,
+        "polynomials by which Muon orthogonalizes",
+        type=str,
+        choices=ORTHOGONALIZERS,
+        option=False,
+        before="jordan",
+    )
     learning_rate: float | None = _option(
         None,
         "peak learning rate [default: from the optimizer and the hidden size]",
@@ -458,6 +477,7 @@ class TrainConfig(TrainOptions):
     precision: str = _settled(TrainOptions, "precision", choices=PRECISIONS[1:])
     row_blocks: int = _settled(TrainOptions, "row_blocks", default=1)
     orthogonalize_every: int = _settled(TrainOptions, "orthogonalize_every", default=1)
+    orthogonalizer: str = _settled(TrainOptions, "orthogonalizer", default="jordan")
     steps: int = _settled(TrainOptions, "steps")
     patience: int = _settled(TrainOptions, "patience", default=0)
     eval_every: int = _settled(TrainOptions, "eval_every")

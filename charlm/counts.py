@@ -33,7 +33,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError
 from charlm.files import write_atomically
-from charlm.mixture import Mixed, Reals, Weights
+from charlm.mixture import Mixed, Predictor, Reals, Weights
 from charlm.ngram import Level, NGramModel
 from charlm.tensorfile import Described, Tensors
 from charlm.text.streams import WARMUP, warmed
@@ -101,12 +101,19 @@ def _checksums(model: Checkpoint) -> tuple[str, str]:
 
 
 def fit(
-    model: Checkpoint, train_ids: Ids, val_ids: Ids, *, keep_once: int | None = KEEP_ONCE
+    model: Checkpoint,
+    train_ids: Ids,
+    val_ids: Ids,
+    *,
+    keep_once: int | None = KEEP_ONCE,
+    network: Predictor | None = None,
 ) -> Counts:
     """Count ``train_ids``, choose the order and fit the weights on ``val_ids``, two ids or more.
 
     Of a long text only the last ``MAX_TRAIN_CHARS`` are counted. The order is the one with the
     lowest validation loss of the counts alone.
+
+    network: that of ``model``, if it is not to be computed by the NumPy engine
     """
     counted = train_ids[-MAX_TRAIN_CHARS:]
     vocab_size = model.config.vocab_size
@@ -114,7 +121,7 @@ def fit(
         counted, vocab_size, val_ids[:MAX_TARGETS], orders=ORDERS, keep_once=keep_once
     )
     ngram = rounded(found)
-    weights = fit_weights(Engine(model.config, model.weights), ngram, val_ids)
+    weights = fit_weights(network or Engine(model.config, model.weights), ngram, val_ids)
     facts = {"characters": len(counted), "keep_once": keep_once}
     return Counts(ngram, weights, *_checksums(model), facts)
 
@@ -146,7 +153,7 @@ def num_fitted(targets: int, vocab_size: int) -> int:
     return min(targets, max(2048, _FIT_VALUES // vocab_size))
 
 
-def fit_weights(network: Engine, ngram: NGramModel, val_ids: Ids) -> Weights:
+def fit_weights(network: Predictor, ngram: NGramModel, val_ids: Ids) -> Weights:
     """The weights of the mixture with the lowest loss on ``val_ids``.
 
     Of a long text, places spread evenly over it are compared. It is read in parallel stretches

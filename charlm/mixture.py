@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.arrays import Floats, Ids, State
-from charlm.engine import Engine, log_softmax
+from charlm.engine import log_softmax
 from charlm.ngram import Ints, NGramModel
 from charlm.ngramtree import Tree
 
@@ -37,7 +37,8 @@ class Weights(NamedTuple):
 
 
 class Predictor(Protocol):
-    """What sampling and scoring ask of a model: a network (``Engine``) or a mixture (``Mixed``)."""
+    """What sampling and scoring ask of a model: a network (``Engine``; on a GPU
+    ``charlm.models.predictor``) or a mixture (``Mixed``)."""
 
     def initial_state(self, batch_size: int = 1) -> State: ...
 
@@ -46,8 +47,8 @@ class Predictor(Protocol):
         ...
 
     def step(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """ids (B,) -> logits (B, V), and the state after them. No row depends on the others, nor
-        on their number: row b is bit by bit what that text alone gives."""
+        """ids (B,) -> logits (B, V), and the state after them. In NumPy no row depends on the
+        others, nor on their number: row b is bit by bit what that text alone gives."""
         ...
 
     def last(self, ids: Ids, state: State) -> tuple[Floats, State]:
@@ -83,7 +84,7 @@ class Mixed:
     The state is the network's, and one more array (1, B, order): the nodes of the n-gram model.
     """
 
-    def __init__(self, network: Engine, ngram: NGramModel, weights: Weights) -> None:
+    def __init__(self, network: Predictor, ngram: NGramModel, weights: Weights) -> None:
         self.network, self.ngram, self.weights = network, ngram, weights
 
     def initial_state(self, batch_size: int = 1) -> State:

@@ -147,6 +147,8 @@ def test_every_option_of_the_model_arrives(charlm: Invoke, corpus: Path, tmp_pat
         2,
         "--dropout",
         0.25,
+        "--embedding-dropout",
+        0.1,
         "--steps",
         1,
         "--device",
@@ -164,6 +166,7 @@ def test_every_option_of_the_model_arrives(charlm: Invoke, corpus: Path, tmp_pat
         "context": 16,
         "kernel_size": 2,
         "dropout": 0.25,
+        "embedding_dropout": 0.1,
         "tie": False,
     }
 
@@ -193,7 +196,8 @@ def test_every_option_of_the_training_arrives(charlm: Invoke, corpus: Path, tmp_
     )
     assert result.exit_code == 0, result.output
     config = training(tmp_path / "tiny")["config"]
-    decided = {"counts": True, "row_blocks": 1, "orthogonalize_every": 2}
+    decided: dict[str, Any] = {"counts": True, "row_blocks": 1, "orthogonalize_every": 2}
+    decided["orthogonalizer"] = "minimax"
     assert config == given | decided | {"epochs": None, "minutes": None}
     assert info(charlm, tmp_path / "tiny")["config"]["tie"] is True
     assert "--- sample" in result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -318,6 +319,25 @@ def test_dropout_drops_the_stated_share_and_scales_the_rest(cell: str) -> None:
     torch.testing.assert_close(features[kept], (expected / 0.75)[kept], rtol=1e-5, atol=1e-6)
     # Dropout does not apply to the state.
     assert all(torch.equal(a, b) for a, b in zip(after, noisy_after, strict=True))
+
+
+@every_cell
+def test_embedding_dropout_is_dropout_of_the_embeddings(cell: str) -> None:
+    """By hand: the same mask, drawn again, in place of the embedding of a plain model."""
+    model, plain = make(cell, 2, embedding_dropout=0.4), make(cell, 2)
+    ids = some_ids(8, 50)
+    expected, _ = plain(ids, plain.initial_state(8))
+    assert torch.equal(model(ids, model.initial_state(8))[0], expected)  # not while it is in use
+    model.train()
+    torch.manual_seed(3)
+    found, _ = model(ids, model.initial_state(8))
+    torch.manual_seed(3)
+    embedded = F.dropout(plain.body.embedding(ids), 0.4)  # (8, 50, E)
+    assert abs(float((embedded == 0).float().mean()) - 0.4) < 0.05
+    state = plain.initial_state(8)
+    plain.body.embedding = mock.Mock(spec=torch.nn.Embedding, return_value=embedded)
+    torch.testing.assert_close(found, plain(ids, state)[0])
+    assert not torch.allclose(found, expected, atol=1e-3)
 
 
 def test_loss_sum_is_in_nats_over_every_character() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,7 +16,15 @@ from charlm.config import CELLS, OPTIMIZERS, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError
 from charlm.models.language import LanguageModel, build, loss_sum
 from charlm.training import optim
-from charlm.training.optim import Muon, Optimizers, hidden_matrices, learning_rate, orthogonalized
+from charlm.training.optim import (
+    MINIMAX,
+    QUINTICS,
+    Muon,
+    Optimizers,
+    hidden_matrices,
+    learning_rate,
+    orthogonalized,
+)
 
 V, H = 7, 8
 
@@ -283,20 +292,63 @@ def test_a_turn_is_stored_and_resumed() -> None:
         plain.load(stored)
 
 
+@pytest.mark.parametrize("name", QUINTICS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_orthogonalizing_is_a_polynomial_of_the_singular_values(
-    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, int], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(optim, "has_bfloat16", lambda device: False)
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(3))
     u, s, v = torch.linalg.svd(matrix.double(), full_matrices=False)
-    s = s / matrix.double().norm()
-    for _ in range(5):
-        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
-    found = orthogonalized(matrix)
+    start = s = s / matrix.double().norm()
+    for a, b, c in QUINTICS[name]:
+        s = a * s + b * s**3 + c * s**5
+    found = orthogonalized(matrix, QUINTICS[name])
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), u @ torch.diag(s) @ v, atol=1e-5, rtol=1e-4)
-    assert (s > 0.3).all() and (s < 1.3).all()  # near 1, though some were near 0
+    near = s[start > (0.0 if name == "jordan" else 0.01)]
+    assert (near > 0.3).all() and (s < 1.3).all()  # near 1, though some were near 0
+
+
+def test_the_minimax_polynomials_deviate_least() -> None:
+    """On [0.01, 1], and then on what is left of it, none near them comes nearer to 1; together they
+    bring every singular value from 0.01 on to 0.7 or more, and none above 1.3."""
+
+    def value(quintic: Sequence[float], x: Tensor) -> Tensor:
+        a, b, c = quintic
+        return a * x + b * x**3 + c * x**5
+
+    x = torch.logspace(-2, 0, 20_001, dtype=torch.float64)
+    noise = torch.Generator().manual_seed(1)
+    for quintic in MINIMAX:
+        # They expect 1.02 times the value, to be safe, and have four decimals.
+        best = torch.tensor([f * 1.02**k for f, k in zip(quintic, (1, 3, 5), strict=True)])
+        farthest = float((value(best.tolist(), x) - 1).abs().max())
+        for _ in range(300):
+            near = best * (1 + 0.02 * torch.randn(3, generator=noise))
+            assert float((value(near.tolist(), x) - 1).abs().max()) > farthest - 0.005
+        x = value(best.tolist(), x)
+    x = torch.logspace(-2, 0, 20_001, dtype=torch.float64)
+    for quintic in MINIMAX:
+        x = value(quintic, x)
+    assert float(x.min()) > 0.69 and float(x.max()) < 1.28
+    small = torch.tensor([1e-5], dtype=torch.float64)
+    for quintic in MINIMAX:
+        small = value(quintic, small)
+    assert float(small) / 1e-5 == pytest.approx(73.8, rel=0.01)
+
+
+def test_the_orthogonalizer_of_the_configuration_is_used() -> None:
+    """Old runs have Jordan's polynomials, new ones three of their own."""
+    model = make()
+    for name, quintics in QUINTICS.items():
+        muon = Optimizers(model, config(optimizer="muon", orthogonalizer=name)).all[0]
+        assert isinstance(muon, Muon)
+        assert muon.quintics == quintics
+    assert len(QUINTICS["jordan"]) == 5 and len(QUINTICS["minimax"]) == 3
+    stored = config().to_dict()
+    del stored["orthogonalizer"]
+    assert TrainConfig.from_dict(stored).orthogonalizer == "jordan"
 
 
 @pytest.mark.parametrize("native", [True, False])

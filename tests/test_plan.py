@@ -131,6 +131,19 @@ def test_dropout_follows_from_the_planned_epochs() -> None:
     assert settle(epochs=16.0, shape={"dropout": 0.0}).model.dropout == 0.0
 
 
+def test_the_embeddings_have_the_same_dropout_unless_another_is_asked_for() -> None:
+    assert settle(epochs=4.0).model.embedding_dropout == 0.0
+    assert settle(epochs=16.0).model.embedding_dropout == pytest.approx(
+        default_dropout(16), abs=0.01
+    )
+    assert settle(shape={"dropout": 0.3}).model.embedding_dropout == 0.3
+    other = settle(epochs=16.0, shape={"embedding_dropout": 0.35}).model
+    assert other.embedding_dropout == 0.35 != other.dropout
+    stored = other.to_dict()
+    del stored["embedding_dropout"]  # as in files from before
+    assert ModelConfig.from_dict(stored).embedding_dropout == 0.0
+
+
 def test_a_small_corpus_gets_a_smaller_window_and_says_so() -> None:
     settled = settle(3000)
     B, T = settled.train.window

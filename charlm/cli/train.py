@@ -290,16 +290,20 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
         rundir.check_name(options["out"], options["name"], force=options["force"])
 
 
+TRAINED_WITH = {"dropout", "embedding_dropout"}
+"""The fields of a model that another run with the same weights may have otherwise."""
+
+
 def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint, dict[str, Any]]:
     """The model of --init-from and its shape; RequestError if an option contradicts it."""
     start = runs.open_model(options["init_from"], options["out"]).checkpoint
     shape = start.config.to_dict()
-    for name in given(ctx) & {*fields_of(ModelOptions), "level", "min_count", "nfc"} - {"dropout"}:
+    for name in given(ctx) & {*fields_of(ModelOptions), "level", "min_count", "nfc"} - TRAINED_WITH:
         if options[name] != shape.get(name):
             raise RequestError(
                 f"--init-from uses the model's shape and vocabulary; leave out {typed(ctx, name)}"
             )
-    return start, shape | {"dropout": options["dropout"]}
+    return start, shape | {name: options[name] for name in TRAINED_WITH}
 
 
 def _check_folded(dataset: Dataset) -> None:
@@ -419,7 +423,9 @@ def _summarize(run: Run, trainer: Trainer) -> None:
     if wanted and trainer.dataset.can_validate:
         say("counting the training text ...")
     with reading_bar() as advanced:
-        found = summary.finish(run, trainer.dataset, with_counts=wanted, advanced=advanced)
+        found = summary.finish(
+            run, trainer.dataset, with_counts=wanted, device=trainer.device, advanced=advanced
+        )
     if found is None:
         click.echo("no validation loss: the run has no validation text (see --val-fraction)")
     else:
@@ -483,7 +489,9 @@ def _describe_run(run: Run, trainer: Trainer) -> None:
     say(f"model   {model.describe()}")
     say(
         f"train   {config.steps:,} steps of {B}x{T} ({epochs:.1f} epochs), {config.optimizer}, "
-        f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}, "
+        f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}"
+        + (f" and {model.embedding_dropout:g}" if model.embedding_dropout != model.dropout else "")
+        + ", "
         f"{config.precision} on {trainer.device}"
     )
     say(f"run     {run.path}")

@@ -60,7 +60,8 @@ class Body(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
-        self.dropout = Dropout(config.dropout or 0.0)
+        self.dropout = Dropout(config.dropout)
+        self.embedding_dropout = Dropout(config.embedding_dropout)
         self.layers = nn.ModuleList()
 
     def initial_state(self, batch_size: int) -> TensorState:
@@ -71,6 +72,12 @@ class Body(nn.Module):
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         """ids (B, T) and the state before them -> features (B, T, H) and the state after them."""
         raise NotImplementedError
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """ids (B, T) -> their embeddings (B, T, E), with dropout of their own: a model that cannot
+        rely on what it reads learns less by heart."""
+        embedded: Tensor = self.embedding_dropout(self.embedding(ids))
+        return embedded
 
 
 class RecurrentBody(Body):
@@ -90,7 +97,7 @@ class RecurrentBody(Body):
             self.layers.append(module)
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
-        x = self.embedding(ids)  # (B, T, E)
+        x = self.embed(ids)  # (B, T, E)
         after: list[TensorState] = []
         for number, layer in enumerate(self.layers):
             before = tuple(part[number : number + 1] for part in state)  # each (1, B, H)
@@ -115,7 +122,7 @@ class WindowBody(Body):
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         C = self.config.context
         activation = getattr(torch, self.config.nonlinearity)
-        seen = torch.cat([state[0][0], self.embedding(ids)], dim=1)  # (B, C - 1 + T, E)
+        seen = torch.cat([state[0][0], self.embed(ids)], dim=1)  # (B, C - 1 + T, E)
         windows = seen.unfold(1, C, 1).transpose(2, 3)  # (B, T, C, E), oldest first
         x = windows.flatten(2)  # (B, T, C * E)
         for number, layer in enumerate(self.layers):
@@ -137,7 +144,7 @@ class ConvBody(Body):
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         activation = getattr(torch, self.config.nonlinearity)
-        x = self.embedding(ids)  # (B, T, E)
+        x = self.embed(ids)  # (B, T, E)
         after: list[Tensor] = []
         for number, (layer, past) in enumerate(zip(self.layers, state, strict=True)):
             seen = torch.cat([past[0].to(x.dtype), x], dim=1)  # (B, reach + T, width)

@@ -8,7 +8,8 @@ convolution kernels go to AdamW (Loshchilov & Hutter, 2019).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,25 @@ from torch.optim import Optimizer
 from charlm.config import TrainConfig
 from charlm.errors import CheckpointError
 from charlm.training.precision import has_bfloat16
+
+Quintic: TypeAlias = tuple[float, float, float]
+"""(a, b, c) of a x + b x^3 + c x^5"""
+
+JORDAN: tuple[Quintic, ...] = ((3.4445, -4.7750, 2.0315),) * 5
+"""Jordan's: steep at 0, so that small singular values grow fast, at the price of not converging to
+1 exactly."""
+
+MINIMAX: tuple[Quintic, ...] = (
+    (7.9347, -22.2581, 15.8015),
+    (3.5653, -2.5649, 0.4860),
+    (2.6091, -1.8631, 0.4099),
+)
+"""Each deviates from 1 as little as an odd quintic can, first on [0.01, 1], then on what the one
+before has made of that (Amsel et al., 2025, "The Polar Express"), after x was divided by 1.02 for
+safety against rounding. Smaller singular values grow 74 times and stay below 0.7: they are mostly
+noise."""
+
+QUINTICS = {"jordan": JORDAN, "minimax": MINIMAX}
 
 
 def learning_rate(config: TrainConfig, step: float) -> float:
@@ -58,6 +78,7 @@ class Muon(Optimizer):
     torch.optim.Muon is the same, but always orthogonalizes in bfloat16. If bfloat16 is emulated,
     that takes about 60 times as long as float32 for a matrix of 2048x512.
 
+    quintics: the polynomials of ``orthogonalized``
     every: move a matrix only at every ``every``-th step, that many times as far; the momentum is
         updated at every step. The matrices take turns. The momentum hardly changes from one step to
         the next, and most of Muon's time is the orthogonalization.
@@ -69,8 +90,9 @@ class Muon(Optimizer):
         weight_decay: float,
         momentum: float = 0.95,
         every: int = 1,
+        quintics: Sequence[Quintic] = JORDAN,
     ) -> None:
-        self.every = every
+        self.every, self.quintics = every, quintics
         super().__init__(
             parameters, {"lr": 0.0, "weight_decay": weight_decay, "momentum": momentum}
         )
@@ -93,24 +115,26 @@ class Muon(Optimizer):
                     state["step"] += 1
                     if turn % self.every:
                         continue
-                direction = orthogonalized(matrix.grad.lerp(average, momentum))
+                direction = orthogonalized(matrix.grad.lerp(average, momentum), self.quintics)
                 length = self.every * rate
                 matrix.mul_(1 - length * group["weight_decay"])
-                matrix.add_(direction, alpha=-length * 0.2 * math.sqrt(max(matrix.shape)))
+                length = length * 0.2 * math.sqrt(max(matrix.shape))
+                if isinstance(length, Tensor):  # ``alpha`` must be a number
+                    matrix.sub_(direction.to(matrix.dtype) * length)
+                else:
+                    matrix.add_(direction, alpha=-length)
 
 
-def orthogonalized(matrix: Tensor, steps: int = 5) -> Tensor:
-    """The matrix with its singular values brought near 1 (0.7 to 1.2), its singular vectors kept.
+def orthogonalized(matrix: Tensor, quintics: Sequence[Quintic] = JORDAN) -> Tensor:
+    """The matrix with its singular values brought near 1 (0.7 to 1.3), its singular vectors kept.
 
-    A quintic Newton-Schulz iteration: with the singular value decomposition X = U S V',
-    a X + (b XX' + c (XX')^2) X = U (a S + b S^3 + c S^5) V'. The coefficients are Jordan's: steep
-    at 0, so that small singular values grow fast, at the price of not converging to 1 exactly.
+    Newton-Schulz iterations with polynomials of degree five: with the singular value decomposition
+    X = U S V', a X + (b XX' + c (XX')^2) X = U (a S + b S^3 + c S^5) V'.
     """
-    a, b, c = 3.4445, -4.7750, 2.0315
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = wide.bfloat16() if has_bfloat16(matrix.device) else wide
     x = x / x.norm().clamp(min=1e-7)  # no singular value is above 1
-    for _ in range(steps):
+    for a, b, c in quintics:
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x if wide is matrix else x.T
@@ -122,7 +146,7 @@ class OneOptimizer:
     def __init__(self, optimizer: Optimizer) -> None:
         self._optimizer = optimizer
 
-    def step(self, rate: float) -> None:
+    def step(self, rate: float | Tensor) -> None:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
@@ -160,7 +184,9 @@ class Optimizers:
         decay = config.weight_decay
         self.all: list[Optimizer] = []
         if hidden:
-            self.all.append(Muon(list(hidden.values()), decay, every=config.orthogonalize_every))
+            quintics = QUINTICS[config.orthogonalizer]
+            every = config.orthogonalize_every
+            self.all.append(Muon(list(hidden.values()), decay, every=every, quintics=quintics))
         if config.optimizer in ("muon", "adamw"):
             # fused runs the whole update in one kernel: a fifth of the time of a loop over tensors.
             adamw = torch.optim.AdamW(rest, weight_decay=decay, betas=(0.9, 0.99), fused=True)
@@ -176,8 +202,11 @@ class Optimizers:
         self._decay = decay
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """One update of every parameter at learning rate ``rate``, decay included."""
+    def step(self, rate: float | Tensor) -> None:
+        """One update of every parameter at learning rate ``rate``, decay included.
+
+        rate: a tensor if the step is recorded, which SGD and RMSprop cannot be
+        """
         if self._decayed_here:
             torch._foreach_mul_(self._decayed_here, 1 - rate * self._decay)
         for optimizer in self.all:
@@ -188,6 +217,33 @@ class Optimizers:
     def zero_grad(self) -> None:
         for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
+
+    def record(self) -> None:
+        """Prepare for steps that are recorded as a CUDA graph."""
+        for optimizer in self.all:
+            for group in optimizer.param_groups:
+                if "capturable" in group:
+                    group["capturable"] = True
+
+    @property
+    def turns(self) -> int:
+        """After how many steps the same matrices of Muon are moved again."""
+        return next((each.every for each in self.all if isinstance(each, Muon)), 1)
+
+    @property
+    def turn(self) -> int:
+        """The number of the next step, as far as Muon counts it; 0 if it need not."""
+        counts = self._turn_counts()
+        return int(counts[0]) if counts else 0
+
+    @turn.setter
+    def turn(self, number: int) -> None:
+        for count in self._turn_counts():
+            count.fill_(number)
+
+    def _turn_counts(self) -> list[Tensor]:
+        states = [s for each in self.all if isinstance(each, Muon) for s in each.state.values()]
+        return [state["step"] for state in states if "step" in state]
 
     def _slots(self) -> Iterator[tuple[Optimizer, Tensor, str]]:
         for optimizer in self.all:

@@ -54,7 +54,7 @@ class Objective(Protocol[AnyBatch]):
 class AnyOptimizer(Protocol):
     """``charlm.training.optim.Optimizers``, or anything else that takes a learning rate a step."""
 
-    def step(self, rate: float) -> None: ...
+    def step(self, rate: float | Tensor) -> None: ...
     def zero_grad(self) -> None: ...
 
 
@@ -77,7 +77,8 @@ def update(
     Raises DivergenceError, naming the step, with model and optimizer unchanged, if loss or gradient
     is not finite.
     """
-    loss, after = _gradient(model, objective, batch, state, config, step)
+    seed(config, step)
+    loss, after = _gradient(model, objective, batch, state, config)
     found = _apply(model, optimizer, loss, config, step, place)
     return found, after
 
@@ -94,9 +95,33 @@ def update_late(
 ) -> tuple[Tensor, TensorState]:
     """``update`` that waits for nothing: (loss, gradient norm) is a tensor (2,), to be checked with
     ``finite`` before the model is used for anything but the next update."""
-    loss, after = _gradient(model, objective, batch, state, config, step)
+    seed(config, step)
+    rate = learning_rate(config, step if place is None else place)
+    return step_on_device(model, optimizer, objective, batch, state, config, rate)
+
+
+def seed(config: TrainConfig, step: int) -> None:
+    """Let torch's generators, which dropout draws from, begin at this step."""
+    torch.manual_seed(derive(config.seed, "dropout", step))
+
+
+def step_on_device(
+    model: nn.Module,
+    optimizer: AnyOptimizer,
+    objective: Objective[AnyBatch],
+    batch: AnyBatch,
+    state: TensorState,
+    config: TrainConfig,
+    rate: float | Tensor,
+) -> tuple[Tensor, TensorState]:
+    """All of ``update_late`` that the device does: Python decides nothing here that another step
+    would decide otherwise, so it can be recorded (``charlm.training.graph``).
+
+    rate: the learning rate; a recorded step reads it from a tensor
+    """
+    loss, after = _gradient(model, objective, batch, state, config)
     norm = _clip(model, config.clip)
-    optimizer.step(learning_rate(config, step if place is None else place))
+    optimizer.step(rate)
     optimizer.zero_grad()
     return torch.stack([loss, norm]), after
 
@@ -126,7 +151,7 @@ def update_in_blocks(
         with arithmetic(config.precision, device, cached=False):
             total, count, after = objective(copy, part(batch, rows[number]), own)
         gradients = gradients_of(total, blocks.parameters)
-        return total.detach(), count, tuple(each.detach() for each in after), gradients
+        return total.detach(), count, carried(after), gradients
 
     # The outer context turns oneDNN off, if need be, for all threads at once.
     with arithmetic(config.precision, device, cached=False):
@@ -162,6 +187,16 @@ def descend(
     return _checked_step(model, optimizer, _backward(total, count), rate, clip)
 
 
+def carried(state: TensorState) -> TensorState:
+    """The state without its gradient, for the next batch.
+
+    Under autocast a GPU computes nn.LSTM, nn.GRU and nn.RNN in float16, whatever type autocast was
+    given; charlm keeps float32 then, which has the range of bfloat16.
+    """
+    detached = (each.detach() for each in state)
+    return tuple(each.float() if each.dtype == torch.float16 else each for each in detached)
+
+
 def gradients_of(total: Tensor, parameters: list[Tensor]) -> list[Tensor]:
     """The gradients of ``total``, without adding them to those that the parameters have."""
     return list(torch.autograd.grad(total, parameters))
@@ -183,14 +218,12 @@ def _gradient(
     batch: AnyBatch,
     state: TensorState,
     config: TrainConfig,
-    step: int,
 ) -> tuple[Tensor, TensorState]:
     """Forward and backward: (mean loss, state after the batch); the model gets its gradient."""
-    torch.manual_seed(derive(config.seed, "dropout", step))
     model.train()
     with arithmetic(config.precision, next(model.parameters()).device):
         total, count, after = objective(model, batch, state)
-    return _backward(total, count), tuple(each.detach() for each in after)
+    return _backward(total, count), carried(after)
 
 
 def _backward(total: Tensor, count: int) -> Tensor:

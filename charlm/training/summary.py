@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from charlm import checkpoint, counts
 from charlm.checkpoint import Checkpoint
 from charlm.counts import Counts
-from charlm.engine import Engine
 from charlm.errors import CheckpointError
-from charlm.mixture import Apart, Mixed
+from charlm.mixture import Apart, Mixed, Predictor
+from charlm.models.predictor import network_on
 from charlm.rundir import Run
 from charlm.surprisal import LN2, Score, count_folded, counted_characters, score, scores_apart
 from charlm.text import folding
@@ -20,6 +22,8 @@ from charlm.text.dataset import Dataset
 
 EXACT = "val_exact"
 """Key of a model's provenance: its validation loss comes from one exact pass."""
+
+CPU = torch.device("cpu")
 
 _BITS = "val_bits_per_char"
 
@@ -48,12 +52,14 @@ def finish(
     dataset: Dataset,
     *,
     with_counts: bool = False,
+    device: torch.device = CPU,
     advanced: Callable[[int, int], object] = lambda done, total: None,
 ) -> Summary | None:
     """Count the training text, then score the best model on the whole validation text in one exact
     pass, as ``charlm eval`` does, and store the result in its provenance. None if there is no
     validation text; then there are no counts either, since nothing could choose their weights.
 
+    device: where the network is computed
     What an earlier end of the run has stored is not computed again. ``advanced`` as in
     ``surprisal.surprisals``.
 
@@ -73,9 +79,12 @@ def finish(
         beside = _counts_of(run, best) if with_counts else None
         result = _known(best, beside, dataset, types) if bool(beside) is with_counts else None
         if result is None:
+            network = network_on(device, best.config, best.weights)
             if with_counts:
-                beside = beside or counts.fit(best, dataset.train_ids, dataset.val_ids)
-            result = _scored(best, beside, dataset, types, advanced)
+                beside = beside or counts.fit(
+                    best, dataset.train_ids, dataset.val_ids, network=network
+                )
+            result = _scored(network, best, beside, dataset, types, advanced)
             if result.counts is not None:
                 counts.write(run.counts, result.counts)
             facts |= {_BITS: result.network.uncharged_bits, EXACT: True}
@@ -98,17 +107,18 @@ def _counts_of(run: Run, best: Checkpoint) -> Counts | None:
 
 
 def _scored(
+    network: Predictor,
     best: Checkpoint,
     beside: Counts | None,
     dataset: Dataset,
     types: int,
     advanced: Callable[[int, int], object],
 ) -> Summary:
-    engine, ids = Engine(best.config, best.weights), dataset.val_ids
+    ids = dataset.val_ids
     if beside is None:
-        alone = score(engine, best.tokenizer, ids, folded_types=types, advanced=advanced)
+        alone = score(network, best.tokenizer, ids, folded_types=types, advanced=advanced)
         return Summary(alone)
-    both = Mixed(engine, beside.ngram, beside.weights)
+    both = Mixed(network, beside.ngram, beside.weights)
     apart = scores_apart(both, best.tokenizer, ids, folded_types=types, advanced=advanced)
     facts = {
         f"{_BITS}_ngram": apart.ngram.uncharged_bits,

@@ -33,6 +33,8 @@ from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import Batch, Streams
 from charlm.training import evaluate
 from charlm.training.evaluate import Interrupted
+from charlm.training.graph import OPTIMIZERS as RECORDABLE
+from charlm.training.graph import StepGraph
 from charlm.training.optim import Optimizers, learning_rate
 from charlm.training.pace import PLANS, Pace
 from charlm.training.rows import Blocks
@@ -104,6 +106,8 @@ class Trainer:
         self._blocks: Blocks | None = None
         # Blocks of rows are for processors, where reading a loss waits for nothing.
         self.late = self.device.type != "cpu" and config.row_blocks == 1
+        self.recorded = self.device.type == "cuda"  # whether steps run as a CUDA graph
+        self._graph: StepGraph | None = None
         self._unread: Tensor | None = None  # (loss, gradient norm) of the last step
         self._saved: Progress | None = None  # the progress at the last save
 
@@ -152,14 +156,28 @@ class Trainer:
         if not self.late:
             return self.update(batch)
         step = self.progress.step
-        found, self.state = update_late(
-            *(self.model, self.optimizers, self._objective, batch, self.state),
-            *(self.config, step, self.place),
-        )
+        graph = self._step_graph()
+        if graph is not None:
+            found, self.state = graph(batch, self.state, step, self.place)
+        else:
+            found, self.state = update_late(
+                *(self.model, self.optimizers, self._objective, batch, self.state),
+                *(self.config, step, self.place),
+            )
         nats = self.read()  # of the step before
         self._unread = found
         self.progress.step += 1
         return nats
+
+    def _step_graph(self) -> StepGraph | None:
+        """The recorded step; None if it shall not or cannot be recorded."""
+        self.recorded = self.recorded and self.config.optimizer in RECORDABLE
+        if self.recorded and self._graph is None:
+            try:
+                self._graph = StepGraph(self.model, self.optimizers, self.config, self.state)
+            except RuntimeError:  # an older torch or driver: the same steps, one by one
+                self.recorded = False
+        return self._graph
 
     def read(self) -> float | None:
         """The loss of the last step, if it has not been read; DivergenceError as in ``update``."""
