@@ -6,7 +6,9 @@
    ``charlm sample`` does) compared with a plain loop over ``torch.nn.LSTM`` with the same weights,
    which samples with torch.multinomial. Both alternate in this process; the ratio is the result.
 2. The same with the counts of a run beside the network, an n-gram model of ``corpora/viaggi.txt``.
-3. From starting ``charlm sample`` to its first character on a pipe, with torch not in
+3. Time per character of 64 texts side by side, as ``charlm sample --num-samples 64`` samples them,
+   compared with one text. The texts are the same, which is checked first.
+4. From starting ``charlm sample`` to its first character on a pipe, with torch not in
    ``sys.modules`` at the end; the control is a Python process that only imports torch.
 """
 
@@ -32,6 +34,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, SampleConfig
 from charlm.counts import Counts
 from charlm.generate import CharLM
+from charlm.lockstep import ABREAST
 from charlm.mixture import Weights
 from charlm.models.language import LanguageModel, build
 from charlm.text.tokenizer import CharTokenizer
@@ -80,6 +83,22 @@ def charlm_loop(model: CharLM, characters: int) -> float:
     written = sum(1 for _ in model.stream(config=SampleConfig(length=characters, seed=1)))
     assert written == characters
     return (time.perf_counter() - began) / characters
+
+
+def abreast_loop(model: CharLM, characters: int) -> float:
+    """Seconds per character of 64 texts side by side, each of so many characters."""
+    config = SampleConfig(length=characters, seed=1)
+    began = time.perf_counter()
+    written = sum(1 for text in model.streams(config=config, count=ABREAST) for _ in text)
+    assert written == characters * ABREAST
+    return (time.perf_counter() - began) / written
+
+
+def same_texts(model: CharLM, characters: int) -> bool:
+    """Whether 64 texts side by side are the texts that are sampled one after the other."""
+    config = SampleConfig(length=characters, seed=1)
+    together = ["".join(text) for text in model.streams(config=config, count=ABREAST)]
+    return together == ["".join(model.stream(config=config, number=n)) for n in range(ABREAST)]
 
 
 def first_character(path: Path) -> tuple[float, bool]:
@@ -144,6 +163,18 @@ def main() -> None:
     show("  network alone", [a for a, _ in pairs], "us/char", 1e6)
     show("  network and counts", [b for _, b in pairs], "us/char", 1e6)
     results["with counts"] = {"us": 1e6 * statistics.median(b for _, b in pairs)}
+    _, plain = make_model(1, 256)
+    for name, each in (("", CharLM(plain)), (" and counts", both)):
+        assert same_texts(each, 300)
+        pairs = [(charlm_loop(each, 2000), abreast_loop(each, 500)) for _ in range(repeats)]
+        print(f"LSTM 1x256{name}, one text and {ABREAST} texts at once, {repeats} pairs")
+        show("  one text", [a for a, _ in pairs], "us/char", 1e6)
+        show(f"  {ABREAST} texts, each the same", [b for _, b in pairs], "us/char", 1e6)
+        show("  ratio", [a / b for a, b in pairs], "times", 1.0)
+        results[f"{ABREAST} texts{name}"] = {
+            "us": 1e6 * statistics.median(b for _, b in pairs),
+            "ratio": statistics.median(a / b for a, b in pairs),
+        }
     print("\nfrom starting the command to its first character (LSTM 1x256)")
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "model.safetensors"

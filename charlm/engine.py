@@ -33,6 +33,10 @@ candidate of the GRU keeps them apart, as b_n and d_n, because r scales the seco
 From the second layer on, a layer adds its input to its output (a residual connection). The products
 W x do not depend on h, so one matrix product before the loop computes them for the whole window.
 Only U h has to be computed step by step.
+
+BLAS multiplies one row by another routine than several rows, and rounds in another order. ``step``
+computes each row as if it were the only one, so a text that is sampled beside others is the text
+that is sampled alone, bit by bit. ``forward`` multiplies all rows at once, which is faster.
 """
 
 from __future__ import annotations
@@ -44,6 +48,9 @@ import numpy as np
 
 from charlm.arrays import Floats, Ids, State
 from charlm.config import ModelConfig
+
+_CACHED = 2**19
+"""Bytes of a weight matrix that all texts use before the next ones: half of a usual L2 cache."""
 
 Weights = dict[str, Floats]
 LayerTrace = dict[str, Floats]
@@ -160,11 +167,17 @@ class Engine:
         return tuple(np.zeros(shape, self.dtype) for shape in shapes)
 
     def body(
-        self, ids: Ids, state: State, trace: list[LayerTrace] | None = None
+        self,
+        ids: Ids,
+        state: State,
+        trace: list[LayerTrace] | None = None,
+        *,
+        apart: bool = False,
     ) -> tuple[Floats, State]:
         """ids (B, T) and the state before them -> features (B, T, H) and the state after them.
 
         If ``trace`` is a list, the arrays of each layer are appended to it (see ``Trace.layers``).
+        ``apart``: compute each text as if it were the only one, for T = 1.
         """
         table = self.table
         x = self.embedding[ids] if table is None else table[ids]  # (B, T, E) or (B, T, G * H)
@@ -172,7 +185,7 @@ class Engine:
         for number, layer in enumerate(self.layers):
             projected = x if number == 0 and table is not None else layer.project(x)
             seen: LayerTrace | None = None if trace is None else {}
-            y, last = layer.run(projected, self._part(state, number), seen)
+            y, last = layer.run(projected, self._part(state, number), seen, apart=apart)
             after.append(last)
             if trace is not None and seen is not None:
                 trace.append({**seen, "h": y})
@@ -202,9 +215,12 @@ class Engine:
         return self.head(features), state
 
     def step(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """``forward`` for one character of each text: ids (B,) -> logits (B, V) and the state."""
-        logits, state = self.forward(ids[:, None], state)
-        return logits[:, 0], state
+        """One character of each text: ids (B,) -> logits (B, V) and the state.
+
+        Row b is bit by bit what a batch of that text alone gives; ``forward`` rounds differently.
+        """
+        features, state = self.body(ids[:, None], state, apart=True)
+        return self.head(features)[:, 0], state
 
     def last(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """``forward`` for the last character alone: ids (B, T) -> logits (B, V) and the state."""
@@ -237,10 +253,14 @@ class Layer:
         """x (..., E) -> the input of ``run``: W x + b for a recurrent layer, otherwise x itself."""
         return x
 
-    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+    def run(
+        self, Wx: Floats, state: State, trace: LayerTrace | None, *, apart: bool = False
+    ) -> tuple[Floats, State]:
         """Projected input (B, T, ...) and state -> h (B, T, H) and the state after time T.
 
-        If ``trace`` is a dictionary, the gates are stored in it under their names.
+        If ``trace`` is a dictionary, the gates are stored in it under their names. ``apart`` as in
+        ``Engine.body``; products of x are apart anyway, because T = 1 makes each a product of its
+        own.
         """
         raise NotImplementedError
 
@@ -259,15 +279,43 @@ class _Recurrent(Layer):
         Wx += self.b
         return Wx
 
+    def recur(self, h: Floats, apart: bool) -> Floats:
+        """U h, (B, H) -> (B, G * H). ``apart``: each row as it is computed alone."""
+        if not apart or len(h) == 1:
+            return h @ self.U
+        Uh = np.empty((len(h), self.U.shape[1]), h.dtype)
+        begin = 0
+        for columns in self.slabs:
+            end = begin + columns.shape[1]
+            # (B, 1, H) @ (H, columns): with the axis of 1, each row is a product of its own.
+            np.matmul(h[:, None], columns, out=Uh[:, None, begin:end])
+            begin = end
+        return Uh
+
+    @cached_property
+    def slabs(self) -> list[Floats]:
+        """U cut into groups of columns, each small enough to stay in the processor's cache while
+        it is multiplied with all rows."""
+        H, columns = self.U.shape
+        width = max(64, _CACHED // (H * self.U.itemsize) // 64 * 64)
+        slabs = [np.ascontiguousarray(self.U[:, k : k + width]) for k in range(0, columns, width)]
+        # A column must not depend on those beside it. That is so in OpenBLAS; another BLAS may
+        # treat the last columns differently, and rounds all numbers alike.
+        row = np.sin(np.arange(1.0, H + 1))[None].astype(self.U.dtype)
+        same = np.array_equal(np.concatenate([row @ slab for slab in slabs], axis=1), row @ self.U)
+        return slabs if same else [self.U]
+
 
 class RNN(_Recurrent):
     """h = tanh(W x + U h + b), or relu instead of tanh."""
 
-    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+    def run(
+        self, Wx: Floats, state: State, trace: LayerTrace | None, *, apart: bool = False
+    ) -> tuple[Floats, State]:
         (h,) = state  # (B, H)
         hs = np.empty_like(Wx)
         for t in range(Wx.shape[1]):
-            h = self.activation(Wx[:, t] + h @ self.U)
+            h = self.activation(Wx[:, t] + self.recur(h, apart))
             hs[:, t] = h
         return hs, (h,)
 
@@ -279,13 +327,15 @@ class GRU(_Recurrent):
         super().__init__(config, weights, number)
         self.b, self.d = weights["bias_ih_l0"], weights["bias_hh_l0"]  # r scales only the second
 
-    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+    def run(
+        self, Wx: Floats, state: State, trace: LayerTrace | None, *, apart: bool = False
+    ) -> tuple[Floats, State]:
         (h,) = state  # (B, H)
         H = h.shape[1]
         hs = np.empty((*Wx.shape[:2], H), Wx.dtype)
         gates = _room(trace, "rzn", hs)
         for t in range(Wx.shape[1]):
-            Uh = h @ self.U  # (B, 3H)
+            Uh = self.recur(h, apart)  # (B, 3H)
             Uh += self.d
             rz = sigmoid(Wx[:, t, : 2 * H] + Uh[:, : 2 * H])
             r, z = rz[:, :H], rz[:, H:]
@@ -310,13 +360,15 @@ class LSTM(_Recurrent):
         self.shift = 1 - self.scale
         self.W, self.U, self.b = self.W * self.scale, self.U * self.scale, self.b * self.scale
 
-    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+    def run(
+        self, Wx: Floats, state: State, trace: LayerTrace | None, *, apart: bool = False
+    ) -> tuple[Floats, State]:
         h, c = state  # (B, H) each
         H = h.shape[1]
         hs = np.empty((*Wx.shape[:2], H), Wx.dtype)
         gates = _room(trace, "ifgoc", hs)
         for t in range(Wx.shape[1]):
-            a = h @ self.U  # (B, 4H); for i, f and o half the pre-activation
+            a = self.recur(h, apart)  # (B, 4H); for i, f and o half the pre-activation
             a += Wx[:, t]
             np.tanh(a, out=a)
             a *= self.scale
@@ -337,7 +389,9 @@ class Window(Layer):
         self.activation = np.tanh if config.nonlinearity == "tanh" else relu
         self.context = config.context if number == 0 else 1
 
-    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+    def run(
+        self, Wx: Floats, state: State, trace: LayerTrace | None, *, apart: bool = False
+    ) -> tuple[Floats, State]:
         x, n = Wx, self.context
         B, T, _ = x.shape
         if state:  # the first layer reads x_{t-n+1} ... x_t side by side, the oldest first
@@ -357,7 +411,9 @@ class Conv(Layer):
         self.activation = np.tanh if config.nonlinearity == "tanh" else relu
         self.dilation = 2**number
 
-    def run(self, Wx: Floats, state: State, trace: LayerTrace | None) -> tuple[Floats, State]:
+    def run(
+        self, Wx: Floats, state: State, trace: LayerTrace | None, *, apart: bool = False
+    ) -> tuple[Floats, State]:
         x, T = Wx, Wx.shape[1]
         seen = np.concatenate([state[0], x], axis=1)  # (B, reach + T, E)
         y: Floats = self.b

@@ -13,6 +13,7 @@ and not probabilities, and their losses would mean nothing.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -20,9 +21,12 @@ from numpy.typing import NDArray
 
 from charlm.arrays import Floats, Ids, State
 from charlm.engine import log_softmax
-from charlm.ngram import NGramModel
+from charlm.ngram import Ints, NGramModel
+from charlm.ngramtree import Tree
 
 Reals = NDArray[np.float64]
+
+_DENSE = 1024  # symbols; with more, the square table of a ``Tree`` would be mostly unused
 
 
 class Weights(NamedTuple):
@@ -43,7 +47,8 @@ class Predictor(Protocol):
         ...
 
     def step(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """ids (B,) -> logits (B, V), and the state after them."""
+        """ids (B,) -> logits (B, V), and the state after them. In NumPy no row depends on the
+        others, nor on their number: row b is bit by bit what that text alone gives."""
         ...
 
     def last(self, ids: Ids, state: State) -> tuple[Floats, State]:
@@ -99,13 +104,25 @@ class Mixed:
         return logits, state
 
     def step(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        if len(ids) > 1:
-            return self.last(ids[:, None], state)
-        # One character of one text: a walk from node to node is faster than arrays.
         logits, own = self.network.step(ids, state[:-1])
+        if len(ids) > 1:
+            p, reached = self._followers(state[-1][0], ids)
+            return mixed(logits, p, self.weights), (*own, reached[None])
+        # One character of one text: a walk from node to node is faster than arrays.
         nodes = self.ngram.advance(state[-1][0, 0].tolist(), int(ids[0]))
         after = np.array(nodes)[None, None]
         return mixed(logits, self.ngram.row(nodes)[None], self.weights), (*own, after)
+
+    def _followers(self, nodes: Ints, ids: Ids) -> tuple[Reals, Ints]:
+        """Probabilities (B, V) after ``ids`` (B,), and the nodes (B, order) there."""
+        if self.ngram.vocab_size > _DENSE:
+            p, nodes = self.ngram.rows(ids[:, None], nodes)
+            return p[:, 0], nodes
+        return self._tree.step(nodes, ids.astype(np.int64, copy=False))
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return Tree(self.ngram)
 
     def last(self, ids: Ids, state: State) -> tuple[Floats, State]:
         logits, own = self.network.last(ids, state[:-1])

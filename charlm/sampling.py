@@ -2,9 +2,9 @@
 
     logits -> no forbidden ids -> repetition penalty -> temperature -> top-k, top-p, min-p -> draw
 
-``top_k``, ``top_p`` and ``min_p`` take probabilities (V,) and return probabilities (V,) that sum to
-1. Each keeps at least one symbol. They compute in float64, so that rounding does not decide which
-symbols are kept.
+``top_k``, ``top_p`` and ``min_p`` take probabilities (..., V) and return probabilities (..., V),
+which sum to 1. Each keeps at least one symbol. They compute in float64, so that rounding does not
+decide which symbols are kept. Several rows give the same as one row after the other, bit by bit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from charlm.arrays import Floats
 from charlm.config import SampleConfig
 from charlm.engine import log_softmax
+from charlm.errors import CheckpointError
 
 REPETITION_WINDOW = 64
 """The repetition penalty applies to the symbols among this many last ids."""
@@ -32,9 +33,9 @@ def top_k(p: Probabilities, k: int) -> Probabilities:
     >>> top_k(np.array([0.5, 0.3, 0.2]), 2)
     array([0.625, 0.375, 0.   ])
     """
-    if k <= 0 or k >= len(p):
+    if k <= 0 or k >= p.shape[-1]:
         return p
-    return _renormalized(p, p >= np.partition(p, -k)[-k])
+    return _renormalized(p, p >= np.partition(p, -k)[..., -k, None])
 
 
 def top_p(p: Probabilities, mass: float) -> Probabilities:
@@ -49,10 +50,12 @@ def top_p(p: Probabilities, mass: float) -> Probabilities:
     if mass >= 1.0:
         return p
     order = np.argsort(-p, kind="stable")
-    before = np.cumsum(p[order]) - p[order]  # total probability of the more likely symbols
-    keep = np.zeros(len(p), dtype=bool)
-    keep[order[before < mass]] = True
-    keep[order[0]] = True
+    falling = np.take_along_axis(p, order, axis=-1)
+    before = np.cumsum(falling, axis=-1) - falling  # total probability of the more likely symbols
+    reaches = before < mass
+    reaches[..., 0] = True
+    keep = np.empty_like(reaches)
+    np.put_along_axis(keep, order, reaches, axis=-1)
     return _renormalized(p, keep)
 
 
@@ -66,7 +69,7 @@ def min_p(p: Probabilities, share: float) -> Probabilities:
     """
     if share <= 0.0:
         return p
-    return _renormalized(p, p >= share * p.max())
+    return _renormalized(p, p >= share * p.max(-1, keepdims=True))
 
 
 def penalize_repetition(logits: Floats, recent: Sequence[int], penalty: float) -> Floats:
@@ -97,9 +100,9 @@ def distribution(
     recent: Sequence[int] = (),
     forbidden: Sequence[int] = (),
 ) -> Probabilities:
-    """The probabilities (V,) from which the next id is drawn: logits (V,) after every filter.
+    """The probabilities from which the next id is drawn: logits (..., V) after every filter.
 
-    recent: the ids so far, for the repetition penalty
+    recent: the ids so far, for the repetition penalty, which needs logits (V,)
     forbidden: ids that get probability 0
 
     At temperature 0 the most likely symbol has probability 1. If several tie, the first one has it.
@@ -112,19 +115,19 @@ def distribution(
     """
     scores: Floats = logits.astype(np.float64)
     if forbidden:
-        scores[list(forbidden)] = -np.inf
+        scores[..., list(forbidden)] = -np.inf
     if config.repetition_penalty != 1.0:
         scores = penalize_repetition(scores, recent, config.repetition_penalty)
     if config.temperature == 0.0:
-        certain: Probabilities = np.zeros(len(scores))
-        certain[int(np.argmax(scores))] = 1.0
+        likeliest = scores.argmax(-1)[..., None]
+        certain: Probabilities = (np.arange(scores.shape[-1]) == likeliest).astype(np.float64)
         return certain
     # After the subtraction no score is above 0. Dividing a difference of float32 numbers by 1e-250
     # cannot overflow, so a tiny temperature causes neither a warning nor a NaN.
-    scores -= scores.max()
+    scores -= scores.max(-1, keepdims=True)
     scores /= max(config.temperature, 1e-250)
     p: Probabilities = np.exp(scores)
-    p /= p.sum()
+    p /= p.sum(-1, keepdims=True)
     return min_p(top_p(top_k(p, config.top_k), config.top_p), config.min_p)
 
 
@@ -140,8 +143,28 @@ def draw(p: Probabilities, rng: np.random.Generator) -> int:
     return place if place < len(p) else int(np.flatnonzero(p)[-1])
 
 
+def draw_rows(p: Probabilities, u: Probabilities) -> NDArray[np.int64]:
+    """``draw`` for several texts at once: p (B, V) and a number u (B,) in [0, 1) for each -> (B,).
+
+    >>> draw_rows(np.array([[0.0, 1.0, 0.0], [0.5, 0.0, 0.5]]), np.array([0.1, 0.9]))
+    array([1, 2])
+    """
+    cumulative = p.cumsum(-1)
+    places: NDArray[np.int64] = (cumulative <= (u * cumulative[:, -1])[:, None]).sum(-1)
+    for row in np.flatnonzero(places == p.shape[-1]):
+        places[row] = np.flatnonzero(p[row])[-1]
+    return places
+
+
+def not_finite() -> CheckpointError:
+    """The error for logits from which nothing can be drawn."""
+    return CheckpointError(
+        "the model's output is not finite: its weights are too large to compute with"
+    )
+
+
 def _renormalized(p: Probabilities, keep: NDArray[np.bool_]) -> Probabilities:
     """Set the symbols that are not kept to 0 and scale the others so that they sum to 1."""
     kept: Probabilities = np.where(keep, p, 0.0)
-    kept /= kept.sum()
+    kept /= kept.sum(-1, keepdims=True)
     return kept

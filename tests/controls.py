@@ -284,9 +284,23 @@ CONTROLS = [
     Control(
         "top-p may keep nothing",
         "sampling.py",
-        "    keep[order[0]] = True\n",
+        "    reaches[..., 0] = True\n",
         "",
         "test_sampling.py::test_top_p_of_nothing_keeps_the_likeliest",
+    ),
+    Control(
+        "texts side by side are multiplied as one matrix",
+        "engine.py",
+        "self.body(ids[:, None], state, apart=True)",
+        "self.body(ids[:, None], state)",
+        "test_lockstep.py::test_sixty_four_long_texts_are_those_sampled_alone",
+    ),
+    Control(
+        "texts side by side take each other's random numbers",
+        "lockstep.py",
+        "for text in texts], axis=1)  # (T, B)",
+        "for text in texts[::-1]], axis=1)",
+        "test_lockstep.py::test_every_text_is_the_one_that_is_sampled_alone",
     ),
     Control(
         "an epoch is cut a window short of its ring's end",

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from charlm.config import CELLS, RECURRENT_CELLS, ModelConfig
-from charlm.engine import Engine, log_softmax, sigmoid, softmax
+from charlm.engine import LSTM, Engine, log_softmax, sigmoid, softmax
 from charlm.models.language import LanguageModel, build
 
 V, H = 13, 12
@@ -26,10 +26,8 @@ def make(
     cell: str, layers: int = 1, *, double: bool = False, tie: bool = False, **more: object
 ) -> tuple[LanguageModel, Engine]:
     """The same tiny model twice, in torch and in NumPy."""
-    options = {"context": 5, "embedding_size": H if tie else 7} | more
-    config = ModelConfig.resolve(
-        vocab_size=V, cell=cell, hidden_size=H, num_layers=layers, tie=tie, **options
-    )
+    options = {"hidden_size": H, "context": 5, "embedding_size": H if tie else 7} | more
+    config = ModelConfig.resolve(vocab_size=V, cell=cell, num_layers=layers, tie=tie, **options)
     model = build(config, seed=3)
     generator = torch.Generator().manual_seed(4)
     with torch.no_grad():
@@ -130,6 +128,33 @@ def test_step_is_one_character_of_forward(cell: str) -> None:
     for t in range(6):
         logits, state = engine.step(ids[:, t], state)
         np.testing.assert_allclose(logits, whole[:, t], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch", [2, 7, 64])
+@pytest.mark.parametrize("layers", [1, 2])
+@every_cell
+def test_a_row_of_a_step_is_bit_by_bit_what_it_is_alone(cell: str, layers: int, batch: int) -> None:
+    """At sizes for which a product of several rows rounds differently than one of a single row."""
+    _, engine = make(cell, layers, hidden_size=300, embedding_size=65)
+    ids = some_ids(batch, 12)
+    together = engine.initial_state(batch)
+    alone = [engine.initial_state(1) for _ in range(batch)]
+    for t in range(12):
+        logits, together = engine.step(ids[:, t], together)
+        for row in range(batch):
+            own, alone[row] = engine.step(ids[row : row + 1, t], alone[row])
+            np.testing.assert_array_equal(logits[row], own[0])
+            for whole, part in zip(together, alone[row], strict=True):
+                np.testing.assert_array_equal(whole[:, row], part[:, 0])
+
+
+def test_the_groups_of_columns_are_the_whole_matrix() -> None:
+    """U of 512 units takes 4 MB: it is multiplied in groups that fit the cache."""
+    _, engine = make("lstm", hidden_size=512)
+    (layer,) = engine.layers
+    assert isinstance(layer, LSTM)
+    assert len(layer.slabs) > 1
+    np.testing.assert_array_equal(np.concatenate(layer.slabs, axis=1), layer.U)
 
 
 @every_cell

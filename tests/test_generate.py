@@ -15,7 +15,8 @@ import charlm as package
 from charlm.checkpoint import Checkpoint
 from charlm.config import CELLS, ModelConfig, SampleConfig
 from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
-from charlm.generate import CharLM, _until
+from charlm.generate import CharLM
+from charlm.stopping import until
 from charlm.text.tokenizer import REPLACEMENT, ByteTokenizer, CharTokenizer
 
 MakeLM = Callable[..., CharLM]
@@ -133,12 +134,12 @@ STOPS = st.lists(st.text("ab", max_size=4), max_size=3)
 @given(st.text("ab", max_size=30), STOPS, st.integers(0, 30))
 def test_stop_is_the_first_occurrence_of_any(text: str, stops: list[str], length: int) -> None:
     length = min(length, len(text))
-    assert "".join(_until(iter(text), stops, length)) == naive(text, stops, length)
+    assert "".join(until(iter(text), stops, length)) == naive(text, stops, length)
 
 
 @given(st.text("ab", max_size=30), st.text("ab", min_size=1, max_size=4))
 def test_one_stop_string_cuts_before_its_first_place(text: str, stop: str) -> None:
-    assert "".join(_until(iter(text), [stop], len(text))) == text.split(stop)[0]
+    assert "".join(until(iter(text), [stop], len(text))) == text.split(stop)[0]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_one_stop_string_cuts_before_its_first_place(text: str, stop: str) -> No
     ],
 )
 def test_stop_strings_by_hand(text: str, stops: list[str], expected: str) -> None:
-    assert "".join(_until(iter(text), stops, len(text))) == expected
+    assert "".join(until(iter(text), stops, len(text))) == expected
 
 
 @given(st.text("ab", max_size=30), STOPS)
@@ -167,7 +168,7 @@ def test_nothing_is_taken_back(text: str, stops: list[str]) -> None:
     """At no time has a piece been yielded that the final text lacks."""
     final = naive(text, stops, len(text))
     shown = ""
-    for piece in _until(iter(text), stops, len(text)):
+    for piece in until(iter(text), stops, len(text)):
         assert piece
         shown += piece
         assert final.startswith(shown)
@@ -175,7 +176,7 @@ def test_nothing_is_taken_back(text: str, stops: list[str]) -> None:
 
 def test_a_character_that_cannot_begin_the_stop_string_is_shown_at_once() -> None:
     source = iter("xab")
-    pieces = _until(source, ["abc", "b"], 3)
+    pieces = until(source, ["abc", "b"], 3)
     assert next(pieces) == "x"
     assert "".join(source) == "ab"
 

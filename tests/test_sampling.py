@@ -19,6 +19,7 @@ from charlm.sampling import (
     Probabilities,
     distribution,
     draw,
+    draw_rows,
     min_p,
     penalize_repetition,
     top_k,
@@ -298,3 +299,37 @@ def test_draw_inverts_the_cumulative_sum(u: float, expected: int) -> None:
 @given(probabilities(), st.floats(0, 1, exclude_max=True))
 def test_draw_never_takes_what_is_impossible(p: Probabilities, u: float) -> None:
     assert p[draw(p, Fixed(u))] > 0  # type: ignore[arg-type]
+
+
+@given(st.lists(probabilities(), min_size=1, max_size=5), st.data())
+def test_several_rows_give_what_each_gives(rows: list[Probabilities], data: st.DataObject) -> None:
+    """Bit by bit: filters, distribution and draw, of rows of one length."""
+    V = min(map(len, rows))
+    p = np.stack([row[:V] + 1e-3 for row in rows])
+    p /= p.sum(-1, keepdims=True)
+    filters: list[Callable[[Probabilities], Probabilities]] = [
+        lambda p: top_k(p, 2),
+        lambda p: top_p(p, 0.6),
+        lambda p: min_p(p, 0.3),
+    ]
+    for each in filters:
+        np.testing.assert_array_equal(each(p), np.stack([each(row) for row in p]))
+    config = SampleConfig(
+        temperature=data.draw(st.sampled_from([0.0, 0.3, 1.0])),
+        top_k=data.draw(st.integers(0, 4)),
+        top_p=data.draw(st.sampled_from([0.5, 1.0])),
+        min_p=data.draw(st.sampled_from([0.0, 0.2])),
+    )
+    drawn = distribution(np.log(p), config, forbidden=[0] if V > 1 else [])
+    alone = [distribution(np.log(row), config, forbidden=[0] if V > 1 else []) for row in p]
+    np.testing.assert_array_equal(drawn, np.stack(alone))
+    u = np.array(
+        data.draw(st.lists(st.floats(0, 1, exclude_max=True), min_size=len(p), max_size=len(p)))
+    )
+    ids = [draw(row, Fixed(number)) for row, number in zip(alone, u.tolist(), strict=True)]  # type: ignore[arg-type]
+    assert draw_rows(drawn, u).tolist() == ids
+
+
+def test_a_row_whose_number_is_rounded_up_to_the_total_takes_the_last_possible_symbol() -> None:
+    p = np.array([[0.5, 0.5, 0.0], [0.2, 0.0, 0.8]])
+    assert draw_rows(p, np.array([1.0, 1.0])).tolist() == [1, 2]

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     type=Number(int, min=1),
     default=1,
     show_default=True,
-    help="Number of samples to write.",
+    help="Number of samples to write; 64 at a time are sampled side by side.",
 )
 @option(
     "--stop",
@@ -179,8 +179,8 @@ def command(
         return
     stops = [_unescaped(each) for each in stop]
     samples = [
-        Sample(loaded.stream(start, config, number=number, stop=stops, avoid=avoid), keep=novelty)
-        for number in range(num_samples)
+        Sample(pieces, keep=novelty)
+        for pieces in loaded.streams(start, config, num_samples, stop=stops, avoid=avoid)
     ]
     try:
         _put(samples, text, config, as_json, out, talk=novelty)
