@@ -30,7 +30,7 @@ from unittest import mock
 
 import numpy as np
 
-os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command has it
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command has it
 
 import torch
 from common import describe, save

@@ -29,7 +29,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # each product they keep the threads of ``charlm.training.rows`` from running. A few microseconds
 # are as good on an idle machine (docs/log.md). torch reads this variable when it is imported.
 if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 _COMMANDS = (
     "train",
