@@ -181,7 +181,7 @@ class ModelOptions(_Config):
     )
     embedding_dropout: float | None = _option(
         None,
-        "dropout rate of the embeddings [default: that of --dropout]",
+        "dropout rate of the embedding matrix [default: that of --dropout]",
         type=float,
         min=0.0,
         below=1.0,
@@ -558,17 +558,17 @@ def default_patience(epochs: float, evaluations: float) -> int:
 
 
 def default_dropout(epochs: float, hidden_size: int = 256) -> float:
-    """0 up to four planned passes over the text, then 0.1 more for every doubling, at most 0.5.
+    """0 up to four planned passes over the text, then 0.1 more for every doubling, at most 0.4.
 
     A wider layer learns a text by heart in fewer passes: each counts as hidden_size / 256 of them,
     a narrower one's as one.
 
     >>> default_dropout(epochs=4), default_dropout(epochs=8), default_dropout(epochs=1000)
-    (0.0, 0.1, 0.5)
+    (0.0, 0.1, 0.4)
     >>> default_dropout(epochs=8, hidden_size=512)
     0.2
     """
     epochs *= max(1.0, hidden_size / 256)
     if epochs <= 4:
         return 0.0
-    return round(min(0.5, 0.1 * math.log2(epochs / 4)), 3)
+    return round(min(0.4, 0.1 * math.log2(epochs / 4)), 3)

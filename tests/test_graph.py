@@ -56,11 +56,11 @@ def test_the_recorded_step_is_the_step(dataset: data.Dataset, cell: str, optimiz
     recorded = with_graph(make(dataset, config, **shape))
     expected, found = trained(plain), trained(recorded)
     assert len(found) == STEPS and len(set(found)) == STEPS
-    assert found == pytest.approx(expected, abs=1e-5)
-    torch.testing.assert_close(weights(recorded), weights(plain), atol=1e-5, rtol=1e-4)
+    assert found == pytest.approx(expected, abs=1e-4)
+    torch.testing.assert_close(weights(recorded), weights(plain), atol=2e-3, rtol=1e-3)
     assert plain._graph is None and recorded._graph is not None
     for one, other in zip(recorded.state, plain.state, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(one, other, atol=2e-3, rtol=1e-3)
 
 
 def test_sgd_is_not_recorded(dataset: data.Dataset) -> None:
@@ -161,6 +161,6 @@ def test_a_replay_takes_the_graph_of_its_turn(dataset: data.Dataset) -> None:
     step._turns = [replay(turn) for turn in range(3)]
     expected += trained(plain, 8)
     found += trained(other, 8)
-    assert found == pytest.approx(expected, abs=1e-5)
+    assert found == pytest.approx(expected, abs=1e-4)
     assert other.optimizers.turn == plain.optimizers.turn == 12
-    torch.testing.assert_close(weights(other), weights(plain), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(weights(other), weights(plain), atol=2e-3, rtol=1e-3)

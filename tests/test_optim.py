@@ -338,6 +338,26 @@ def test_the_minimax_polynomials_deviate_least() -> None:
     assert float(small) / 1e-5 == pytest.approx(73.8, rel=0.01)
 
 
+@pytest.mark.parametrize("name", QUINTICS)
+def test_the_polynomials_of_muon_are_those_it_was_given(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step by hand, from the singular values of its gradient."""
+    monkeypatch.setattr(optim, "has_bfloat16", lambda device: False)
+    matrix = torch.nn.Parameter(torch.zeros(6, 9))
+    muon = Muon([matrix], weight_decay=0.0, quintics=QUINTICS[name])
+    gradient = torch.randn(6, 9, generator=torch.Generator().manual_seed(2))
+    matrix.grad = gradient.clone()
+    muon.param_groups[0]["lr"] = 0.1
+    muon.step()
+    u, s, v = torch.linalg.svd(gradient.double(), full_matrices=False)
+    s = s / gradient.double().norm()
+    for a, b, c in QUINTICS[name]:
+        s = a * s + b * s**3 + c * s**5
+    expected = -0.1 * 0.2 * 3 * (u @ torch.diag(s) @ v)
+    torch.testing.assert_close(matrix.detach().double(), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_the_orthogonalizer_of_the_configuration_is_used() -> None:
     """Old runs have Jordan's polynomials, new ones three of their own."""
     model = make()

@@ -114,12 +114,12 @@ def test_saving_goes_with_evaluating_unless_asked() -> None:
     assert settle(steps=100, eval_every=7).train.save_every == 7
 
 
-def test_default_dropout_is_none_for_few_passes_and_grows_to_a_half() -> None:
+def test_default_dropout_is_none_for_few_passes_and_grows_to_four_tenths() -> None:
     assert default_dropout(0.5) == default_dropout(4) == 0.0
     rates = [default_dropout(epochs) for epochs in (4, 5, 8, 16, 32, 64, 1e4, 1e9)]
     assert rates == sorted(rates)
     assert rates[1] > 0
-    assert rates[-1] == 0.5
+    assert rates[-1] == 0.4
 
 
 def test_dropout_follows_from_the_planned_epochs() -> None:
@@ -271,10 +271,8 @@ def test_the_width_follows_from_the_steps_that_fit(steps_take: Callable[[float],
     steps_take(0.05)
     few = settle(**text)
     assert (few.model.hidden_size, few.train.batch_size) == (256, 32)
-    assert few.notes[0].startswith("256 units and batches of 32: about 1,080 steps")
-    steps_take(0.02)
-    some = settle(**text)
-    assert (some.model.hidden_size, some.train.batch_size) == (256, 64)
+    assert few.notes[0].startswith("256 units: about 1,080 steps")
+    assert few.notes[0].endswith("batches of 32 give twice as many")
     steps_take(0.005)
     many = settle(**text)
     assert many.model.hidden_size == 256  # 40,000 characters are too few for more
@@ -282,17 +280,18 @@ def test_the_width_follows_from_the_steps_that_fit(steps_take: Callable[[float],
 
 
 def test_the_thresholds_of_the_recipe() -> None:
-    (widest, _), (wide, _) = recipe.WIDER
-    few, long = recipe.SMALL_BATCH_BELOW, recipe.WIDE_FROM_CHARACTERS
-    chosen = [
-        (recipe.choose(steps, length).hidden_size, recipe.choose(steps, length).batch_size)
-        for steps, length in [
-            *[(few - 1, long), (few, long), (wide - 1, long), (wide, long)],
-            *[(widest - 1, long), (widest, long), (widest, long - 1)],
-        ]
-    ]
-    narrow, middle, full = (256, None), (384, None), (512, None)
-    assert chosen == [(256, 32), narrow, narrow, middle, middle, full, narrow]
+    many, long = recipe.WIDE_FROM_STEPS, recipe.WIDE_FROM_CHARACTERS
+    for steps, length, width, batch in [
+        (0, long, 256, 32),
+        (many - 1, long, 256, 32),
+        (many - 1, long - 1, 256, 32),
+        (many, long, 512, None),
+        (100 * many, long, 512, None),
+        (many, long - 1, 256, None),
+    ]:
+        chosen = recipe.choose(steps, length)
+        assert (chosen.hidden_size, chosen.batch_size) == (width, batch)
+    assert recipe.choose(0, long, batch_is_open=False).batch_size is None
 
 
 def test_what_is_asked_for_wins_over_the_recipe(steps_take: Callable[[float], None]) -> None:

@@ -91,12 +91,11 @@ class StepGraph:
             own.copy_(new)
 
     def _recorded(self) -> list[Callable[[], object]]:
-        """A graph for each turn. Model and optimizers are afterwards as before."""
+        """A graph for each turn. The learning rate is 0 meanwhile, so the model does not move; what
+        the optimizers remember is put back."""
         # Everything on one stream: cuDNN and autograd prepare themselves for each of them apart.
         stream = torch.cuda.Stream(self._rate.device)
         stream.wait_stream(torch.cuda.current_stream())
-        parameters = list(self._model.parameters())
-        saved = [parameter.detach().clone() for parameter in parameters]
         optimizers = self._optimizers
         known = {name: slot.clone() for name, slot in optimizers.tensors().items()}
         before = optimizers.turn
@@ -122,8 +121,6 @@ class StepGraph:
         finally:
             torch.cuda.current_stream().wait_stream(stream)
             with torch.no_grad():
-                for parameter, value in zip(parameters, saved, strict=True):
-                    parameter.copy_(value)
                 for name, slot in optimizers.tensors().items():
                     slot.copy_(known[name]) if name in known else slot.zero_()
             optimizers.zero_grad()
