@@ -321,7 +321,8 @@ def test_the_rate_falls_with_the_root_of_the_width() -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "dropout"), [(0.5, 0.0), (4, 0.0), (8, 0.1), (16, 0.2), (128, 0.5), (1e9, 0.5)]
+    ("epochs", "dropout"),
+    [(0.5, 0.0), (4, 0.0), (8, 0.1), (16, 0.2), (32, 0.3), (128, 0.4), (1e9, 0.4)],
 )
 def test_dropout_grows_with_the_planned_epochs(epochs: float, dropout: float) -> None:
     assert default_dropout(epochs) == dropout

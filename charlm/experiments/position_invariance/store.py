@@ -13,6 +13,7 @@ import torch
 
 from charlm import checkpoint, tensorfile
 from charlm.checkpoint import Checkpoint
+from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
 from charlm.experiments.position_invariance.readers import (
     END,
@@ -86,6 +87,7 @@ def _read(path: Path, reader: Reader) -> Tensors:
         with tensorfile.opened(path) as (file, size):
             described, metadata = tensorfile.read_header(file, size)
             said = {key: metadata.get(key) for key in _said(reader)}
+            said["config"] = _with_every_field(said["config"])
             if described != shapes or said != _said(reader):
                 raise CheckpointError(f"not the {reader.kind.name} of this experiment")
             weights = tensorfile.read_tensors(file, size, metadata)
@@ -99,6 +101,14 @@ def _read(path: Path, reader: Reader) -> Tensors:
 def _said(reader: Reader) -> dict[str, str]:
     """What the file of a reader says about it."""
     return {"format": FORMAT, "reader": reader.kind.name, "config": reader.config.to_json()}
+
+
+def _with_every_field(config: str | None) -> str:
+    """The configuration of a file, with the fields that did not exist when it was written."""
+    try:
+        return ModelConfig.from_dict(tensorfile.parse_json(config or "null")).to_json()
+    except ValueError as error:
+        raise CheckpointError(f"damaged: its configuration ({error!s:.60})") from error
 
 
 def _remedy(path: Path) -> str:
