@@ -203,7 +203,7 @@ def breakdown(layers: int, hidden: int, updates: int, top: float, copy: float) -
     matrices = [p for group in muon.param_groups for p in group["params"]]
     rest = sum(p.numel() for p in trainer.model.parameters()) - sum(p.numel() for p in matrices)
     weights = layers * 8 * hidden * hidden + hidden * V
-    # For each quintic 2 (m m n + m m m + m m n) operations on an m x n matrix, every second time.
+    # For each quintic 2 (m m n + m m m + m m n) operations on an m x n matrix, not at every step.
     quintics = len(QUINTICS[ORTHOGONALIZER])
     newton = sum(
         2 * quintics * (2 * min(p.shape) ** 2 * max(p.shape) + min(p.shape) ** 3) for p in matrices

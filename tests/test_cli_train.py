@@ -196,7 +196,7 @@ def test_every_option_of_the_training_arrives(charlm: Invoke, corpus: Path, tmp_
     )
     assert result.exit_code == 0, result.output
     config = training(tmp_path / "tiny")["config"]
-    decided: dict[str, Any] = {"counts": True, "row_blocks": 1, "orthogonalize_every": 2}
+    decided: dict[str, Any] = {"counts": True, "row_blocks": 1, "orthogonalize_every": 3}
     decided["orthogonalizer"] = "minimax"
     assert config == given | decided | {"epochs": None, "minutes": None}
     assert info(charlm, tmp_path / "tiny")["config"]["tie"] is True
