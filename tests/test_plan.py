@@ -275,23 +275,30 @@ def test_the_width_follows_from_the_steps_that_fit(steps_take: Callable[[float],
     assert few.notes[0].endswith("batches of 32 give twice as many")
     steps_take(0.005)
     many = settle(**text)
-    assert many.model.hidden_size == 256  # 40,000 characters are too few for more
+    assert (many.model.hidden_size, many.train.batch_size) == (
+        256,
+        32,
+    )  # 40,000 characters are too few for more
     assert "would learn 40,000 characters by heart" in many.notes[0]
 
 
 def test_the_thresholds_of_the_recipe() -> None:
-    many, long = recipe.WIDE_FROM_STEPS, recipe.WIDE_FROM_CHARACTERS
+    (widest, _), (wide, _) = recipe.WIDER
+    long = recipe.WIDE_FROM_CHARACTERS
     for steps, length, width, batch in [
         (0, long, 256, 32),
-        (many - 1, long, 256, 32),
-        (many - 1, long - 1, 256, 32),
-        (many, long, 512, None),
-        (100 * many, long, 512, None),
-        (many, long - 1, 256, None),
+        (wide - 1, long, 256, 32),
+        (wide, long, 384, 32),
+        (wide, long - 1, 256, 32),
+        (widest - 1, long, 384, 32),
+        (widest, long, 512, None),
+        (widest, long - 1, 256, 32),
     ]:
         chosen = recipe.choose(steps, length)
         assert (chosen.hidden_size, chosen.batch_size) == (width, batch)
-    assert recipe.choose(0, long, batch_is_open=False).batch_size is None
+        assert (f"batches of {batch}" in chosen.reason) == (batch is not None)
+    for options in ({"batch_is_open": False}, {"processor": False}):
+        assert recipe.choose(0, long, **options).batch_size is None
 
 
 def test_what_is_asked_for_wins_over_the_recipe(steps_take: Callable[[float], None]) -> None:

@@ -198,6 +198,7 @@ def _with_recipe(
     chosen = recipe.choose(
         max(0, int(0.9 * left / seconds)),
         len(trials.dataset.train_ids),
+        processor=trials.device.type == "cpu",
         batch_is_open=train.batch_size is None and B == DEFAULT_BATCH_SIZE,
     )
     model = replace(model, hidden_size=chosen.hidden_size)

@@ -1,25 +1,29 @@
 """Which model for this text and this time: what ``--minutes`` chooses if the user does not.
 
 The question is how many steps of training fit. A wide layer learns more from each character, a
-narrow one reads more of them: with few steps the narrow one wins, and small batches, which give it
-more of them; with many the wide one. A short text is read many times either way, and a wide layer
-only learns it by heart sooner. The thresholds come from the grid in docs/figures.md; dropout
-follows from the number of passes over the text (``config.default_dropout``).
+narrow one reads more of them: with few steps the narrow one wins, with many the wide one. A short
+text is read many times either way, and a wide layer only learns it by heart sooner. On a processor
+half a batch takes half the time, and twice as many steps are worth more than what their gradients
+lose; for the widest layer the weights are most of what a core reads, so its batch is whole. On a
+GPU a small batch takes as long as a large one. The thresholds come from the grid in
+docs/figures.md; dropout follows from the number of passes over the text
+(``config.default_dropout``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-NARROW, WIDE = 256, 512
+NARROW = 256
 
-WIDE_FROM_STEPS = 4500
-"""From how many steps of 64 x 64 characters at ``NARROW`` units on the wide layer is better."""
+WIDER = ((20_000, 512), (8_000, 384))
+"""(from how many steps of 64 x 64 characters at ``NARROW`` units on, which width is better)"""
 
 WIDE_FROM_CHARACTERS = 500_000
 """Shorter texts are learnt by heart before the width pays."""
 
-SMALL_BATCH = 32
+SMALL_BATCH, SMALL_BATCH_UP_TO = 32, 384
+"""The batch on a processor, for layers up to this width."""
 
 
 @dataclass(frozen=True)
@@ -31,23 +35,28 @@ class Recipe:
     reason: str
 
 
-def choose(steps: int, characters: int, *, batch_is_open: bool = True) -> Recipe:
+def choose(
+    steps: int, characters: int, *, processor: bool = True, batch_is_open: bool = True
+) -> Recipe:
     """The recipe for a text of ``characters`` to train on.
 
     steps: how many training steps of 64 x 64 characters of an LSTM of ``NARROW`` units fit in the
         time, as measured on this machine
+    processor: whether it is a processor, not a GPU
     batch_is_open: whether the batch size may be chosen too
 
-    >>> [choose(steps, 1_000_000).hidden_size for steps in (1500, 5000)]
-    [256, 512]
+    >>> [choose(steps, 1_000_000).hidden_size for steps in (1500, 10_000, 50_000)]
+    [256, 384, 512]
     """
+    width = next((width for least, width in WIDER if steps >= least), NARROW)
     fit = f"about {steps:,} steps of {NARROW} units and 64x64 characters fit"
-    if steps < WIDE_FROM_STEPS:
-        reason = f"{NARROW} units: {fit}, too few for a wider layer"
-        if not batch_is_open:
-            return Recipe(NARROW, None, reason)
-        return Recipe(NARROW, SMALL_BATCH, f"{reason}; batches of {SMALL_BATCH} give twice as many")
-    if characters < WIDE_FROM_CHARACTERS:
-        reason = f"{NARROW} units: a wider layer would learn {characters:,} characters by heart"
-        return Recipe(NARROW, None, reason)
-    return Recipe(WIDE, None, f"{WIDE} units: {fit}, enough for a layer that wide")
+    if width > NARROW and characters < WIDE_FROM_CHARACTERS:
+        width, why = NARROW, f"a wider layer would learn {characters:,} characters by heart"
+    elif width > NARROW:
+        why = f"{fit}, enough for a layer that wide"
+    else:
+        why = f"{fit}, too few for a wider layer"
+    if batch_is_open and processor and width <= SMALL_BATCH_UP_TO:
+        why += f"; batches of {SMALL_BATCH} give twice as many"
+        return Recipe(width, SMALL_BATCH, f"{width} units: {why}")
+    return Recipe(width, None, f"{width} units: {why}")
