@@ -217,6 +217,13 @@ def test_a_split_by_hand() -> None:
         assert (back.blocks, back.wait) == (1, left)
     assert back.again(0.3).again(0.3).wait == 8
     assert kept.again(0.2).again(0.2).again(0.2).blocks == 1  # two blocks are slow as well
+    # Planned on a busy machine: one block is tried after two plans, and is usual if it is faster.
+    unsure = Split(blocks=2, other=1, usual=0.0, wait=2).again(0.13).again(0.13)
+    assert unsure.blocks == 2
+    one = unsure.again(0.13)
+    assert (one.blocks, one.before) == (1, 0.13)
+    assert one.again(0.09) == dataclasses.replace(one, usual=0.09, before=0.0, wait=2)
+    assert one.again(0.13).blocks == 2
 
 
 @pytest.mark.parametrize(

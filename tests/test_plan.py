@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from charlm.text.tokenizer import CharTokenizer
 from charlm.training import plan, recipe
 from charlm.training.pace import Pace
 from charlm.training.plan import Costs, Plan
+from charlm.training.rows import Split
 from charlm.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -280,6 +282,19 @@ def test_the_width_follows_from_the_steps_that_fit(steps_take: Callable[[float],
         32,
     )  # 40,000 characters are too few for more
     assert "would learn 40,000 characters by heart" in many.notes[0]
+
+
+def test_another_number_of_blocks_can_be_tried_where_it_may_be_faster() -> None:
+    def split(hidden: int, blocks: int, batch: int = 64, cell: str = "lstm") -> Any:
+        model = ModelConfig.resolve(vocab_size=5, hidden_size=hidden, cell=cell)
+        return plan._split(model, blocks, batch, torch.device("cpu"), 0.1)
+
+    with mock.patch("torch.get_num_threads", lambda: 2):
+        assert split(512, 1) == Split(blocks=1, other=2, usual=0.1)
+        assert split(512, 2) == Split(blocks=2, other=1, usual=0.0, wait=2)
+        assert split(256, 1) == Split(blocks=1, other=2, usual=0.1)
+        assert split(256, 2) is None  # two are the fastest on a busy machine as well
+        assert split(512, 1, batch=16) is None and split(512, 1, cell="gru") is None
 
 
 def test_the_thresholds_of_the_recipe() -> None:

@@ -143,9 +143,8 @@ def settle(
             final=costs.final,
             end=steps,
         )
-        several = most_blocks(model.settle(), B, device)
-        if blocks_are_open and train.row_blocks == 1 and several > 1:
-            split = Split(blocks=1, other=several, usual=costs.update)
+        if blocks_are_open:
+            split = _split(model.settle(), train.row_blocks or 1, B, device, costs.update)
     elif train.epochs is not None:
         steps = max(1, round(train.epochs * steps_per_epoch))
     elif train.steps is not None:
@@ -231,6 +230,20 @@ def _with_fastest_blocks(
         f"with {other} {1e3 * taken[other]:.1f}"
     )
     return replace(train, row_blocks=best), reason
+
+
+def _split(
+    model: ModelConfig, blocks: int, batch_size: int, device: torch.device, update: float
+) -> Split | None:
+    """What the run can do if its number of blocks turns out to be slow."""
+    several = most_blocks(model, batch_size, device)
+    if several == 1:
+        return None
+    if blocks == 1:
+        return Split(blocks=1, other=several, usual=update)
+    if default_blocks(model, batch_size, device) == 1:
+        return Split(blocks=several, other=1, usual=0.0, wait=2)
+    return None
 
 
 def _fill(

@@ -68,10 +68,12 @@ class Split:
 
     One block on several threads can be the fastest on an idle machine and many times slower than
     several blocks beside another program. So when the steps get slow, the other number is tried
-    for a while, and kept if it is faster. It is part of the progress that a checkpoint stores.
+    for a while, and kept if it is faster; also if several blocks were faster at the start although
+    one should be: another program may have been busy then. All of this is part of the progress that
+    a checkpoint stores.
 
     blocks, other: the number in use, and the other one
-    usual: seconds of a step when the run was planned
+    usual: seconds of a step when the run was planned; 0 if the machine may have been busy then
     before: seconds of a step with ``other``, while ``blocks`` are on trial; 0: no trial
     wait: plans until the next trial; ``pause``: how many there were after the last one
     """
@@ -109,7 +111,7 @@ class Split:
         """
         if self.before:
             if CLEARLY * update < self.before:
-                return replace(self, before=0.0, wait=2, pause=2)
+                return replace(self, usual=self.usual or update, before=0.0, wait=2, pause=2)
             # Trials that bring nothing become rarer.
             back = replace(self, blocks=self.other, other=self.blocks, before=0.0)
             return replace(back, wait=2 * self.pause, pause=2 * self.pause)
