@@ -289,7 +289,7 @@ def test_another_number_of_blocks_can_be_tried_where_it_may_be_faster() -> None:
         model = ModelConfig.resolve(vocab_size=5, hidden_size=hidden, cell=cell)
         return plan._split(model, blocks, batch, torch.device("cpu"), 0.1)
 
-    with mock.patch("torch.get_num_threads", lambda: 2):
+    with mock.patch("torch.get_num_threads", return_value=2):
         assert split(512, 1) == Split(blocks=1, other=2, usual=0.1)
         assert split(512, 2) == Split(blocks=2, other=1, usual=0.0, wait=2)
         assert split(256, 1) == Split(blocks=1, other=2, usual=0.1)
