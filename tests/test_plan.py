@@ -301,7 +301,9 @@ def test_the_thresholds_of_the_recipe() -> None:
     (widest, _), (wide, _) = recipe.WIDER
     long = recipe.WIDE_FROM_CHARACTERS
     for steps, length, width, batch in [
-        (0, long, 256, 32),
+        (0, long, 256, None),  # not read once
+        (500, 1_024_000, 256, 32),  # read exactly twice
+        (499, 1_024_000, 256, None),
         (wide - 1, long, 256, 32),
         (wide, long, 384, 32),
         (wide, long - 1, 256, 32),
@@ -313,7 +315,7 @@ def test_the_thresholds_of_the_recipe() -> None:
         assert (chosen.hidden_size, chosen.batch_size) == (width, batch)
         assert (f"batches of {batch}" in chosen.reason) == (batch is not None)
     for options in ({"batch_is_open": False}, {"processor": False}):
-        assert recipe.choose(0, long, **options).batch_size is None
+        assert recipe.choose(wide - 1, long, **options).batch_size is None
 
 
 def test_what_is_asked_for_wins_over_the_recipe(steps_take: Callable[[float], None]) -> None:

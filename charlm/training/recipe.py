@@ -2,17 +2,22 @@
 
 The question is how many steps of training fit. A wide layer learns more from each character, a
 narrow one reads more of them: with few steps the narrow one wins, with many the wide one. A short
-text is read many times either way, and a wide layer only learns it by heart sooner. On a processor
-half a batch takes half the time, and twice as many steps are worth more than what their gradients
-lose; for the widest layer the weights are most of what a core reads, so its batch is whole. On a
-GPU a small batch takes as long as a large one. The thresholds come from the grid in
-docs/figures.md; dropout follows from the number of passes over the text
-(``config.default_dropout``).
+text is read many times either way, and a wide layer only learns it by heart sooner.
+
+On a processor half a batch takes half the time, and twice as many steps are worth more than what
+their gradients lose, unless there is no time to read the text twice. For the widest layer the
+weights are most of what a core reads, so its batch is whole. On a GPU a small batch takes as long
+as a large one.
+
+The thresholds come from the grid in docs/figures.md; dropout follows from the number of passes over
+the text (``config.default_dropout``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN
 
 NARROW = 256
 
@@ -24,6 +29,9 @@ WIDE_FROM_CHARACTERS = 500_000
 
 SMALL_BATCH, SMALL_BATCH_UP_TO = 32, 384
 """The batch on a processor, for layers up to this width."""
+
+SMALL_BATCH_FROM_PASSES = 2
+"""A text that is read less often than this gains more from being read further."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,9 @@ def choose(
         why = f"{fit}, enough for a layer that wide"
     else:
         why = f"{fit}, too few for a wider layer"
-    if batch_is_open and processor and width <= SMALL_BATCH_UP_TO:
+    passes = steps * DEFAULT_BATCH_SIZE * DEFAULT_SEQ_LEN / characters
+    often = passes >= SMALL_BATCH_FROM_PASSES
+    if batch_is_open and processor and often and width <= SMALL_BATCH_UP_TO:
         why += f"; batches of {SMALL_BATCH} give twice as many"
         return Recipe(width, SMALL_BATCH, f"{width} units: {why}")
     return Recipe(width, None, f"{width} units: {why}")
