@@ -6,7 +6,7 @@ import math
 import os
 import secrets
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple
@@ -105,7 +105,7 @@ class CharLM:
         stop: str | Sequence[str] = (),
         on_unknown: str = "error",
         avoid: Avoid | None = None,
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """Yield the text that follows ``prompt``, at most ``config.length`` characters, as it is
         sampled.
 
@@ -132,7 +132,7 @@ class CharLM:
         stop: str | Sequence[str] = (),
         on_unknown: str = "error",
         avoid: Avoid | None = None,
-    ) -> list[Iterator[str]]:
+    ) -> list[Generator[str]]:
         """``count`` samples: the n-th iterator gives the characters of ``stream(..., number=n)``.
 
         64 texts at a time are sampled side by side, several times faster than one after the other
@@ -151,7 +151,7 @@ class CharLM:
                 self.stream(start, config, number=number, stop=stop, avoid=avoid)
                 for number in range(count)
             ]
-        found: list[Iterator[str]] = []
+        found: list[Generator[str]] = []
         for first in range(0, count, ABREAST):
             numbers = range(first, min(first + ABREAST, count))
             lockstep = Lockstep(

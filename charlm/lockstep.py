@@ -21,7 +21,7 @@ them have ended, and whatever the number of threads.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import NamedTuple
@@ -146,7 +146,7 @@ class Lockstep:
             for texts in shares
         ]
 
-    def read(self, place: int) -> Iterator[str]:
+    def read(self, place: int) -> Generator[str]:
         """Yield one of the texts as it is sampled.
 
         Raises CheckpointError if the model's output for this text is not finite, RequestError if

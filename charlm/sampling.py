@@ -10,6 +10,7 @@ decide which symbols are kept. Several rows give the same as one row after the o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +132,13 @@ def distribution(
     return min_p(top_p(top_k(p, config.top_k), config.top_p), config.min_p)
 
 
-def draw(p: Probabilities, rng: np.random.Generator) -> int:
+class Uniform(Protocol):
+    """Where random numbers in [0, 1) come from: ``np.random.Generator``, for example."""
+
+    def random(self) -> float: ...
+
+
+def draw(p: Probabilities, rng: Uniform) -> int:
     """Draw one id from probabilities (V,), by inverting their cumulative sum.
 
     >>> draw(np.array([0.0, 1.0, 0.0]), np.random.default_rng(1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 
 class Ending:
@@ -39,7 +39,7 @@ class Ending:
         return held[:shown]
 
 
-def until(characters: Iterator[str], stops: Sequence[str], length: int) -> Iterator[str]:
+def until(characters: Iterator[str], stops: Sequence[str], length: int) -> Generator[str]:
     """The pieces that ``Ending`` shows of an endless text; no more of it is read than needed."""
     ending = Ending(stops, length)
     while not ending.ended:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -205,3 +208,22 @@ def test_only_one_module_decides_on_colour() -> None:
     package = Path(cli.__file__).parent.parent
     found = [p.name for p in package.rglob("*.py") if "environ.get" in p.read_text("utf-8")]
     assert found == ["terminal.py"]
+
+
+@pytest.mark.parametrize(
+    ("given", "count"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_threads_wait_for_microseconds_unless_the_user_says_otherwise(
+    given: dict[str, str], count: str
+) -> None:
+    """And before torch is there, which reads the variable when it is imported."""
+    code = (
+        "import os, sys, charlm.cli; "
+        "print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+    )
+    kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=kept | given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [count, "False"]

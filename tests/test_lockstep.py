@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -167,7 +167,7 @@ def test_in_any_order_and_with_some_of_them_given_up() -> None:
     streams = lm.streams("", CONFIG, 36)
     shown = {n: next(streams[n]) for n in (35, 7, 3)}
     for n in (3, 8, 9):
-        streams[n].close()  # type: ignore[attr-defined]
+        streams[n].close()
     for n in (30, 7, 35, 0):
         assert shown.get(n, "") + "".join(streams[n]) == expected[n]
 
@@ -232,7 +232,7 @@ def test_texts_that_have_ended_cost_no_more_steps(monkeypatch: pytest.MonkeyPatc
     next(streams[0])
     for each in streams[1:]:
         next(each)
-        each.close()  # type: ignore[attr-defined]
+        each.close()
     "".join(streams[0])
     assert sizes[-1] == 1
 
@@ -269,7 +269,7 @@ def test_only_the_text_whose_numbers_overflow_ends_with_an_error(
     lm.engine.embedding[4] = np.nan  # as if its numbers were too large
     config = replace(CONFIG, length=60)
 
-    def outcomes(streams: list[Iterator[str]]) -> list[tuple[str, str]]:
+    def outcomes(streams: Sequence[Iterator[str]]) -> list[tuple[str, str]]:
         found = []
         for stream in streams:
             shown: list[str] = []

@@ -293,12 +293,12 @@ class Fixed:
 )
 def test_draw_inverts_the_cumulative_sum(u: float, expected: int) -> None:
     p = np.array([0.0, 0.25, 0.5, 0.0, 0.25, 0.0])
-    assert draw(p, Fixed(u)) == expected  # type: ignore[arg-type]
+    assert draw(p, Fixed(u)) == expected
 
 
 @given(probabilities(), st.floats(0, 1, exclude_max=True))
 def test_draw_never_takes_what_is_impossible(p: Probabilities, u: float) -> None:
-    assert p[draw(p, Fixed(u))] > 0  # type: ignore[arg-type]
+    assert p[draw(p, Fixed(u))] > 0
 
 
 @given(st.lists(probabilities(), min_size=1, max_size=5), st.data())
@@ -326,7 +326,7 @@ def test_several_rows_give_what_each_gives(rows: list[Probabilities], data: st.D
     u = np.array(
         data.draw(st.lists(st.floats(0, 1, exclude_max=True), min_size=len(p), max_size=len(p)))
     )
-    ids = [draw(row, Fixed(number)) for row, number in zip(alone, u.tolist(), strict=True)]  # type: ignore[arg-type]
+    ids = [draw(row, Fixed(number)) for row, number in zip(alone, u.tolist(), strict=True)]
     assert draw_rows(drawn, u).tolist() == ids
 
 

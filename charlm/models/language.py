@@ -69,6 +69,17 @@ def initialize_head(head: nn.Linear) -> None:
     nn.init.zeros_(head.bias)
 
 
+def next_symbols(
+    model: nn.Module, inputs: Tensor, targets: Tensor, state: TensorState
+) -> tuple[Tensor, int, TensorState]:
+    """Predict ``targets`` (B, T), each the symbol after that in ``inputs`` (B, T).
+
+    Returns the sum of the cross-entropies in nats, their number B T, and the state after them.
+    """
+    logits, state = model(inputs, state)  # (B, T, V)
+    return loss_sum(logits, targets), targets.numel(), state
+
+
 def loss_sum(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy in nats, summed over every character: logits (B, T, V), targets (B, T)."""
     return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum")

@@ -21,14 +21,13 @@ from torch import Tensor, nn
 from charlm.arrays import Ids
 from charlm.config import TrainConfig
 from charlm.models.bodies import TensorState
-from charlm.models.language import LanguageModel, loss_sum
+from charlm.models.language import LanguageModel, next_symbols
 from charlm.text.streams import Batch
 from charlm.training.optim import Optimizers, learning_rate
 from charlm.training.step import seed, step_on_device
 
 WARM_UPS = 3
 """Steps before recording: libraries allocate their memory at the first call."""
-
 
 OPTIMIZERS = ("muon", "adamw")
 """Those that can read their learning rate from a tensor."""
@@ -131,10 +130,8 @@ class StepGraph:
 def _objective(
     model: nn.Module, batch: tuple[Tensor, Tensor], state: TensorState
 ) -> tuple[Tensor, int, TensorState]:
-    """``Trainer``'s, for tensors: the state has been reset already if an epoch starts here."""
-    inputs, targets = batch
-    logits, state = model(inputs, state)  # (B, T, V)
-    return loss_sum(logits, targets), targets.numel(), state
+    """``Trainer``'s, without the reset of the state, which has happened."""
+    return next_symbols(model, *batch, state)
 
 
 def _tensor(ids: Ids) -> Tensor:

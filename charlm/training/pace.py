@@ -13,11 +13,10 @@ stores, so a resumed run continues on the same schedule.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from charlm.errors import CheckpointError
+from charlm.training.numbers import read_numbers
 
 PLANS = 40
 """About how often a run is planned again: a change of speed costs at most this part of it."""
@@ -51,17 +50,7 @@ class Pace:
     @classmethod
     def from_dict(cls, values: Any) -> Pace | None:
         """The inverse of ``asdict``; CheckpointError for anything else."""
-        if values is None:
-            return None
-        try:
-            pace = cls(**values)
-        except TypeError as error:
-            raise CheckpointError(f"the run's pace is damaged ({error!s:.100})") from error
-        for spec in fields(cls):
-            value, whole = getattr(pace, spec.name), spec.name in ("end", "step")
-            if type(value) is not (int if whole else float) or not 0 <= value < math.inf:
-                raise CheckpointError(f"the run's pace is damaged ({spec.name})")
-        return pace
+        return read_numbers(cls, values, "pace is")
 
     def at(self, step: int, steps: int) -> float:
         """The place of ``step`` on a schedule of ``steps`` places.

@@ -16,7 +16,7 @@ import copy
 import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -25,6 +25,7 @@ from torch import nn
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
 from charlm.models.bodies import Dropout
+from charlm.training.numbers import read_numbers
 
 Result = TypeVar("Result")
 
@@ -88,18 +89,8 @@ class Split:
     @classmethod
     def from_dict(cls, values: Any) -> Split | None:
         """The inverse of ``asdict``; CheckpointError for anything else."""
-        if values is None:
-            return None
-        try:
-            split = cls(**values)
-        except TypeError as error:
-            raise CheckpointError(f"the run's blocks are damaged ({error!s:.100})") from error
-        for spec in fields(cls):
-            value = getattr(split, spec.name)
-            kind = float if spec.name in ("usual", "before") else int
-            if type(value) is not kind or not 0 <= value < 1e9:
-                raise CheckpointError(f"the run's blocks are damaged ({spec.name})")
-        if min(split.blocks, split.other) < 1 or max(split.blocks, split.other) > 1024:
+        split = read_numbers(cls, values, "blocks are")
+        if split is not None and not all(1 <= n <= 1024 for n in (split.blocks, split.other)):
             raise CheckpointError("the run's blocks are damaged (their number)")
         return split
 

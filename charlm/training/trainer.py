@@ -25,7 +25,7 @@ from charlm.config import ModelConfig, SampleConfig, TrainConfig
 from charlm.errors import CheckpointError, DivergenceError
 from charlm.generate import CharLM
 from charlm.models.bodies import TensorState
-from charlm.models.language import LanguageModel, build, loss_sum
+from charlm.models.language import LanguageModel, build, next_symbols
 from charlm.rundir import Run
 from charlm.surprisal import LN2
 from charlm.tensorfile import Tensors
@@ -203,9 +203,7 @@ class Trainer:
         """The cross-entropy of every next symbol of a window, from the state before it."""
         if batch.starts_epoch:
             state = self.model.initial_state(len(batch.inputs))
-        logits, state = model(self._tensor(batch.inputs), state)  # (B, T, V)
-        targets = self._tensor(batch.targets)  # (B, T)
-        return loss_sum(logits, targets), targets.numel(), state
+        return next_symbols(model, self._tensor(batch.inputs), self._tensor(batch.targets), state)
 
     def _tensor(self, ids: Ids) -> Tensor:
         # A blocking copy would wait for all work that was queued on the GPU before.
