@@ -107,19 +107,27 @@ def test_a_rung_below_resolution_has_a_dash(make_lm: Callable[..., CharLM]) -> N
     assert page.count("below resolution: the text adds") == 3
 
 
-@pytest.mark.parametrize(("dropout", "legend"), [(0, "training"), (0.3, "training (with dropout)")])
+@pytest.mark.parametrize(
+    ("dropout", "embedding_dropout", "legend"),
+    [
+        (0, 0, "training"),
+        (0.3, 0, "training (with dropout)"),
+        (0, 0.3, "training (with dropout)"),
+    ],
+)
 def test_dropout_is_named_only_where_there_was_some(
-    dropout: float, legend: str, make_lm: Callable[..., CharLM]
+    dropout: float, embedding_dropout: float, legend: str, make_lm: Callable[..., CharLM]
 ) -> None:
     text = write_text(300)
-    lm = make_lm(CharTokenizer.from_text(text), dropout=dropout)
+    shape = {"dropout": dropout, "embedding_dropout": embedding_dropout}
+    lm = make_lm(CharTokenizer.from_text(text), **shape)
     log = [
         {"step": step, "train_nats_per_char": 3.0, "val_nats_per_char": 3.1 - step / 100}
         for step in (10, 20, 30)
     ]
     page = unescape(report.html(report.gather("run", lm, text, log=log)))
     assert f">{legend}<" in page
-    assert ("dropout" in page) == bool(dropout)
+    assert ("dropout" in page) == bool(dropout or embedding_dropout)
 
 
 def test_a_run_without_validation_has_a_curve_too(make_lm: Callable[..., CharLM]) -> None:

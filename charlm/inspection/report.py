@@ -200,7 +200,7 @@ def _figures(report: Report) -> dict[str, Figure]:
             report.log,
             "train_nats_per_char",
             "val_nats_per_char",
-            dropout=bool(report.lm.config.dropout),
+            dropout=bool(report.lm.config.dropout or report.lm.config.embedding_dropout),
         )
     if report.flows is not None:
         model, untrained = report.flows

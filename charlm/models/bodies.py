@@ -77,9 +77,10 @@ class Body(nn.Module):
     def embed(self, ids: Tensor) -> Tensor:
         """ids (B, T) -> their embeddings (B, T, E), with dropout of their own.
 
-        It leaves out entries of the embedding matrix, the same ones wherever a character occurs in
-        the batch: a model that cannot rely on what it reads learns less by heart. Dropout of every
-        place apart is as good (docs/log.md) but a fifth of the time of a step at 512 units.
+        It leaves out entries of the embedding matrix (DropConnect; Wan et al., 2013), the same ones
+        wherever a character occurs in the batch: a model that cannot rely on what it reads learns
+        less by heart. Dropout of every place apart is as good but takes a fifth of a step at 512
+        units (docs/log.md).
         """
         if not (self.training and self.embedding_dropout.p):
             plain: Tensor = self.embedding(ids)
