@@ -119,8 +119,8 @@ def main() -> None:
                 for found in pool.map(lambda cell: trained(text, cell, out), cells):  # noqa: B023
                     outcomes.append(found)
                     print(
-                        f"  {found.hidden_size}, {found.batch_size:<4}{found.steps:>7,} steps, best "
-                        f"at {found.best_step:>6,}: network {found.network_nats:.4f}, with counts "
+                        f"  {found.hidden_size}, {found.batch_size:<4}{found.steps:>7,} steps, best"
+                        f" at {found.best_step:>6,}: network {found.network_nats:.4f}, with counts "
                         f"{found.nats:.4f} (untrained {found.untrained_nats:.2f})"
                         + ("  <- the recipe" if found.steps == cells[0].steps else ""),
                         flush=True,
