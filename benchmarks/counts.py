@@ -74,7 +74,7 @@ def rules(run: Path) -> list[dict[str, Any]]:
                 "order": found.ngram.order,
                 "ngrams": found.num_ngrams,
                 "bytes": len(counts.dump(found)),
-                "validation": float(surprisals(both, dataset.val_ids).mean()),
+                "validation": float(surprisals(both, dataset.exact_ids).mean()),
                 "test": float(surprisals(both, test_ids).mean()),
             }
         )

@@ -1,8 +1,9 @@
 """The recipe of ``--minutes`` against other widths and batches in the same time.
 
-    python benchmarks/recipe.py TEXT --minutes 5 --cells 256x64 384x32 [--characters 5000000]
+    python benchmarks/recipe.py TEXT 1:256x64,384x32 15:384x32 [--characters 5000000]
 
-For the recipe's own choice, and for every cell (hidden size x batch size), a run of ``charlm train
+Of one minute the recipe is compared with two other cells (hidden size x batch size), of 15 minutes
+with one. For the recipe's own choice, and for every cell, a run of ``charlm train
 TEXT --minutes M`` is planned alone on the machine and stopped after one step: so many steps fit.
 Then each is trained with ``--steps``, that many, two runs of one thread at a time: what they reach
 does not depend on what else the machine does, and the grid takes half as long. Only the first step,
@@ -88,8 +89,7 @@ def trained(text: Path, cell: Cell, out: str) -> Outcome:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("text", type=Path)
-    parser.add_argument("--minutes", type=float, nargs="+", default=[1, 5, 15])
-    parser.add_argument("--cells", nargs="+", default=["256x64", "384x32"])
+    parser.add_argument("grid", nargs="+", metavar="MINUTES:CELL,CELL")
     parser.add_argument("--characters", type=int, help="use only the first so many")
     options = parser.parse_args()
     print(describe(), flush=True)
@@ -99,18 +99,15 @@ def main() -> None:
         content = options.text.read_text(encoding="utf-8")[: options.characters]
         text.write_text(content, encoding="utf-8")
         plans: dict[float, list[Cell]] = {}
-        for minutes in options.minutes:
-            plans[minutes] = [planned(text, minutes, folder, f"recipe-{minutes}")]
-            for shape in options.cells:
+        for row in options.grid:
+            length, cells = row.split(":")
+            minutes = float(length)
+            plans[minutes] = [planned(text, minutes, folder, f"recipe-{length}")]
+            for shape in cells.split(","):
                 units, batch = shape.split("x")
                 sizes = ("--hidden-size", units, "--batch-size", batch)
-                cell = planned(text, minutes, folder, f"{shape}-{minutes}", *sizes)
-                if (cell.hidden_size, cell.batch_size) != (
-                    plans[minutes][0].hidden_size,
-                    plans[minutes][0].batch_size,
-                ):
-                    plans[minutes].append(cell)
-            print(f"planned: {minutes:g} minutes: {plans[minutes]}", flush=True)
+                plans[minutes].append(planned(text, minutes, folder, f"{shape}-{length}", *sizes))
+            print(f"planned: {length} minutes: {plans[minutes]}", flush=True)
         for minutes, cells in plans.items():
             print(f"\n{text.name}, {len(content):,} characters, {minutes:g} minutes", flush=True)
             out = str(Path(folder) / f"grid-{minutes:g}")

@@ -33,10 +33,11 @@ from charlm.checkpoint import Checkpoint
 from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError
 from charlm.files import write_atomically
-from charlm.mixture import Mixed, Predictor, Reals, Weights
+from charlm.mixture import Mixed, Predictor, Weights
 from charlm.ngram import Level, NGramModel
 from charlm.tensorfile import Described, Tensors
-from charlm.text.streams import WARMUP, warmed
+from charlm.text.idfile import IdFile
+from charlm.text.streams import WARMUP, as_reader, warmed
 from charlm.text.tokenizer import tokenizer_to_json
 
 FORMAT = "charlm-counts/1"
@@ -49,7 +50,11 @@ KEEP_ONCE = 6
 training text's unique passages. Compared with other rules in docs/figures.md."""
 
 MAX_TRAIN_CHARS = 20_000_000
-"""At most this much training text is counted, its end."""
+"""At most this much training text is counted, its end. Counting takes about 75 bytes of memory for
+a character."""
+
+MAX_OF_LONG = 1_000_000
+"""The same for a text that is too long for memory (``charlm.text.reading.LONG``)."""
 
 MAX_TARGETS = 2**18
 """At most this many validation characters choose the order."""
@@ -102,28 +107,36 @@ def _checksums(model: Checkpoint) -> tuple[str, str]:
 
 def fit(
     model: Checkpoint,
-    train_ids: Ids,
-    val_ids: Ids,
+    train_ids: Ids | IdFile,
+    val_ids: Ids | IdFile,
     *,
     keep_once: int | None = KEEP_ONCE,
     network: Predictor | None = None,
 ) -> Counts:
     """Count ``train_ids``, choose the order and fit the weights on ``val_ids``, two ids or more.
 
-    Of a long text only the last ``MAX_TRAIN_CHARS`` are counted. The order is the one with the
+    Only the last ``most_counted`` characters are counted. The order is the one with the
     lowest validation loss of the counts alone.
 
     network: that of ``model``, if it is not to be computed by the NumPy engine
     """
-    counted = train_ids[-MAX_TRAIN_CHARS:]
+    counted = train_ids[-most_counted(train_ids) :]
     vocab_size = model.config.vocab_size
+    chosen_on = val_ids[:MAX_TARGETS]
     found = NGramModel.best(
-        counted, vocab_size, val_ids[:MAX_TARGETS], orders=ORDERS, keep_once=keep_once
+        *(np.asarray(counted), vocab_size, np.asarray(chosen_on)),
+        orders=ORDERS,
+        keep_once=keep_once,
     )
     ngram = rounded(found)
     weights = fit_weights(network or Engine(model.config, model.weights), ngram, val_ids)
     facts = {"characters": len(counted), "keep_once": keep_once}
     return Counts(ngram, weights, *_checksums(model), facts)
+
+
+def most_counted(train_ids: Ids | IdFile) -> int:
+    """At most how many symbols of a training text are counted."""
+    return MAX_OF_LONG if isinstance(train_ids, IdFile) else MAX_TRAIN_CHARS
 
 
 def rounded(ngram: NGramModel) -> NGramModel:
@@ -153,14 +166,14 @@ def num_fitted(targets: int, vocab_size: int) -> int:
     return min(targets, max(2048, _FIT_VALUES // vocab_size))
 
 
-def fit_weights(network: Predictor, ngram: NGramModel, val_ids: Ids) -> Weights:
+def fit_weights(network: Predictor, ngram: NGramModel, val_ids: Ids | IdFile) -> Weights:
     """The weights of the mixture with the lowest loss on ``val_ids``.
 
     Of a long text, places spread evenly over it are compared. It is read in parallel stretches
     (``charlm.text.streams.warmed``).
     """
-    ids = np.asarray(val_ids, dtype=np.int64)
-    targets = len(ids) - 1
+    ids = as_reader(val_ids)
+    targets = len(val_ids) - 1
     wanted = num_fitted(targets, ngram.vocab_size)
     streams = max(1, min(64, wanted // (2 * WARMUP)))
     counted = wanted // streams
@@ -169,18 +182,20 @@ def fit_weights(network: Predictor, ngram: NGramModel, val_ids: Ids) -> Weights:
     state = both.initial_state(streams)
     if streams > 1:
         state = warmed(lambda ids, state: both.last(ids, state)[1], ids, begins, state)
-    logs: list[tuple[Reals, Reals, Ids]] = []
-    size = max(1, min(64, 2**25 // (streams * ngram.vocab_size)))
+    logs = np.empty((2, streams * counted, ngram.vocab_size), dtype=np.float32)
+    at = np.empty(streams * counted, dtype=np.int64)
+    size = max(1, min(32, 2**25 // (streams * ngram.vocab_size)))
     for start in range(0, counted, size):
-        places = begins[:, None] + np.arange(start, min(start + size, counted))
-        logits, own = network.forward(ids[places], state[:-1])
-        p, nodes = ngram.rows(ids[places], state[-1][0])
+        end = min(start + size, counted)
+        read = ids.windows(begins + start, end - start + 1).astype(np.int64)
+        logits, own = network.forward(read[:, :-1], state[:-1])
+        p, nodes = ngram.rows(read[:, :-1], state[-1][0])
         state = (*own, nodes[None])
-        log_p = np.asarray(log_softmax(logits.astype(np.float64)), dtype=np.float64)
-        rows = (-1, ngram.vocab_size)
-        logs.append((log_p.reshape(rows), np.log(p).reshape(rows), ids[places + 1].ravel()))
-    of_network, of_ngram, at = (np.concatenate(parts) for parts in zip(*logs, strict=True))
-    return mixture.fit(of_network, of_ngram, at)
+        rows = slice(streams * start, streams * end)
+        logs[0, rows] = log_softmax(logits.astype(np.float64)).reshape(-1, ngram.vocab_size)
+        logs[1, rows] = np.log(p).reshape(-1, ngram.vocab_size)
+        at[rows] = read[:, 1:].ravel()
+    return mixture.fit(logs, at)
 
 
 # ---------------------------------------------------------------------------------------- the file

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 
-def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) -> None:
-    """Write ``data`` to ``path`` atomically and durably, replacing the old file.
+def write_atomically(path: Path, data: bytes | BinaryIO, *, keep_as: Path | None = None) -> None:
+    """Write ``data``, or the rest of a stream, to ``path``, replacing the old file.
 
-    The data goes to a temporary file in the same directory, is flushed to the disk, and is renamed
-    to ``path``. Then the directory is flushed, because it stores the name. A crash at any moment
-    leaves either the old file or the new one, complete.
+    That is atomic and durable: the data goes to a temporary file in the same directory, is flushed
+    to the disk, and is renamed to ``path``. Then the directory is flushed, because it stores the
+    name. A crash at any moment leaves either the old file or the new one, complete.
 
     With ``keep_as``, the old file is first given that second name, so that the old version always
     has a name too. Raises OSError. Nothing has changed then, unless the last flush failed.
@@ -23,7 +25,10 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
     second = temporary.with_suffix(".link")
     try:
         with open(descriptor, "wb") as file:
-            file.write(data)
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                shutil.copyfileobj(data, file)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
@@ -43,6 +48,27 @@ def write_atomically(path: Path, data: bytes, *, keep_as: Path | None = None) ->
                 leftover.unlink()
         raise
     flush_directory(path.parent)
+
+
+def read_at(descriptor: int, size: int, offset: int) -> bytes:
+    """``size`` bytes of an open file from ``offset`` on, fewer only at its end.
+
+    Where the system can, the descriptor's own position is neither used nor moved, so that several
+    threads can read.
+    """
+    parts: list[bytes] = []
+    while size > 0:
+        if hasattr(os, "pread"):
+            part = os.pread(descriptor, size, offset)
+        else:  # Windows
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            part = os.read(descriptor, size)
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+        offset += len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _umask() -> int:

@@ -134,10 +134,10 @@ class Mixed:
 # ------------------------------------------------------------------------------------- the weights
 
 
-def fit(network: Reals, ngram: Reals, targets: Ids, *, steps: int = 50) -> Weights:
+def fit(both: NDArray[np.floating[Any]], targets: Ids, *, steps: int = 50) -> Weights:
     """The weights, none below 0, under which the mixture gives ``targets`` (N,) the lowest loss.
 
-    network, ngram: log-probabilities (N, V) of both models at the same places
+    both: log-probabilities (2, N, V) of the network and of the n-gram model at the same places
 
     The mixture is an exponential family with two parameters, so the loss is convex: its gradient is
     the mean of the log-probabilities under the mixture minus that at the targets, its second
@@ -145,8 +145,7 @@ def fit(network: Reals, ngram: Reals, targets: Ids, *, steps: int = 50) -> Weigh
     lower the loss is halved, and a weight that would fall below 0 stays there. A weak prior, as if
     ``_PRIOR`` nats were lost for a distance of 1 from the network alone, decides for short texts.
     """
-    both = np.stack([network, ngram])  # (2, N, V)
-    at_targets = both[:, np.arange(len(targets)), targets].mean(1)  # (2,)
+    at_targets = both[:, np.arange(len(targets)), targets].mean(1, dtype=np.float64)  # (2,)
     weights = np.array([1.0, 0.0])
     loss, gradient, hessian = _loss(both, at_targets, weights)
     for _ in range(steps):
@@ -177,20 +176,31 @@ def fit(network: Reals, ngram: Reals, targets: Ids, *, steps: int = 50) -> Weigh
 _PRIOR = 2.0
 
 
-def _loss(both: Reals, at_targets: Reals, weights: Reals) -> tuple[float, Reals, Reals]:
+_ROWS = 4096
+"""Places of which the mixture is computed at once."""
+
+
+def _loss(
+    both: NDArray[np.floating[Any]], at_targets: Reals, weights: Reals
+) -> tuple[float, Reals, Reals]:
     """Mean loss in nats, its gradient (2,) and its second derivative (2, 2)."""
-    scores = weights[0] * both[0]
-    scores += weights[1] * both[1]  # (N, V)
-    highest = scores.max(1, keepdims=True)
-    scores -= highest
-    p = np.exp(scores, out=scores)
-    total = p.sum(1, keepdims=True)
-    p /= total
-    log_total = float((np.log(total) + highest).mean())
-    expected = np.einsum("nv,knv->kn", p, both)  # (2, N)
-    second = np.einsum("nv,inv,jnv->ij", p, both, both, optimize=True) / len(p)
-    covariance = second - expected @ expected.T / len(p)
-    away, prior = weights - (1.0, 0.0), _PRIOR / len(p)
+    N = both.shape[1]
+    log_total, expected, second = 0.0, np.empty((2, N)), np.zeros((2, 2))
+    for begin in range(0, N, _ROWS):
+        rows = slice(begin, begin + _ROWS)
+        part = both[:, rows].astype(np.float64)
+        scores = weights[0] * part[0] + weights[1] * part[1]  # (n, V)
+        highest = scores.max(1, keepdims=True)
+        p = np.exp(scores - highest)
+        total = p.sum(1, keepdims=True)
+        p /= total
+        log_total += float((np.log(total) + highest).sum())
+        expected[:, rows] = np.einsum("nv,knv->kn", p, part)
+        second += np.einsum("nv,inv,jnv->ij", p, part, part, optimize=True)
+    log_total /= N
+    second /= N
+    covariance = second - expected @ expected.T / N
+    away, prior = weights - (1.0, 0.0), _PRIOR / N
     return (
         log_total - float(weights @ at_targets) + prior * float(away @ away),
         expected.mean(1) - at_targets + 2 * prior * away,

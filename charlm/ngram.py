@@ -249,8 +249,8 @@ class _Reading:
         return cost
 
 
-def _checked(ids: npt.ArrayLike, vocab_size: int) -> Ints:
-    array = np.asarray(ids, dtype=np.int64)
+def _checked(ids: npt.ArrayLike, vocab_size: int, dtype: type | None = np.int64) -> Ints:
+    array = np.asarray(ids, dtype=dtype)
     if array.ndim != 1:
         raise ValueError(f"ids must be one row, got shape {array.shape}")
     if array.size and not 0 <= array.min() <= array.max() < vocab_size:
@@ -266,7 +266,7 @@ def _levels(
 ) -> Iterator[tuple[Level | None, Level]]:
     """For each length of n-grams, up to ``order``: (the level if longer ones follow, the level if
     it is the last). The longest that is counted has only the second."""
-    ids = _checked(train_ids, vocab_size)
+    ids = _checked(train_ids, vocab_size, dtype=None)
     if len(ids) == 0:
         raise RequestError("the n-gram's training text is empty: give at least one character")
     order = min(order, len(ids))
@@ -274,9 +274,13 @@ def _levels(
     # before every character and one at the end.
     gram, before = np.zeros(len(ids) + 1, np.int64), _Counted.empty()
     for length in range(1, order + 1):
-        keys, longer = _rank(gram[:-1] * vocab_size + ids[length - 1 :])
+        children = gram[:-1] * vocab_size
+        children += ids[length - 1 :]
+        keys, longer = _rank(children)
+        del children  # only its memory is left of it
         if length > 1:
             neighbours = _left_neighbours(longer, gram, len(keys), len(before.keys))
+            del gram
             yield before.smoothed(neighbours, vocab_size), before.smoothed(before.count, vocab_size)
         count = np.bincount(longer)
         once = keep_once is not None and length > keep_once
@@ -326,21 +330,29 @@ class _Counted:
 
 
 def _rank(keys: Ints) -> tuple[Ints, Ints]:
-    """The distinct keys, ascending, and for every key its place among them."""
+    """The distinct keys, ascending, and for every key its place among them.
+
+    The keys are overwritten: with the longest text that is counted, every array takes 160 MB.
+    """
     place_bits = len(keys).bit_length()
     if int(keys.max()).bit_length() + place_bits < 63:
         # Key and place in one number: sorting numbers is several times faster than an argsort.
-        packed = (keys << place_bits) | np.arange(len(keys))
-        packed.sort()
-        order, in_order = packed & ((1 << place_bits) - 1), packed >> place_bits
+        keys <<= place_bits
+        keys |= np.arange(len(keys))
+        keys.sort()
+        order = keys & ((1 << place_bits) - 1)
+        keys >>= place_bits
     else:
         order = np.argsort(keys)
-        in_order = keys[order]
+        keys = keys[order]
     is_new = np.ones(len(keys), bool)
-    is_new[1:] = in_order[1:] != in_order[:-1]
+    is_new[1:] = keys[1:] != keys[:-1]
+    distinct = keys[is_new]
+    place = np.cumsum(is_new, out=keys)
+    place -= 1
     places = np.empty(len(keys), np.int64)
-    places[order] = np.cumsum(is_new) - 1
-    return in_order[is_new], places
+    places[order] = place
+    return distinct, places
 
 
 def _left_neighbours(longer: Ints, gram: Ints, num_longer: int, num_grams: int) -> Ints:

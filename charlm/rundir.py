@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from charlm.errors import BusyError, CharlmError, RequestError
 from charlm.files import flush_directory, is_run, write_atomically
@@ -108,10 +108,11 @@ class Run:
         with self._writing_log():
             write_atomically(self.log, lines.encode())
 
-    def keep_stdin(self, data: bytes) -> None:
+    def keep_stdin(self, stream: BinaryIO) -> None:
         """Save the text from standard input, so that a resumed run can read it again."""
+        stream.seek(0)
         try:
-            write_atomically(self.stdin, data)
+            write_atomically(self.stdin, stream)
         except OSError as error:
             raise CharlmError(
                 f"{self.stdin}: cannot be written ({error.strerror or error})"

@@ -61,11 +61,11 @@ def _one_pass(
     advanced: Callable[[int, int], object],
 ) -> NDArray[np.float64]:
     """(models, N - 1): ``read`` gives the logits (1, T, V) of each model for ids (1, T)."""
-    ids = np.asarray(ids, dtype=np.int64)
     nats = np.empty((models, max(0, len(ids) - 1)))
     for start in range(0, len(ids) - 1, chunk):
-        targets = ids[start + 1 : start + 1 + chunk]
-        found, state = read(ids[None, start : start + len(targets)], state)
+        read_now = np.asarray(ids[start : start + 1 + chunk], dtype=np.int64)
+        targets = read_now[1:]
+        found, state = read(read_now[None, :-1], state)
         for model, logits in enumerate(found):
             scores = log_softmax(logits[0])  # (T, V)
             nats[model, start : start + len(targets)] = -scores[np.arange(len(targets)), targets]

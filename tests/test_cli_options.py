@@ -206,7 +206,7 @@ def test_only_one_module_decides_on_colour() -> None:
     from pathlib import Path
 
     package = Path(cli.__file__).parent.parent
-    found = [p.name for p in package.rglob("*.py") if "environ.get" in p.read_text("utf-8")]
+    found = [p.name for p in package.rglob("*.py") if 'NO_COLOR")' in p.read_text("utf-8")]
     assert found == ["terminal.py"]
 
 

@@ -199,7 +199,7 @@ def test_the_offset_is_that_of_the_first_invalid_byte(
     """In whichever slice it is, and wherever that begins."""
     start = len(before.encode())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("charlm.text.reading.SLICE", size)
+        patch.setattr("charlm.text.utf8.SLICE", size)
         with pytest.raises(CorpusError) as error:
             decode(before.encode() + bad + after.encode(), "x")
     line = before.count("\n") + 1

@@ -139,7 +139,7 @@ def loss(a: float, b: float, one: Reals, other: Reals, targets: Ids) -> float:
 
 def test_the_weights_are_those_that_gradient_descent_finds() -> None:
     one, other, targets = examples()
-    found = fit(one, other, targets)
+    found = fit(np.stack([one, other]), targets)
     weights = torch.zeros(2, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
     views = torch.tensor(np.stack([one, other]))
@@ -160,20 +160,19 @@ def test_the_weights_are_those_that_gradient_descent_finds() -> None:
 def test_a_useless_part_gets_no_weight() -> None:
     one, other, targets = examples()
     useless = noisy(np.random.default_rng(4), np.ones(one.shape), 1.0)
-    a, b = fit(one, useless, targets)
+    a, b = fit(np.stack([one, useless]), targets)
     assert a > 0.5
     assert b < 0.05
-    a, b = fit(
-        one, np.negative(other), targets
-    )  # the opposite of a good part: the best weight is below 0
+    # The opposite of a good part: the best weight is below 0.
+    a, b = fit(np.stack([one, np.negative(other)]), targets)
     assert b == 0.0
-    alone = fit(one, np.full(one.shape, -math.log(6)), targets)
+    alone = fit(np.stack([one, np.full(one.shape, -math.log(6))]), targets)
     assert math.isclose(a, alone.network, abs_tol=1e-3)
 
 
 def test_a_few_characters_do_not_decide() -> None:
     one, _, targets = examples(3)
     right = np.log(np.full((3, 6), 0.01) + 0.94 * np.eye(6)[targets])  # the counts, by luck
-    a, b = fit(one, right, targets)
+    a, b = fit(np.stack([one, right]), targets)
     assert abs(a - 1) < 0.5
     assert b < 1.0

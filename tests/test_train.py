@@ -396,7 +396,7 @@ def test_the_log_is_per_character_also_for_bytes(text: str, tmp_path: Path) -> N
     texts = data.Texts.of(doubled, "aé" * 50)
     dataset = data.encode(texts, data.choose_tokenizer(texts, level="byte"))
     trainer, listener = make(dataset, settings(steps=1)), Listener()
-    assert trainer.symbols_per_char == pytest.approx(1.5)
+    assert dataset.symbols_per_char == pytest.approx(1.5)
     trainer.run(new_run(tmp_path / "run"), listener)
     record = listener.records[0]
     assert record["val_bits_per_char"] == pytest.approx(1.5 * 8, abs=0.2)

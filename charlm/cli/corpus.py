@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import click
@@ -22,6 +23,7 @@ def command() -> None:
     charlm corpus make viaggi --chars 5000 --out -  5000 characters of it, on stdout
     charlm corpus make python-prose --seed 3        English prose, in another order
     charlm corpus get dante                         the Divina Commedia, verified by SHA-256
+    charlm corpus cache list                        what is kept of texts longer than memory
     """
 
 
@@ -143,3 +145,59 @@ def get(name: str, out: str | None, force: bool) -> None:
     )
     say("the file exists already; verified" if fetched.reused else "downloaded and verified")
     echo(str(fetched.path))
+
+
+@command.group(context_settings=HELP)
+def cache() -> None:
+    """List or remove what is kept of long texts.
+
+    A text of more than 64 MB is not read into memory. What charlm has found in it is kept, so that
+    the next run on it starts at once: its characters as numbers, and its checksum. All of it can be
+    removed at any time; the next run reads the text again. The directory is the platform's for
+    caches, or CHARLM_CACHE.
+
+    \b
+    charlm corpus cache list
+    charlm corpus cache clear
+    """
+
+
+_MEANING = {
+    "ids": "characters as numbers",
+    "text": "copy in UTF-8",
+    "survey": "checksum and counts",
+}
+
+
+@cache.command("list")
+def list_cache() -> None:
+    """List what is kept of long texts, what was used last first.
+
+    \b
+    charlm corpus cache list
+    """
+    from charlm.text import cache
+
+    found = cache.entries()
+    say(f"{cache.directory()}: {len(found)} files, {sum(e.bytes for e in found) / 1e6:,.1f} MB")
+    if not found:
+        return
+    rows = [("TEXT", "WHAT", "LAST USED", "MB", "FILE")]
+    for entry in found:
+        day = datetime.date.fromtimestamp(entry.used).isoformat()
+        size = f"{entry.bytes / 1e6:,.1f}"
+        text = str(entry.facts.get("text", "?"))
+        rows.append((text, _MEANING[entry.kind], day, size, entry.path.name))
+    table(rows, left=3)
+
+
+@cache.command("clear")
+def clear_cache() -> None:
+    """Remove all that is kept of long texts.
+
+    \b
+    charlm corpus cache clear
+    """
+    from charlm.text import cache
+
+    say(f"removed {cache.clear() / 1e6:,.1f} MB from {cache.directory()}")

@@ -18,7 +18,7 @@ from charlm.cli.options import (
     run_argument,
 )
 from charlm.cli.terminal import echo_json, say
-from charlm.cli.texts import held_out, open_named, text_of, texts_of
+from charlm.cli.texts import held_out, open_named, recent, text_of, texts_of
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def command(
         apart = loaded.evaluate_apart(text, slices, advanced=advanced)
         result = apart.mixture if apart else loaded.evaluate(text, slices, advanced=advanced)
     known = loaded.tokenizer.normalize
-    train = known(str(texts.train)) if texts is not None else None
+    train = known(recent(texts)) if texts is not None else None
     seen = overlap(known(text), train, is_corpus=is_corpus)
     rungs = []
     if ladder and train is not None:

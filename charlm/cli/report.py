@@ -17,7 +17,7 @@ from charlm.cli.options import (
     seed_option,
 )
 from charlm.cli.terminal import say, write_result
-from charlm.cli.texts import held_out, open_named, text_of, texts_of
+from charlm.cli.texts import held_out, open_named, recent, text_of, texts_of
 from charlm.errors import CharlmError
 from charlm.extras import how_to_install
 
@@ -74,7 +74,7 @@ def command(
         found.model,
         readable(found.model, text, "skip", say),
         source=file or "validation text, which it was not trained on",
-        train=str(texts.train) if texts else None,
+        train=recent(texts) if texts else None,
         corpus=texts.slices() if texts else (),
         log=found.run.read_log() if found.run else None,
         window=horizon.training_window(found.model),

@@ -151,11 +151,14 @@ def command(
     start = loaded.start(text, on_unknown)  # read once, however many samples follow
     avoid = None
     if novelty or max_copy:
+        from charlm.cli.texts import beginning, recent
         from charlm.inspection import novelty as copied
+        from charlm.text.dataset import MAX_EXACT
 
         texts = opened.texts
-        trained_on, held_out = (
-            loaded.tokenizer.normalize(str(part)) for part in (texts.train, texts.val)
+        trained_on = loaded.tokenizer.normalize(recent(texts))
+        held_out = loaded.tokenizer.normalize(
+            beginning(texts.val, MAX_EXACT, "the validation text")
         )
         index = copied.SuffixArray(trained_on)
         if max_copy:

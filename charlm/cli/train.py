@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shlex
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
@@ -160,7 +159,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                     trainer.dataset.name,
                     force=options["force"],
                 ) as run:
-                    if piped:
+                    if piped is not None:
                         run.keep_stdin(piped)
                     _train(run, trainer, options["stop_at"], interrupted)
             else:
@@ -179,8 +178,9 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
 
 def _prepare(
     ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any], began: float
-) -> tuple[Trainer, bytes]:
-    """A trainer for a new run, with every setting decided, and the text of standard input."""
+) -> tuple[Trainer, BinaryIO | None]:
+    """A trainer for a new run, with every setting decided, and the text of standard input, if that
+    was read."""
     if not corpus:
         raise RequestError("no corpus given; type charlm train corpus.txt, or give --resume RUN")
     _check_options(ctx, options)
@@ -235,32 +235,39 @@ def _prepare(
     return trainer, piped
 
 
-def _read_corpus(source: Source, piped: bytes, start: Checkpoint | None) -> Texts:
+def _read_corpus(source: Source, piped: BinaryIO | None, start: Checkpoint | None) -> Texts:
     """The corpus. Its line ends are read as those of the model to start from, unless --newline
     says how."""
-    from charlm.text.dataset import read
+    from charlm.text import dataset
+
+    def read(source: Source) -> Texts:
+        if piped is not None:
+            piped.seek(0)
+        return dataset.read(source, piped)
 
     if start is None or source.newline != "auto":
-        return read(source, io.BytesIO(piped))
+        return read(source)
     unix = replace(source, newline="unix")
     if start.tokenizer.newline == "unix":
-        return read(unix, io.BytesIO(piped))
-    texts = read(source, io.BytesIO(piped))
-    has_cr = any("\r" in piece for piece in texts.slices())
+        return read(unix)
+    texts = read(source)
+    has_cr = bool(texts.counts[ord("\r")])
     if not has_cr or not sees_only_lf(start.tokenizer):
         return texts
-    texts = read(unix, io.BytesIO(piped))
+    texts = read(unix)
     return replace(texts, notes=(*texts.notes, ONLY_LF))
 
 
-def _piped(source: Source) -> bytes:
-    """The bytes of standard input if the corpus or the validation text is "-", else none."""
+def _piped(source: Source) -> BinaryIO | None:
+    """What comes from standard input if the corpus or the validation text is "-", else None."""
     asked = (*source.sources, *source.val_sources).count("-")
     if asked > 1:
         raise RequestError("standard input can be read only once; give - once")
     if asked and sys.stdin is None:
         raise RequestError("- means standard input, which is closed; give a file")
-    return sys.stdin.buffer.read() if asked else b""
+    from charlm.text.reading import keep
+
+    return keep(sys.stdin.buffer) if asked else None
 
 
 def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
@@ -387,7 +394,7 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
     with interrupted.politely():
         _describe_run(run, trainer)
         run.cut_log(progress.evaluated_at)
-        reporter = ProgressReporter(trainer.end, progress.step, trainer.symbols_per_char)
+        reporter = ProgressReporter(trainer.end, progress.step, trainer.dataset.symbols_per_char)
         try:
             ending = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
         finally:
@@ -436,6 +443,9 @@ def _summarize(run: Run, trainer: Trainer) -> None:
             f"(step {trainer.progress.best_step:,}; uniform over the vocabulary: "
             f"{summary.uniform_bits(trainer.dataset, result):.4f} bits)"
         )
+        if trainer.dataset.exact is not None:
+            held_out = trainer.dataset.facts["val_characters"]
+            say(f"measured: the beginning of the {held_out:,} characters of the validation text")
         if found.counts is not None and found.apart is not None:
             click.echo(
                 f"    network alone {found.network.bits_per_char:.4f}, {found.counts.name} alone "
@@ -470,7 +480,7 @@ def _absolute(name: str) -> str:
 def _describe_corpus(texts: Texts, dataset: Dataset) -> None:
     symbols = "bytes" if dataset.tokenizer.kind == "byte" else "symbols"
     say(
-        f"corpus  {texts.name}: {len(texts.whole):,} characters, "
+        f"corpus  {texts.name}: {texts.characters:,} characters, "
         f"{dataset.tokenizer.vocab_size} {symbols}"
     )
     parts = [texts.train, texts.val, *([texts.test] if texts.test else [])]

@@ -2,7 +2,8 @@
 
 ``read`` gives the texts, ``choose_tokenizer`` the vocabulary, and ``encode`` the ids, which is all
 that training keeps. The texts stay in UTF-8 and are processed slice by slice, so that the peak
-memory is a few bytes per byte of the corpus (measured by ``benchmarks/corpus.py``).
+memory is a few bytes per byte of the corpus (measured by ``benchmarks/corpus.py``). Of a text that
+is longer than ``reading.LONG`` neither the bytes nor the ids are in memory, but in files.
 """
 
 from __future__ import annotations
@@ -12,21 +13,29 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charlm.arrays import Ids
 from charlm.errors import CheckpointError, CorpusError, RequestError, UnknownCharacterError
-from charlm.text import folding, newlines
+from charlm.text import cache, folding, newlines
 from charlm.text.folding import Folding
-from charlm.text.reading import Text, read_text
+from charlm.text.idfile import IdFile
+from charlm.text.reading import Text, joint_survey, read_text
+from charlm.text.survey import Survey
 from charlm.text.tokenizer import ByteTokenizer, CharTokenizer, Tokenizer, count_characters
 from charlm.text.unknown import describe_slices
 from charlm.text.utf8 import Utf8Text
 
 DEFAULT_VAL_FRACTION = 0.1
+
+MAX_EXACT = 1_000_000
+"""Of a longer validation or test text the exact loss is that of the first so many characters: a
+pass over them takes a quarter of a minute, and the rest would change it by a few 0.001 nats."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ class Texts:
 
     split: in words, how the corpus was divided
     newline: the newline rule by which it was read, keep or unix
+    survey: what a pass over all of it found, if it is a long text
     """
 
     name: str
@@ -100,6 +110,7 @@ class Texts:
     notes: tuple[str, ...] = ()
     newline: str = "keep"
     test: Utf8Text = field(default_factory=lambda: Utf8Text(()))
+    survey: Survey | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, train: str, val: str = "", *, name: str = "corpus", split: str = "") -> Texts:
@@ -111,6 +122,16 @@ class Texts:
         """All parts, one after the other."""
         return self.train + self.val + self.test
 
+    @property
+    def characters(self) -> int:
+        """How many there are in all parts."""
+        return len(self.train) + len(self.val) + len(self.test)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How often each code point occurs in all parts, (0x110000,)."""
+        return count_characters(self.slices()) if self.survey is None else self.survey.counts
+
     def slices(self) -> Iterator[str]:
         """All of it in pieces (``Utf8Text.slices``), none of which spans two parts."""
         for part in (self.train, self.val, self.test):
@@ -119,7 +140,7 @@ class Texts:
     @property
     def sha256(self) -> str:
         """SHA-256 of the whole in UTF-8."""
-        return self.whole.sha256
+        return self.whole.sha256 if self.survey is None else self.survey.sha256
 
 
 def cut_after(characters: int, val_fraction: float = DEFAULT_VAL_FRACTION) -> int:
@@ -155,7 +176,8 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
     name = parts[0].name
     if source.val_sources:
         split = f"validation text from {', '.join(Path(s).name for s in source.val_sources)}"
-        return Texts(name, parts[0].utf8, parts[1].utf8, split, notes, rule)
+        found = joint_survey(parts)
+        return Texts(name, parts[0].utf8, parts[1].utf8, split, notes, rule, survey=found)
     text = parts[0].utf8
     rest, test = text.split(cut_after(len(text), source.test_fraction))
     # Both fractions are of the whole text. Without a test part this is the split of nanoGPT.
@@ -166,7 +188,8 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
             "leave nothing to train on; lower one of them"
         )
     train, val = rest.split(cut_after(len(text), held_out))
-    return Texts(name, train, val, _split_in_words(source, val, test), notes, rule, test)
+    split = _split_in_words(source, val, test)
+    return Texts(name, train, val, split, notes, rule, test, parts[0].survey)
 
 
 def _split_in_words(source: Source, val: Utf8Text, test: Utf8Text) -> str:
@@ -185,7 +208,7 @@ def _settle_newline(choice: str, parts: list[Text]) -> tuple[str, tuple[str, ...
     """(the rule that ``choice`` comes to for these texts, a note if it changes them)."""
     if choice != "auto":
         return choice, ()
-    ends = newlines.LineEnds.of(block for part in parts for block in part.utf8.blocks)
+    ends = sum((part.ends for part in parts), newlines.LineEnds(0, 0, 0))
     if not ends.mixed:
         return "keep", ()
     return "unix", (
@@ -197,31 +220,45 @@ def _settle_newline(choice: str, parts: list[Text]) -> tuple[str, tuple[str, ...
 class Dataset:
     """The ids of a corpus, and what its model says about it. The text itself is not kept.
 
-    ids: (N,) of the training part, then of the validation part
+    ids: (N,) of the training part, then of the validation part; of a long text, in a file
     cut: ``ids[:cut]`` train, ``ids[cut:]`` validate
     facts: the part of the provenance that describes the corpus
     folding: how much of it is read as the unknown symbol; None if the tokenizer has none
+    exact: of how many of the validation ids the exact loss is computed; None: of all
     """
 
     name: str
     tokenizer: Tokenizer
-    ids: Ids
+    ids: Ids | IdFile
     cut: int
     facts: dict[str, Any]
     folding: Folding | None = None
+    exact: int | None = None
 
     @property
-    def train_ids(self) -> Ids:
+    def train_ids(self) -> Ids | IdFile:
         return self.ids[: self.cut]
 
     @property
-    def val_ids(self) -> Ids:
+    def val_ids(self) -> Ids | IdFile:
         return self.ids[self.cut :]
 
     @property
+    def exact_ids(self) -> Ids:
+        """The ids of the validation part of which the exact loss is computed."""
+        return np.asarray(self.val_ids[: self.exact])
+
+    @cached_property
     def can_validate(self) -> bool:
         """Whether a character follows the first one, which is only context."""
-        return self.tokenizer.count_characters(self.val_ids) >= 2
+        return self.tokenizer.count_characters(np.asarray(self.val_ids[:8])) >= 2
+
+    @cached_property
+    def symbols_per_char(self) -> float:
+        """1 for characters; for bytes, the mean bytes of a character: in the validation part, if
+        there is one."""
+        ids = self.val_ids if self.can_validate else self.train_ids
+        return len(ids) / self.tokenizer.count_characters(ids)
 
     def provenance(self) -> dict[str, Any]:
         """What a shared model says about its corpus: never a path, which may reveal too much."""
@@ -246,10 +283,10 @@ def choose_tokenizer(
         if min_count > 1 or nfc:
             raise RequestError("--tokenizer byte cannot be combined with --min-count or --nfc")
         return ByteTokenizer(newline=texts.newline)
-    # Normalized part by part, as they are encoded: the split may separate a letter from its accent.
-    counts = count_characters(
-        unicodedata.normalize("NFC", piece) if nfc else piece for piece in texts.slices()
-    )
+    counts = texts.counts
+    if nfc:
+        # Part by part, as they are encoded: the split may separate a letter from its accent.
+        counts = count_characters(unicodedata.normalize("NFC", p) for p in texts.slices())
     try:
         return CharTokenizer.from_counts(
             counts, min_count=min_count, nfc=nfc, newline=texts.newline
@@ -269,6 +306,25 @@ def encode(texts: Texts, tokenizer: Tokenizer) -> Dataset:
             f"{texts.name}: {len(texts.train)} of {len(texts.whole)} characters left to train on; "
             "at least 3 characters are needed, and thousands to learn anything"
         )
+    ids, cut = _in_file(texts, tokenizer) if texts.survey else _in_memory(texts, tokenizer)
+    facts = {
+        "corpus": texts.name,
+        "corpus_sha256": texts.sha256,
+        "corpus_characters": texts.characters,
+        "train_characters": len(texts.train),
+        "val_characters": len(texts.val),
+        **({"test_characters": len(texts.test)} if texts.test else {}),
+        "split": texts.split,
+        "commonest": _commonest(texts.train),
+    }
+    exact = None
+    if len(texts.val) > MAX_EXACT:
+        exact = _count_ids(texts.val.split(MAX_EXACT)[0], tokenizer)
+    return Dataset(texts.name, tokenizer, ids, cut, facts, _folding(texts, tokenizer), exact)
+
+
+def _in_memory(texts: Texts, tokenizer: Tokenizer) -> tuple[Ids, int]:
+    """(the ids of the training and the validation part, how many belong to the former)"""
     counts = [_count_ids(part, tokenizer) for part in (texts.train, texts.val)]
     ids: Ids = np.empty(sum(counts), dtype=tokenizer.dtype)
     place = 0
@@ -276,18 +332,37 @@ def encode(texts: Texts, tokenizer: Tokenizer) -> Dataset:
         for piece in _encoded(part, tokenizer):
             ids[place : place + len(piece)] = piece
             place += len(piece)
-    facts = {
-        "corpus": texts.name,
-        "corpus_sha256": texts.sha256,
-        "corpus_characters": len(texts.whole),
-        "train_characters": len(texts.train),
-        "val_characters": len(texts.val),
-        **({"test_characters": len(texts.test)} if texts.test else {}),
-        "split": texts.split,
-        "commonest": _commonest(texts.train),
-    }
-    folded = folding.folding(tokenizer, texts.slices())
-    return Dataset(texts.name, tokenizer, ids, counts[0], facts, folded)
+    return ids, counts[0]
+
+
+def _in_file(texts: Texts, tokenizer: Tokenizer) -> tuple[IdFile, int]:
+    """The same in the cache, written only if they are not there yet."""
+
+    def write(file: BinaryIO) -> dict[str, Any]:
+        for piece in _encoded(texts.train, tokenizer):
+            file.write(piece.data)
+        cut = file.tell() // tokenizer.dtype.itemsize
+        for piece in _encoded(texts.val, tokenizer):
+            file.write(piece.data)
+        return {"text": texts.name, "cut": cut}
+
+    parts = len(texts.train), len(texts.val)
+    key = cache.key_of(_IDS, texts.sha256, parts, tokenizer.to_dict())
+    entry = cache.made("ids", key, write)
+    ids, cut = IdFile(entry.path, tokenizer.dtype), entry.facts.get("cut")
+    if type(cut) is not int or not 0 <= cut <= len(ids):
+        raise CorpusError(f"{entry.path}: damaged; charlm corpus cache clear removes it")
+    return ids, cut
+
+
+_IDS = 1
+"""The version of how ids are written."""
+
+
+def _folding(texts: Texts, tokenizer: Tokenizer) -> Folding | None:
+    if texts.survey is None or isinstance(tokenizer, ByteTokenizer) or tokenizer.nfc:
+        return folding.folding(tokenizer, texts.slices())
+    return folding.folding_of_counts(tokenizer, texts.survey.counts)
 
 
 def _encoded(text: Utf8Text, tokenizer: Tokenizer) -> Iterator[Ids]:

@@ -23,7 +23,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from charlm.text.tokenizer import CODE_POINTS, Tokenizer
+import numpy as np
+from numpy.typing import NDArray
+
+from charlm.text.tokenizer import CODE_POINTS, CharTokenizer, Tokenizer, code_points
 
 TYPES, SHARE = "folded_types", "folded_share"
 """Keys of a model's provenance: K, and the share of the corpus that is folded."""
@@ -67,6 +70,15 @@ def folding(tokenizer: Tokenizer, texts: Iterable[str]) -> Folding | None:
             types.update({part[place] for place in unseen})
             folded += len(unseen)
     return Folding(len(types), folded / max(1, characters))
+
+
+def folding_of_counts(tokenizer: CharTokenizer, counts: NDArray[np.int64]) -> Folding | None:
+    """The same for a text whose code point p occurs ``counts[p]`` times once it is normalized."""
+    if not tokenizer.forbidden:
+        return None
+    folded = counts.copy()
+    folded[code_points(tokenizer.characters)] = 0
+    return Folding(int(np.count_nonzero(folded)), int(folded.sum()) / max(1, int(counts.sum())))
 
 
 def types_to_name(

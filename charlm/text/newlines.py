@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlm.text.utf8 import SLICE
+from charlm.text import utf8
+from charlm.text.utf8 import Block, bytes_of
 
 RULES = ("keep", "unix")
 """What a tokenizer and a run store."""
@@ -33,16 +34,16 @@ def to_unix(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
-def unix_blocks(blocks: Iterable[memoryview]) -> Iterator[bytes]:
-    """The same for ``blocks`` of UTF-8, each as a text of its own, in slices of about 1 MiB."""
+def unix_blocks(blocks: Iterable[Block]) -> Iterator[bytes]:
+    """The same for ``blocks`` of UTF-8, each as a text of its own, slice by slice."""
     for block in blocks:
-        begin = 0
-        while begin < len(block):
-            end = min(begin + SLICE, len(block))
-            while end < len(block) and block[end - 1] == _CR:  # CR LF stays in one slice
-                end += 1
-            yield bytes(block[begin:end]).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            begin = end
+        held = b""  # a CR, of which it is not known yet whether LF follows
+        for piece in map(bytes, utf8.pieces(block)):
+            data = held + piece
+            held = b"\r" if data.endswith(b"\r") else b""
+            yield data.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if held:
+            yield b"\n"
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,23 @@ class LineEnds:
     cr: int
 
     @classmethod
-    def of(cls, blocks: Iterable[memoryview]) -> LineEnds:
+    def of(cls, blocks: Iterable[Block]) -> LineEnds:
         """Count over ``blocks`` of UTF-8; CR LF across two of them counts as CR and LF."""
         both = lf = cr = 0
         for block in blocks:
-            for begin in range(0, len(block), SLICE):
-                found = np.frombuffer(block[begin : begin + SLICE + 1], dtype=np.uint8)
-                here = found[:SLICE]
+            size = utf8.SLICE
+            for begin in range(0, len(block), size):
+                found = np.frombuffer(bytes_of(block[begin : begin + size + 1]), dtype=np.uint8)
+                here = found[:size]
                 lf += int(np.count_nonzero(here == _LF))
                 returns = np.flatnonzero(here == _CR)
                 cr += len(returns)
                 followed = returns[returns + 1 < len(found)] + 1
                 both += int(np.count_nonzero(found[followed] == _LF))
         return cls(both, lf - both, cr - both)
+
+    def __add__(self, other: LineEnds) -> LineEnds:
+        return LineEnds(self.crlf + other.crlf, self.lf + other.lf, self.cr + other.cr)
 
     @property
     def mixed(self) -> bool:

@@ -40,7 +40,10 @@ AnyState = TypeVar("AnyState", bound=tuple[Any, ...])
 
 
 def warmed(
-    read: Callable[[Ids, AnyState], AnyState], ids: Ids, begins: NDArray[np.int64], state: AnyState
+    read: Callable[[Ids, AnyState], AnyState],
+    ids: Ids | IdReader,
+    begins: NDArray[np.int64],
+    state: AnyState,
 ) -> AnyState:
     """The state before each of the stretches of ``ids`` that begin at ``begins`` (B,).
 
@@ -51,7 +54,7 @@ def warmed(
     read: (ids (B, T), state) -> state, the model's
     state: that of the beginning of a text, for a batch of B
     """
-    after = read(ids[np.maximum(begins[:, None] + np.arange(-WARMUP, 0), 0)], state)
+    after = read(as_reader(ids).windows(np.maximum(begins - WARMUP, 0), WARMUP), state)
     first = np.flatnonzero(begins == 0).tolist()
     for part, before in zip(after, state, strict=True):
         part[:, first] = before[:, first]  # axis 1 is the batch
@@ -98,7 +101,7 @@ def fit_window(
 
 
 class IdReader(Protocol):
-    """The ids of a text, read in windows."""
+    """The ids of a text, read in windows, in an array (``ArrayReader``) or a file (``IdFile``)."""
 
     def __len__(self) -> int: ...
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from charlm.arrays import Ids
 from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
+from charlm.text.idfile import IdFile
 from charlm.text.newlines import RULES, to_unix
 from charlm.text.unknown import describe_unknown
 
@@ -62,7 +63,7 @@ class CharTokenizer:
     ) -> None:
         if len(characters) >= CODE_POINTS:  # before any memory is used for them
             raise ValueError(f"a vocabulary of {len(characters):,}, more than Unicode has")
-        points = _code_points(characters)
+        points = code_points(characters)
         if not len(points) or (points[:-1] >= points[1:]).any():
             raise ValueError("a vocabulary holds at least one character, sorted, each once")
         if ((points >= 0xD800) & (points <= 0xDFFF)).any():
@@ -121,7 +122,7 @@ class CharTokenizer:
     @cached_property
     def _points(self) -> NDArray[np.uint32]:
         """id -> code point, (V,)."""
-        points = _code_points(self.characters)
+        points = code_points(self.characters)
         return np.append(points, np.uint32(ord(REPLACEMENT))) if self.unknown else points
 
     @cached_property
@@ -129,7 +130,7 @@ class CharTokenizer:
         """code point -> id, the unknown id, or -1; the last entry serves all points above."""
         missing = len(self.characters) if self.unknown else -1
         table = np.full(ord(self.characters[-1]) + 2, missing, dtype=np.int32)
-        table[_code_points(self.characters)] = np.arange(len(self.characters), dtype=np.int32)
+        table[code_points(self.characters)] = np.arange(len(self.characters), dtype=np.int32)
         return table
 
     @property
@@ -159,7 +160,7 @@ class CharTokenizer:
     def _lookup(self, text: str) -> Iterator[tuple[int, NDArray[np.int32]]]:
         """(where it begins, entries of the table) of every slice of ``text``."""
         for begin in range(0, len(text), _SLICE):
-            points = _code_points(text[begin : begin + _SLICE])
+            points = code_points(text[begin : begin + _SLICE])
             yield begin, self._ids.take(points, mode="clip")
 
     def unseen(self, text: str) -> NDArray[np.int64]:
@@ -174,7 +175,7 @@ class CharTokenizer:
         """``text`` without the characters outside the vocabulary."""
         # Without one of them its neighbors may compose to another one: hence the loop.
         while len(unseen := self.unseen(text)):
-            text = _text(np.delete(_code_points(self.normalize(text)), unseen))
+            text = _text(np.delete(code_points(self.normalize(text)), unseen))
         return text
 
     def decode(self, ids: Ids | Iterable[int]) -> str:
@@ -184,7 +185,7 @@ class CharTokenizer:
         """
         return _text(self._points[_checked(ids, self.vocab_size)])
 
-    def count_characters(self, ids: Ids) -> int:
+    def count_characters(self, ids: Ids | IdFile) -> int:
         """The number of code points that ``ids`` represent."""
         return len(ids)
 
@@ -234,13 +235,13 @@ class ByteTokenizer:
 
     def unseen(self, text: str) -> NDArray[np.int64]:
         """Positions in ``normalize(text)`` of lone surrogates: nothing else is unknown to bytes."""
-        points = _code_points(self.normalize(text))
+        points = code_points(self.normalize(text))
         return np.flatnonzero((points >= 0xD800) & (points <= 0xDFFF))
 
     def without_unseen(self, text: str) -> str:
         """``text`` without lone surrogates."""
         text = self.normalize(text)
-        return _text(np.delete(_code_points(text), self.unseen(text)))
+        return _text(np.delete(code_points(text), self.unseen(text)))
 
     def decode(self, ids: Ids | Iterable[int]) -> str:
         """The text of ``ids``; bytes that are not UTF-8 become U+FFFD.
@@ -250,7 +251,7 @@ class ByteTokenizer:
         data = _checked(ids, self.vocab_size).astype(np.uint8).tobytes()
         return data.decode("utf-8", errors="replace")
 
-    def count_characters(self, ids: Ids) -> int:
+    def count_characters(self, ids: Ids | IdFile) -> int:
         """The number of code points that begin in ``ids``: all but the bytes 10xxxxxx."""
         return sum(
             int(np.count_nonzero((np.asarray(ids[begin : begin + _SLICE]) & 0xC0) != 0x80))
@@ -272,7 +273,7 @@ def count_characters(texts: Iterable[str]) -> NDArray[np.int64]:
     counts = np.zeros(CODE_POINTS, dtype=np.int64)
     for text in texts:
         for begin in range(0, len(text), _SLICE):
-            found = np.bincount(_code_points(text[begin : begin + _SLICE]))
+            found = np.bincount(code_points(text[begin : begin + _SLICE]))
             counts[: len(found)] += found
     return counts
 
@@ -351,7 +352,7 @@ def _checked(ids: Ids | Iterable[int], vocab_size: int) -> Ids:
     return array
 
 
-def _code_points(text: str) -> NDArray[np.uint32]:
+def code_points(text: str) -> NDArray[np.uint32]:
     """The code points of ``text``, (len(text),); lone surrogates pass, to be named in errors."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from charlm.arrays import Ids
 from charlm.models.language import LanguageModel, loss_sum
-from charlm.text.streams import WARMUP, warmed
+from charlm.text.streams import WARMUP, IdReader, as_reader, warmed
 
 STREAMS = 64
-CHUNK = 256
+CHUNK = 64
 MAX_TARGETS = 2**19
 """Of a larger validation text only this many characters are read, spread evenly over it."""
 
@@ -28,7 +28,10 @@ class Interrupted(Exception):  # noqa: N818 - a request, not an error
 
 @torch.no_grad()
 def mean_nats(
-    model: LanguageModel, ids: Ids, *, interrupted: Callable[[], bool] = lambda: False
+    model: LanguageModel,
+    ids: Ids | IdReader,
+    *,
+    interrupted: Callable[[], bool] = lambda: False,
 ) -> float:
     """Mean nats per id of ``ids`` (N,), N >= 2, in float32 and without dropout.
 
@@ -43,6 +46,7 @@ def mean_nats(
     def tensor(ids: Ids) -> Tensor:
         return torch.from_numpy(ids.astype(np.int64)).to(device)
 
+    reader = as_reader(ids)
     num_targets = len(ids) - 1
     streams = min(STREAMS, max(1, num_targets // WARMUP))
     stretch = num_targets // streams
@@ -51,14 +55,14 @@ def mean_nats(
     begins = np.arange(streams) * stretch
     state = model.initial_state(streams)
     if streams > 1:
-        state = warmed(lambda ids, state: model(tensor(ids), state)[1], ids, begins, state)
+        state = warmed(lambda ids, state: model(tensor(ids), state)[1], reader, begins, state)
     total = 0.0
     for start in range(0, counted, CHUNK):
         if interrupted():
             model.train(was_training)
             raise Interrupted
-        places = begins[:, None] + np.arange(start, min(start + CHUNK, counted))
-        logits, state = model(tensor(ids[places]), state)
-        total += loss_sum(logits, tensor(ids[places + 1])).item()
+        read = reader.windows(begins + start, min(CHUNK, counted - start) + 1)
+        logits, state = model(tensor(read[:, :-1]), state)
+        total += loss_sum(logits, tensor(read[:, 1:])).item()
     model.train(was_training)
     return total / (streams * counted)

@@ -8,6 +8,7 @@ convolution kernels go to AdamW (Loshchilov & Hutter, 2019).
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
@@ -140,6 +141,18 @@ def orthogonalized(matrix: Tensor, quintics: Sequence[Quintic] = JORDAN) -> Tens
     return x if wide is matrix else x.T
 
 
+def leave_compiler_out() -> None:
+    """Let torch's optimizers not import torch's compiler: that takes half a second and 80 MB.
+
+    They import it to tell it that it shall not compile some of their methods. These are marked as
+    told already; a torch that looks for another mark imports it as before.
+    """
+    for method in vars(Optimizer).values():
+        function = getattr(method, "__wrapped__", None)
+        if function is not None and "torch._dynamo" not in sys.modules:
+            function.__dynamo_disable = function
+
+
 class OneOptimizer:
     """A torch optimizer that takes its learning rate with every step, as ``Optimizers`` does."""
 
@@ -177,6 +190,7 @@ class Optimizers:
     """
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        leave_compiler_out()
         named = dict(model.named_parameters())
         self._names = {parameter: name for name, parameter in named.items()}
         hidden = hidden_matrices(model) if config.optimizer == "muon" else {}

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from charlm import counts
@@ -381,21 +382,23 @@ def _final(trainer: Trainer) -> float:
     predictor, seconds = network, 0.0
     if trainer.config.counts:
         vocab_size = model.config.vocab_size
-        train_ids, val_ids = dataset.train_ids[-50_000:], dataset.val_ids[:4000]
+        train_ids = np.asarray(dataset.train_ids[-50_000:])
+        val_ids = dataset.exact_ids[:4000]
         began = time.perf_counter()
         ngram = NGramModel.fit(train_ids, vocab_size, counts.ORDERS[-1])
         counted = time.perf_counter()
         weights = counts.fit_weights(network, ngram, val_ids)
         fitted = time.perf_counter()
-        larger = min(len(dataset.train_ids), counts.MAX_TRAIN_CHARS) / len(train_ids)
+        most = counts.most_counted(dataset.train_ids)
+        larger = min(len(dataset.train_ids), most) / len(train_ids)
         more = counts.num_fitted(len(dataset.val_ids), vocab_size) / len(val_ids)
         # Choosing the order costs as much as counting; sorting more takes longer for each number.
         seconds = 2.5 * larger * (counted - began) + max(1.0, more) * (fitted - counted)
         predictor = Mixed(network, ngram, weights)
-    some = dataset.val_ids[:2000]
+    some = dataset.exact_ids[:2000]
     surprisals(predictor, some[:500])
     each = _timed(lambda: surprisals(predictor, some)) / max(1, len(some))
-    return seconds + each * len(dataset.val_ids)
+    return seconds + each * len(dataset.exact_ids)
 
 
 def _timed(work: Callable[[], object]) -> float:

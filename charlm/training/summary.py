@@ -20,8 +20,9 @@ from charlm.surprisal import LN2, Score, count_folded, counted_characters, score
 from charlm.text import folding
 from charlm.text.dataset import Dataset
 
-EXACT = "val_exact"
-"""Key of a model's provenance: its validation loss comes from one exact pass."""
+EXACT, EXACT_CHARACTERS = "val_exact", "val_exact_characters"
+"""Keys of a model's provenance: its validation loss comes from one exact pass, and over how many
+characters, if that is not all of the validation text."""
 
 CPU = torch.device("cpu")
 
@@ -55,9 +56,9 @@ def finish(
     device: torch.device = CPU,
     advanced: Callable[[int, int], object] = lambda done, total: None,
 ) -> Summary | None:
-    """Count the training text, then score the best model on the whole validation text in one exact
-    pass, as ``charlm eval`` does, and store the result in its provenance. None if there is no
-    validation text; then there are no counts either, since nothing could choose their weights.
+    """Count the training text, then score the best model on the validation text in one exact pass,
+    as ``charlm eval`` does, and store the result in its provenance. None if there is no validation
+    text; then there are no counts either, since nothing could choose their weights.
 
     device: where the network is computed
     What an earlier end of the run has stored is not computed again. ``advanced`` as in
@@ -88,6 +89,8 @@ def finish(
             if result.counts is not None:
                 counts.write(run.counts, result.counts)
             facts |= {_BITS: result.network.uncharged_bits, EXACT: True}
+            if dataset.exact is not None:
+                facts[EXACT_CHARACTERS] = result.network.characters
         if found is not None:
             facts["val_bits_per_char_charged"] = result.network.bits_per_char
     if facts and best.provenance != best.provenance | facts:
@@ -114,7 +117,7 @@ def _scored(
     types: int,
     advanced: Callable[[int, int], object],
 ) -> Summary:
-    ids = dataset.val_ids
+    ids = dataset.exact_ids
     if beside is None:
         alone = score(network, best.tokenizer, ids, folded_types=types, advanced=advanced)
         return Summary(alone)
@@ -134,8 +137,11 @@ def _known(best: Checkpoint, beside: Counts | None, dataset: Dataset, types: int
         known += [beside.facts.get(f"{_BITS}_{part}") for part in ("ngram", "mixture")]
     if best.provenance.get(EXACT) is not True or not all(type(b) is float for b in known):
         return None
-    characters = counted_characters(best.tokenizer, dataset.val_ids)
-    folded = count_folded(best.tokenizer, dataset.val_ids, types, characters)
+    characters = counted_characters(best.tokenizer, dataset.exact_ids)
+    part = None if dataset.exact is None else characters
+    if best.provenance.get(EXACT_CHARACTERS) != part:
+        return None
+    folded = count_folded(best.tokenizer, dataset.exact_ids, types, characters)
     charge = folded.bits_per_char if folded else 0.0
     scores = [
         Score.of((float(bits or 0.0) + charge) * LN2 * characters, characters, folded)
@@ -147,7 +153,7 @@ def _known(best: Checkpoint, beside: Counts | None, dataset: Dataset, types: int
 def uniform_bits(dataset: Dataset, result: Score) -> float:
     """Bits per character of the validation text if every symbol is equally likely, and every folded
     character too."""
-    ids = dataset.val_ids
+    ids = dataset.exact_ids
     types = result.folded.types if result.folded else 1
     symbols_per_char = len(ids) / dataset.tokenizer.count_characters(ids)
     return folding.uniform_bits(dataset.tokenizer, types) * symbols_per_char

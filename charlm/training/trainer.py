@@ -375,16 +375,17 @@ class Trainer:
         """
         config, progress = self.config, self.progress
         train_nats = progress.loss_sum / progress.loss_count if progress.loss_count else None
+        symbols_per_char = self.dataset.symbols_per_char
         record: dict[str, Any] = {
             "step": progress.step,
             "epoch": round(progress.step / self.streams.steps_per_epoch, 4),
             "learning_rate": learning_rate(config, self.place),
-            "train_nats_per_char": train_nats and train_nats * self.symbols_per_char,
+            "train_nats_per_char": train_nats and train_nats * symbols_per_char,
         }
         if self.dataset.can_validate:
             ids = self.dataset.val_ids
             nats = evaluate.mean_nats(self.model, ids, interrupted=interrupted)
-            nats *= self.symbols_per_char
+            nats *= symbols_per_char
             # The last step may have spoiled the weights, which no training loss has shown yet.
             if not math.isfinite(nats):
                 raise self._spoilt(f"validation loss {nats:.4g}")
@@ -416,12 +417,6 @@ class Trainer:
         return DivergenceError(
             f"step {step:,}: {what} after the last step at learning rate {rate:.3g}; {REMEDY}"
         )
-
-    @property
-    def symbols_per_char(self) -> float:
-        """1 for characters; for bytes, the mean bytes of a character in this corpus."""
-        ids = self.dataset.val_ids if self.dataset.can_validate else self.dataset.train_ids
-        return len(ids) / self.dataset.tokenizer.count_characters(ids)
 
     def write_sample(self, length: int = 300) -> str:
         """A sample from the current model; the same at the same step of the same run."""
