@@ -208,6 +208,11 @@ def relocated(source: dataset.Source, paths: Sequence[str]) -> dataset.Source:
     moved, validating = _absolute(paths), len(source.val_sources)
     if validating and len(moved) == len(source.sources) + validating:
         return replace(source, sources=moved[:-validating], val_sources=moved[-validating:])
+    if source.weights and len(moved) != len(source.weights):
+        raise RequestError(
+            f"the run mixes {len(source.weights)} texts; give --corpus for each of them, in their "
+            f"order, not {len(moved)} times"
+        )
     return replace(source, sources=moved)
 
 

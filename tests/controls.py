@@ -317,6 +317,20 @@ CONTROLS = [
         "test_long_texts.py::test_a_damaged_entry_is_made_again",
     ),
     Control(
+        "the rows of a mix that begin anew keep their state",
+        "training/trainer.py",
+        "        elif batch.restarts is not None:",
+        "        elif False:",
+        "test_mixed_streams.py::test_only_the_rows_that_begin_anew_forget",
+    ),
+    Control(
+        "the documents of a text keep their order",
+        "text/streams.py",
+        "        keys = _mixed(np.arange(len(self._lengths), dtype=np.uint64) + seed)",
+        "        keys = np.arange(len(self._lengths))",
+        "test_mixed_streams.py::test_every_epoch_and_every_seed_has_another_order",
+    ),
+    Control(
         "a model forgets its newline rule",
         "text/tokenizer.py",
         '    return {} if newline == "keep" else {"newline": newline}',

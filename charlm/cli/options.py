@@ -297,3 +297,8 @@ def seed_option(of: str) -> Decorator[Any]:
         show_default=True,
         help=f"Random seed for {of}.",
     )
+
+
+def unescaped(text: str) -> str:
+    """``\\n``, ``\\t`` and ``\\\\`` as a line end, a tab and a backslash; the rest unchanged."""
+    return re.sub(r"\\([nt\\])", lambda match: {"n": "\n", "t": "\t"}.get(match[1], "\\"), text)

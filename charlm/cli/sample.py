@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from charlm.cli.options import (
     on_unknown_option,
     option,
     run_argument,
+    unescaped,
 )
 from charlm.cli.terminal import say, write_result
 from charlm.config import SampleConfig
@@ -180,7 +180,7 @@ def command(
                 click.echo(_heading(number))
             probabilities.show(loaded, text, each, alternatives)
         return
-    stops = [_unescaped(each) for each in stop]
+    stops = [unescaped(each) for each in stop]
     samples = [
         Sample(pieces, keep=novelty)
         for pieces in loaded.streams(start, config, num_samples, stop=stops, avoid=avoid)
@@ -258,11 +258,6 @@ def _put(
 def _heading(number: int) -> str:
     """The line above a sample of several; they are numbered from 1."""
     return f"{chr(10) if number else ''}--- {number + 1} ---"
-
-
-def _unescaped(text: str) -> str:
-    """``\\n``, ``\\t`` and ``\\\\`` as a line end, a tab and a backslash; the rest unchanged."""
-    return re.sub(r"\\([nt\\])", lambda match: {"n": "\n", "t": "\t"}.get(match[1], "\\"), text)
 
 
 def _say_novelty(name: str, sample: str, text: SuffixArray, held_out: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
@@ -26,6 +27,7 @@ from charlm.cli.options import (
     given,
     option,
     typed,
+    unescaped,
 )
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
@@ -107,6 +109,22 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
     help="Hold back this share of the text, after the validation text; charlm eval --test reports "
     "it, and no choice sees it.",
 )
+@option(
+    "--mix",
+    group="Corpus",
+    is_flag=True,
+    help="Read several texts at once: CORPUS is FILE=WEIGHT FILE=WEIGHT ..., and each gets its "
+    "share of the rows of every batch. Each has its own training and validation part.",
+)
+@option(
+    "--document-separator",
+    "separator",
+    group="Corpus",
+    metavar="TEXT",
+    help="The text consists of documents that end with this, in which \\n, \\t and \\\\ are a line "
+    "end, a tab and a backslash. They are read in another order in every epoch, and no document is "
+    "divided between training and validation text.",
+)
 @option("--val-file", group="Corpus", multiple=True, help="Validate on this file; can be repeated.")
 @option("--name", group="Run", help="Name of the run [default: the name of the corpus]")
 @option(
@@ -143,6 +161,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
     charlm train book.txt                          train, save in checkpoints/book
     charlm train book.txt --minutes 2              train for two minutes
     charlm train src/**/*.py --cell gru --name code
+    charlm train --mix letters.txt=3 diary.txt=1   three of four rows from the first
     zcat big.gz | charlm train - --name big
     charlm train --resume book                     continue from the last checkpoint
     charlm train more.txt --init-from book         continue with book's weights on another text
@@ -193,6 +212,7 @@ def _prepare(
     start: Checkpoint | None = None
     if options["init_from"] is not None:
         start, shape = _start_from(ctx, options)
+    corpus, weights = _weighted(corpus) if options["mix"] else (corpus, ())
     source = data.Source(
         sources=tuple(_absolute(name) for name in corpus),
         encoding=options["encoding"],
@@ -200,6 +220,8 @@ def _prepare(
         val_fraction=options["val_fraction"],
         val_sources=tuple(_absolute(name) for name in options["val_file"]),
         test_fraction=options["test_fraction"],
+        weights=weights,
+        separator=unescaped(options["separator"] or ""),
     )
     piped = _piped(source)
     texts = _read_corpus(source, piped, start)
@@ -233,6 +255,25 @@ def _prepare(
     if start is not None:
         trainer.load_weights(start.weights)
     return trainer, piped
+
+
+def _weighted(corpus: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """The files and the weights of ``FILE=WEIGHT``; RequestError for anything else."""
+    names, weights = [], []
+    for each in corpus:
+        name, _, number = each.rpartition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if not name or not 0 < weight < 1e9:
+            raise RequestError(
+                f"--mix needs FILE=WEIGHT for every text, with a weight above 0, not {each}; for "
+                "example: charlm train --mix a.txt=3 b.txt=1"
+            )
+        names.append(name)
+        weights.append(weight)
+    return tuple(names), tuple(weights)
 
 
 def _read_corpus(source: Source, piped: BinaryIO | None, start: Checkpoint | None) -> Texts:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.arrays import Ids
-from charlm.errors import CheckpointError, CorpusError, RequestError, UnknownCharacterError
+from charlm.errors import (
+    CheckpointError,
+    CorpusError,
+    RequestError,
+    ShortCorpusError,
+    UnknownCharacterError,
+)
 from charlm.text import cache, folding, newlines
 from charlm.text.folding import Folding
 from charlm.text.idfile import IdFile
 from charlm.text.reading import Text, joint_survey, read_text
+from charlm.text.streams import (
+    AnyStreams,
+    DocumentStreams,
+    MixedStreams,
+    Streams,
+    document_ends,
+    share_rows,
+)
 from charlm.text.survey import Survey
 from charlm.text.tokenizer import ByteTokenizer, CharTokenizer, Tokenizer, count_characters
 from charlm.text.unknown import describe_slices
@@ -43,6 +57,8 @@ class Source:
     """Where a run's text comes from, as the run stores it so that it can be read again.
 
     newline: the newline rule (``charlm.text.newlines``); ``auto`` is settled before it is stored
+    weights: how much of a batch each of ``sources`` gets (``--mix``); empty: they are one text
+    separator: what ends a document (``--document-separator``); empty: there are no documents
     """
 
     sources: tuple[str, ...]
@@ -51,20 +67,21 @@ class Source:
     val_fraction: float = DEFAULT_VAL_FRACTION
     val_sources: tuple[str, ...] = ()
     test_fraction: float = 0.0
+    weights: tuple[float, ...] = ()
+    separator: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON stores it; a field that earlier versions lack only if it says something."""
-        return {
-            key: value for key, value in asdict(self).items() if key != "test_fraction" or value
-        }
+        later = ("test_fraction", "weights", "separator")
+        return {key: value for key, value in asdict(self).items() if key not in later or value}
 
     @classmethod
     def from_dict(cls, values: Any) -> Source:
         """The inverse of ``to_dict``; CheckpointError for anything else."""
         try:
             given = dict(values)
-            for key in ("sources", "val_sources"):
-                if not isinstance(given[key], list | tuple):
+            for key in ("sources", "val_sources", "weights"):
+                if not isinstance(given.setdefault(key, ()), list | tuple):
                     raise TypeError(key)
                 given[key] = tuple(given[key])
             source = cls(**given)
@@ -82,6 +99,9 @@ class Source:
                 isinstance(part, float | int) and 0.0 <= part < 1.0
                 for part in (source.val_fraction, source.test_fraction)
             )
+            and len(source.weights) in (0, len(source.sources))
+            and all(isinstance(each, float | int) and 0 < each < 1e9 for each in source.weights)
+            and isinstance(source.separator, str)
         ):
             raise CheckpointError("the description of the corpus is damaged")
         return source
@@ -101,6 +121,9 @@ class Texts:
     split: in words, how the corpus was divided
     newline: the newline rule by which it was read, keep or unix
     survey: what a pass over all of it found, if it is a long text
+    train_parts, weights: the texts that ``train`` consists of, if they are mixed (``--mix``), and
+        how much of a batch each gets
+    separator: what ends a document, if there are documents
     """
 
     name: str
@@ -111,6 +134,9 @@ class Texts:
     newline: str = "keep"
     test: Utf8Text = field(default_factory=lambda: Utf8Text(()))
     survey: Survey | None = field(default=None, compare=False)
+    train_parts: tuple[Utf8Text, ...] = ()
+    weights: tuple[float, ...] = ()
+    separator: str = ""
 
     @classmethod
     def of(cls, train: str, val: str = "", *, name: str = "corpus", split: str = "") -> Texts:
@@ -134,7 +160,7 @@ class Texts:
 
     def slices(self) -> Iterator[str]:
         """All of it in pieces (``Utf8Text.slices``), none of which spans two parts."""
-        for part in (self.train, self.val, self.test):
+        for part in (*(self.train_parts or (self.train,)), self.val, self.test):
             yield from part.slices()
 
     @property
@@ -164,9 +190,10 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
         raise RequestError(
             f"--newline is {source.newline!r}; choose one of {', '.join(newlines.CHOICES)}"
         )
+    groups = [(name,) for name in source.sources] if source.weights else [source.sources]
     parts = [
         read_text(sources, encoding=source.encoding, stdin=stdin)
-        for sources in (source.sources, source.val_sources)
+        for sources in (*groups, source.val_sources)
         if sources
     ]
     rule, notes = _settle_newline(source.newline, parts)
@@ -174,12 +201,39 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
     if rule == "unix":
         parts = [part.with_unix_newlines() for part in parts]
     name = parts[0].name
+    test = Utf8Text(())
     if source.val_sources:
+        *trains, val = (part.utf8 for part in parts)
         split = f"validation text from {', '.join(Path(s).name for s in source.val_sources)}"
-        found = joint_survey(parts)
-        return Texts(name, parts[0].utf8, parts[1].utf8, split, notes, rule, survey=found)
-    text = parts[0].utf8
-    rest, test = text.split(cut_after(len(text), source.test_fraction))
+    else:
+        divided = [_divided(part, source) for part in parts]
+        trains = [each[0] for each in divided]
+        val, test = (_joined([each[k] for each in divided]) for k in (1, 2))
+        split = _split_in_words(source, val, test)
+    train = _joined(trains)
+    survey = parts[0].survey
+    if len(parts) > 1:
+        survey = joint_survey([*train.blocks, *val.blocks, *test.blocks], name)
+    mixed = tuple(trains) if source.weights else ()
+    return Texts(
+        *(name, train, val, split, notes, rule, test, survey, mixed),
+        weights=source.weights,
+        separator=source.separator,
+    )
+
+
+def _joined(texts: Sequence[Utf8Text]) -> Utf8Text:
+    """One text after the other."""
+    if len(texts) == 1:
+        return texts[0]
+    return Utf8Text(
+        (block for text in texts for block in text.blocks), characters=sum(map(len, texts))
+    )
+
+
+def _divided(text: Text, source: Source) -> tuple[Utf8Text, Utf8Text, Utf8Text]:
+    """(training, validation, test part) of a text; documents are not divided."""
+    characters = len(text.utf8)
     # Both fractions are of the whole text. Without a test part this is the split of nanoGPT.
     held_out = source.val_fraction + source.test_fraction
     if held_out >= 1.0:
@@ -187,9 +241,32 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
             f"--val-fraction {source.val_fraction:g} and --test-fraction {source.test_fraction:g} "
             "leave nothing to train on; lower one of them"
         )
-    train, val = rest.split(cut_after(len(text), held_out))
-    split = _split_in_words(source, val, test)
-    return Texts(name, train, val, split, notes, rule, test, parts[0].survey)
+    cuts = [cut_after(characters, part) for part in (source.test_fraction, held_out)]
+    if source.separator:
+        cuts = [_end_of_document(text, cut, source.separator) for cut in cuts]
+    rest, test = text.utf8.split(cuts[0])
+    train, val = rest.split(cuts[1])
+    return train, val, test
+
+
+def _end_of_document(text: Text, characters: int, separator: str) -> int:
+    """Where the last document ends that is complete in the first ``characters`` of a text; all of
+    the text if that is asked for. RequestError if there is none."""
+    if characters == len(text.utf8):
+        return characters
+    start, _ = text.utf8.split(characters)
+    size = 2**16
+    while True:
+        size = min(size, characters)
+        place = str(start.split(characters - size)[1]).rfind(separator)
+        if place >= 0:
+            return characters - size + place + len(separator)
+        if size == characters:
+            raise RequestError(
+                f"--document-separator {separator!r} does not occur in the first {characters:,} "
+                f"characters of {text.name}; check it, or lower --val-fraction"
+            )
+        size *= 16
 
 
 def _split_in_words(source: Source, val: Utf8Text, test: Utf8Text) -> str:
@@ -225,6 +302,8 @@ class Dataset:
     facts: the part of the provenance that describes the corpus
     folding: how much of it is read as the unknown symbol; None if the tokenizer has none
     exact: of how many of the validation ids the exact loss is computed; None: of all
+    mix: (number of ids, weight) of each of the texts that are mixed; empty: there is one
+    separator: (K,) the ids that end a document; empty: there are no documents
     """
 
     name: str
@@ -234,6 +313,31 @@ class Dataset:
     facts: dict[str, Any]
     folding: Folding | None = None
     exact: int | None = None
+    mix: tuple[tuple[int, float], ...] = ()
+    separator: tuple[int, ...] = ()
+
+    def streams(self, batch_size: int, seq_len: int, seed: int) -> AnyStreams:
+        """The training part as the rows of batches; ShortCorpusError if it is too short."""
+        if not self.mix:
+            return self._streams(self.train_ids, batch_size, seq_len, seed)
+        rows = share_rows([weight for _, weight in self.mix], batch_size)
+        parts, begin = [], 0
+        for number, ((length, _), share) in enumerate(zip(self.mix, rows, strict=True)):
+            ids, begin = self.train_ids[begin : begin + length], begin + length
+            try:  # each starts at a place of its own
+                parts.append(self._streams(ids, share, seq_len, seed + number))
+            except ShortCorpusError as error:
+                raise ShortCorpusError(f"text {number + 1} of --mix: {error}") from error
+        return MixedStreams(parts)
+
+    def _streams(self, ids: Ids | IdFile, batch_size: int, seq_len: int, seed: int) -> AnyStreams:
+        if not self.separator:
+            return Streams(ids, batch_size, seq_len, seed)
+        ends = self._ends(ids)
+        return DocumentStreams(ids, batch_size, seq_len, seed, ends)
+
+    def _ends(self, ids: Ids | IdFile) -> NDArray[np.int64]:
+        return document_ends(ids, np.array(self.separator))
 
     @property
     def train_ids(self) -> Ids | IdFile:
@@ -317,36 +421,51 @@ def encode(texts: Texts, tokenizer: Tokenizer) -> Dataset:
         "split": texts.split,
         "commonest": _commonest(texts.train),
     }
+    parts = texts.train_parts or (texts.train,)
+    mix = tuple(
+        (_count_ids(part, tokenizer), weight)
+        for part, weight in zip(parts, texts.weights, strict=False)
+    )
     exact = None
     if len(texts.val) > MAX_EXACT:
         exact = _count_ids(texts.val.split(MAX_EXACT)[0], tokenizer)
-    return Dataset(texts.name, tokenizer, ids, cut, facts, _folding(texts, tokenizer), exact)
+    if texts.separator and len(tokenizer.unseen(texts.separator)):
+        raise RequestError(
+            f"--document-separator {texts.separator!r} has a character that is read as the unknown "
+            "symbol; lower --min-count, or choose another separator"
+        )
+    separator = tuple(tokenizer.encode(texts.separator).tolist())
+    folded = _folding(texts, tokenizer)
+    return Dataset(texts.name, tokenizer, ids, cut, facts, folded, exact, mix, separator)
 
 
 def _in_memory(texts: Texts, tokenizer: Tokenizer) -> tuple[Ids, int]:
     """(the ids of the training and the validation part, how many belong to the former)"""
-    counts = [_count_ids(part, tokenizer) for part in (texts.train, texts.val)]
+    parts = *(texts.train_parts or (texts.train,)), texts.val
+    counts = [_count_ids(part, tokenizer) for part in parts]
     ids: Ids = np.empty(sum(counts), dtype=tokenizer.dtype)
     place = 0
-    for part in (texts.train, texts.val):
+    for part in parts:
         for piece in _encoded(part, tokenizer):
             ids[place : place + len(piece)] = piece
             place += len(piece)
-    return ids, counts[0]
+    return ids, sum(counts[:-1])
 
 
 def _in_file(texts: Texts, tokenizer: Tokenizer) -> tuple[IdFile, int]:
     """The same in the cache, written only if they are not there yet."""
 
     def write(file: BinaryIO) -> dict[str, Any]:
-        for piece in _encoded(texts.train, tokenizer):
-            file.write(piece.data)
+        for part in trains:
+            for piece in _encoded(part, tokenizer):
+                file.write(piece.data)
         cut = file.tell() // tokenizer.dtype.itemsize
         for piece in _encoded(texts.val, tokenizer):
             file.write(piece.data)
         return {"text": texts.name, "cut": cut}
 
-    parts = len(texts.train), len(texts.val)
+    trains = texts.train_parts or (texts.train,)
+    parts = *map(len, trains), len(texts.val)
     key = cache.key_of(_IDS, texts.sha256, parts, tokenizer.to_dict())
     entry = cache.made("ids", key, write)
     ids, cut = IdFile(entry.path, tokenizer.dtype), entry.facts.get("cut")

@@ -186,12 +186,11 @@ def _surveyed(text: Text, encoding: str | None = None) -> Text:
     return replace(text, utf8=found.text(blocks), survey=found)
 
 
-def joint_survey(texts: Sequence[Text]) -> Survey | None:
-    """What a pass over ``texts``, one after the other, finds; None if none of them is long."""
-    if all(text.survey is None for text in texts):
+def joint_survey(blocks: Sequence[Block], name: str) -> Survey | None:
+    """What a pass over the blocks of several texts finds; None if all of them are in memory."""
+    if not any(isinstance(block, FileBlock) for block in blocks):
         return None
-    blocks = [block for text in texts for block in text.utf8.blocks]
-    return _survey(blocks, texts[0].name)
+    return _survey(blocks, name)
 
 
 def _survey(blocks: Sequence[Block], name: str, encoding: str | None = None) -> Survey:

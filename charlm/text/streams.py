@@ -2,12 +2,14 @@
 
 ``Streams`` divides the training part into ``batch_size`` contiguous streams; a model that carries
 its state from window to window reads each of them as one long text. It reads the ids through an
-``IdReader``, so that they can be in an array or in a file.
+``IdReader``, so that they can be in an array or in a file. ``DocumentStreams`` reads the documents
+of a text in another order in every epoch, ``MixedStreams`` several texts at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.arrays import Ids
-from charlm.errors import ShortCorpusError
+from charlm.errors import RequestError, ShortCorpusError
 from charlm.seeds import derive
 
 # (batch size, window) if none is given: the default first, then those for small texts.
@@ -137,16 +139,31 @@ class Batch:
 
     inputs, targets: (B, T); a target is the input one place further
     starts_epoch: the streams start at new places here, so the carried state must be reset
+    restarts: (B,) which streams do, if only some of them do
     """
 
     inputs: Ids
     targets: Ids
     epoch: int
     starts_epoch: bool
+    restarts: NDArray[np.bool_] | None = None
 
     def rows(self, which: slice) -> Batch:
         """The batch of some of the streams."""
-        return Batch(self.inputs[which], self.targets[which], self.epoch, self.starts_epoch)
+        restarts = None if self.restarts is None else self.restarts[which]
+        return Batch(
+            self.inputs[which], self.targets[which], self.epoch, self.starts_epoch, restarts
+        )
+
+
+class AnyStreams(Protocol):
+    """What a trainer reads: ``batch(step)`` depends on nothing but its arguments and the seed."""
+
+    batch_size: int
+    seq_len: int
+    steps_per_epoch: int
+
+    def batch(self, step: int) -> Batch: ...
 
 
 class Streams:
@@ -185,13 +202,155 @@ class Streams:
         starts = (self.start(epoch) + streams + window * self.seq_len) % self.num_targets
         T = self.seq_len
         last = self.num_targets - T  # the last start of a window that does not cross the seam
-        ids = self.ids.windows(np.minimum(starts, last), T + 1)  # (B, T + 1)
+        ids = self._windows(epoch, np.minimum(starts, last), T + 1)  # (B, T + 1)
         inputs, targets = ids[:, :-1], ids[:, 1:]
         for row in np.flatnonzero(starts > last):  # one at most: no two windows overlap
             before = self.num_targets - int(starts[row])  # transitions before the seam
-            end = self.ids.windows(starts[row : row + 1], before + 1)[0]
-            begin = self.ids.windows(np.zeros(1, dtype=np.int64), T - before + 1)[0]
+            end = self._windows(epoch, starts[row : row + 1], before + 1)[0]
+            begin = self._windows(epoch, np.zeros(1, dtype=np.int64), T - before + 1)[0]
             inputs, targets = inputs.copy(), targets.copy()  # they shared memory
             inputs[row] = np.concatenate([end[:-1], begin[:-1]])
             targets[row] = np.concatenate([end[1:], begin[1:]])
         return Batch(inputs, targets, epoch, starts_epoch=window == 0)
+
+    def _windows(self, epoch: int, starts: NDArray[np.integer[Any]], length: int) -> Ids:
+        """The windows at ``starts`` (B,) of the text as it is read in this epoch: (B, length)."""
+        return self.ids.windows(starts, length)
+
+
+class DocumentStreams(Streams):
+    """``Streams`` over documents, which are read in another order in every epoch.
+
+    So the model does not learn which document follows which. The order is a function of (seed,
+    epoch) alone.
+
+    ends: where each document ends in the ids, in ascending order; the last one is at their end
+    """
+
+    def __init__(
+        self,
+        ids: Ids | IdReader,
+        batch_size: int,
+        seq_len: int,
+        seed: int,
+        ends: NDArray[np.int64],
+    ) -> None:
+        super().__init__(ids, batch_size, seq_len, seed)
+        self._begins = np.append(0, ends[:-1])
+        self._lengths = np.diff(ends, prepend=0)
+        self._laid: tuple[int, NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The numbers of the documents in the order of this epoch, (D,)."""
+        seed = np.uint64(derive(self.seed, "streams", epoch))
+        keys = _mixed(np.arange(len(self._lengths), dtype=np.uint64) + seed)
+        return np.argsort(keys, kind="stable").astype(np.int64)
+
+    def _lay(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(the order, where each of the documents in that order ends) in this epoch"""
+        if self._laid is None or self._laid[0] != epoch:
+            order = self.order(epoch)
+            self._laid = epoch, order, self._lengths[order].cumsum()
+        return self._laid[1:]
+
+    def _windows(self, epoch: int, starts: NDArray[np.integer[Any]], length: int) -> Ids:
+        order, ends = self._lay(epoch)
+        rows = []
+        for start in starts.tolist():
+            number = int(np.searchsorted(ends, start, side="right"))
+            parts, left = [], length
+            while left:
+                document = order[number]
+                end = int(ends[number])
+                size = min(left, end - start)
+                place = self._begins[document] + self._lengths[document] - (end - start)
+                parts.append(self.ids.windows(np.array([place]), size)[0])
+                left, start, number = left - size, start + size, number + 1
+            rows.append(np.concatenate(parts))
+        return np.stack(rows)
+
+
+def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Every number scrambled, two different ones to different numbers (the finalizer of SplitMix64,
+    Steele, Lea & Flood, 2014). NumPy's own permutations may change from version to version."""
+    mixed = numbers * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+def document_ends(ids: Ids | IdReader, separator: Ids) -> NDArray[np.int64]:
+    """Where the documents of ``ids`` end, each with its ``separator`` (K,); the last one at the end
+    of the ids. As ``str.split`` it looks from left to right, so that no two separators overlap."""
+    reader = as_reader(ids)
+    N, K = len(reader), len(separator)
+    ends: list[int] = []
+    for begin in range(0, N - K + 1, _SCANNED):
+        size = min(_SCANNED + K - 1, N - begin)
+        part = reader.windows(np.array([begin]), size)[0]
+        equal = np.ones(size - K + 1, dtype=bool)
+        for k, each in enumerate(separator):
+            equal &= part[k : size - K + 1 + k] == each
+        for place in (np.flatnonzero(equal) + begin).tolist():
+            if not ends or place >= ends[-1]:
+                ends.append(place + K)
+    if not ends or ends[-1] != N:
+        ends.append(N)
+    return np.array(ends, dtype=np.int64)
+
+
+_SCANNED = 2**20
+"""Ids that are searched for separators at once."""
+
+
+class MixedStreams:
+    """Several texts read at once: each has its own streams, some of the rows of every batch.
+
+    epoch: of a batch, that of the text whose rows come first
+    """
+
+    def __init__(self, parts: Sequence[AnyStreams]) -> None:
+        self.parts = parts
+        self.batch_size = sum(part.batch_size for part in parts)
+        self.seq_len = parts[0].seq_len
+        # As if all texts were read equally often.
+        total = sum(part.steps_per_epoch * part.batch_size for part in parts)
+        self.steps_per_epoch = max(1, total // self.batch_size)
+
+    def batch(self, step: int) -> Batch:
+        """The windows of every text at ``step``, in the order of the texts."""
+        found = [part.batch(step) for part in self.parts]
+        begin = [np.full(len(each.inputs), each.starts_epoch) for each in found]
+        restarts = np.concatenate(begin)
+        return Batch(
+            np.concatenate([each.inputs for each in found]),
+            np.concatenate([each.targets for each in found]),
+            found[0].epoch,
+            starts_epoch=bool(restarts.all()),
+            restarts=restarts if restarts.any() and not restarts.all() else None,
+        )
+
+
+def share_rows(weights: Sequence[float], rows: int) -> list[int]:
+    """``rows`` divided by ``weights``, as evenly as whole numbers can be, each at least 1.
+
+    The rows that are left over go to the largest remainders (Hamilton's method). RequestError if
+    there are fewer rows than weights.
+
+    >>> share_rows([3, 1], 64), share_rows([1, 1, 1], 64), share_rows([1000, 1], 8)
+    ([48, 16], [22, 21, 21], [7, 1])
+    """
+    if rows < len(weights):
+        raise RequestError(
+            f"--mix has {len(weights)} texts, but a batch has {rows} rows; give --batch-size "
+            f"{len(weights)} or more"
+        )
+    total = math.fsum(weights)
+    exact = [rows * weight / total for weight in weights]
+    shares = [max(1, int(each)) for each in exact]
+    while (left := rows - sum(shares)) != 0:
+        change = 1 if left > 0 else -1
+        open_ = [k for k, share in enumerate(shares) if share + change >= 1]
+        best = max(open_, key=lambda k: (change * (exact[k] - shares[k]), -k))
+        shares[best] += change
+    return shares

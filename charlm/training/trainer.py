@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import charlm
@@ -30,7 +31,7 @@ from charlm.rundir import Run
 from charlm.surprisal import LN2
 from charlm.tensorfile import Tensors
 from charlm.text.dataset import Dataset, Source
-from charlm.text.streams import Batch, Streams
+from charlm.text.streams import Batch
 from charlm.training import evaluate
 from charlm.training.evaluate import Interrupted
 from charlm.training.graph import OPTIMIZERS as RECORDABLE
@@ -100,7 +101,7 @@ class Trainer:
         self.device = device or torch.device("cpu")
         self.model: LanguageModel = build(model_config, config.seed).to(self.device)
         self.optimizers = Optimizers(self.model, config)
-        self.streams = Streams(dataset.train_ids, *config.window, seed=config.seed)
+        self.streams = dataset.streams(*config.window, config.seed)
         self.state: TensorState = self.model.initial_state(self.streams.batch_size)
         self.progress = Progress()
         self._blocks: Blocks | None = None
@@ -203,9 +204,15 @@ class Trainer:
         """The cross-entropy of every next symbol of a window, from the state before it."""
         if batch.starts_epoch:
             state = self.model.initial_state(len(batch.inputs))
+        elif batch.restarts is not None:  # the initial state is zero
+            goes_on = self._tensor(~batch.restarts).to(torch.bool)
+            rows = [goes_on.view(1, -1, *[1] * (each.ndim - 2)) for each in state]
+            state = tuple(
+                each.where(row, each.new_zeros(())) for each, row in zip(state, rows, strict=True)
+            )
         return next_symbols(model, self._tensor(batch.inputs), self._tensor(batch.targets), state)
 
-    def _tensor(self, ids: Ids) -> Tensor:
+    def _tensor(self, ids: Ids | NDArray[np.bool_]) -> Tensor:
         # A blocking copy would wait for all work that was queued on the GPU before.
         return torch.from_numpy(ids.astype(np.int64)).to(self.device, non_blocking=True)
 
