@@ -186,8 +186,8 @@ CONTROLS = [
     Control(
         "a recorded state is not reset where an epoch starts",
         "training/graph.py",
-        "                own.zero_()\n        self._inputs",
-        "                pass\n        self._inputs",
+        "                own.zero_()\n            elif",
+        "                pass\n            elif",
         "test_graph.py::test_the_recorded_step_is_the_step",
     ),
     Control(

@@ -17,7 +17,7 @@ from click.testing import Result
 import charlm as package
 from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
-from charlm.cli.sample import _unescaped
+from charlm.cli.sample import unescaped
 from charlm.config import ModelConfig, SampleConfig
 from charlm.display import printable
 from charlm.generate import CharLM
@@ -168,7 +168,7 @@ def test_every_stop_string_counts(
     ],
 )
 def test_escapes_of_a_stop_string(typed: str, meant: str) -> None:
-    assert _unescaped(typed) == meant
+    assert unescaped(typed) == meant
 
 
 def test_json_is_one_object_per_text(charlm: Invoke, trained: Path) -> None:

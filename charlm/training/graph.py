@@ -71,7 +71,7 @@ class StepGraph:
             if batch.starts_epoch:
                 own.zero_()
             elif batch.restarts is not None:
-                own[:, np.flatnonzero(batch.restarts)] = 0
+                own[:, torch.from_numpy(np.flatnonzero(batch.restarts))] = 0
         self._inputs.copy_(_tensor(batch.inputs), non_blocking=True)
         self._targets.copy_(_tensor(batch.targets), non_blocking=True)
         self._rate.fill_(learning_rate(self._config, place))
