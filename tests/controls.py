@@ -410,7 +410,7 @@ CONTROLS = [
     Control(
         "a stretch in the middle of a text is read without a warm-up",
         "text/streams.py",
-        "    after = read(ids[np.maximum(begins[:, None] + np.arange(-WARMUP, 0), 0)], state)\n",
+        "    after = read(as_reader(ids).windows(np.maximum(begins - WARMUP, 0), WARMUP), state)\n",
         "    after = tuple(part.copy() for part in state)\n",
         "test_reading.py::test_streams_change_nothing_where_the_memory_is_shorter_than_their_context",
     ),

@@ -17,7 +17,7 @@ from click.testing import Result
 import charlm as package
 from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
-from charlm.cli.sample import unescaped
+from charlm.cli.options import unescaped
 from charlm.config import ModelConfig, SampleConfig
 from charlm.display import printable
 from charlm.generate import CharLM
