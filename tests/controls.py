@@ -445,8 +445,8 @@ CONTROLS = [
     Control(
         "the order is chosen on the test text too",
         "text/dataset.py",
-        "    rest, test = text.split(cut_after(len(text), source.test_fraction))\n",
-        "    rest, test = text, Utf8Text(())\n",
+        "    rest, test = text.utf8.split(cuts[0])\n",
+        "    rest, test = text.utf8, Utf8Text(())\n",
         "test_cli_counts.py::test_no_choice_depends_on_the_test_text",
     ),
     Control(
