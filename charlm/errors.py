@@ -5,6 +5,7 @@
     ├── CheckpointError         1   a model file that is damaged, incomplete or not charlm's
     ├── DivergenceError         1   training produced a number that is not finite
     ├── BusyError               1   another process is writing the same run
+    ├── LostProcessError        1   another process of a training with several has ended
     └── RequestError            2   the request is wrong
         ├── UnknownCharacterError   a character that is not in the model's vocabulary
         └── ShortCorpusError        the corpus is too short for the options
@@ -37,6 +38,10 @@ class DivergenceError(CharlmError):
 
 class BusyError(CharlmError):
     """Another process is writing the run."""
+
+
+class LostProcessError(CharlmError):
+    """Another process that trains the same model has ended or does not answer."""
 
 
 class RequestError(CharlmError):

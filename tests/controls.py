@@ -37,8 +37,8 @@ CONTROLS = [
     Control(
         "the state is forgotten at a resume",
         "training/trainer.py",
-        "        self.state = state.hidden\n",
-        "",
+        "for part in state.hidden\n",
+        "for part in like\n",
         "test_resume.py::test_every_cell_and_optimizer_resumes_exactly",
     ),
     Control(

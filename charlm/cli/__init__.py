@@ -15,9 +15,10 @@ from typing import Any
 
 import click
 
-from charlm import __version__
+from charlm import __version__, launch
 from charlm.cli import failures
 from charlm.cli.options import HELP, Group
+from charlm.cli.terminal import discard
 
 # The engine multiplies small matrices: a second BLAS thread gains little (18 instead of 22 us per
 # character at LSTM 1x256), and on a busy machine every product waits for it (43 instead of 29 us).
@@ -83,6 +84,8 @@ def main(debug: bool) -> None:
     # A stream that was closed before the start is None, which has no methods.
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if launch.rank() > 0:
+        discard(sys.stdout)  # the process of rank 0 prints the results
     if not debug:
         # Libraries warn about numbers; charlm checks the ones that matter itself.
         warnings.simplefilter("ignore")

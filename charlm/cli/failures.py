@@ -15,7 +15,7 @@ import click
 
 from charlm.cli.options import flag_of, path_of
 from charlm.cli.terminal import discard, say, say_error
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, LostProcessError
 from charlm.extras import how_to_install
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -43,7 +43,7 @@ def one_line(ctx: click.Context, debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             raise
-        say_error(_message(error, ctx))
+        say_error(_message(error, ctx), always=isinstance(error, LostProcessError))
         try:
             sys.stdout.flush()
         except OSError:

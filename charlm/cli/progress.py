@@ -10,6 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from charlm import launch
 from charlm.cli.terminal import say, use_colour
 from charlm.display import printable
 from charlm.surprisal import LN2
@@ -20,7 +21,7 @@ def bar(total: int, *, initial: int = 0, unit: str = "it", delay: float = 0.0) -
 
     delay: seconds before it is drawn
     """
-    if not use_colour(sys.stderr):
+    if not use_colour(sys.stderr) or launch.rank() > 0:
         return None
     return tqdm(
         total=total,

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import click
 
+from charlm import launch
 from charlm.display import one_line, printable
 from charlm.errors import CharlmError
 
@@ -30,10 +31,17 @@ def use_colour(stream: TextIO | None = None) -> bool:
 
 
 def say(text: str) -> None:
-    """Print a message as one line on stderr, with control characters and line ends as escapes.
+    """Print a message as one line on stderr, with control characters and line ends as escapes. Of
+    several processes that train together, only that of rank 0 speaks.
 
     If stderr cannot be written (a closed pipe, a full disk), the command continues without it.
     """
+    if launch.rank() > 0:
+        return
+    _print(text)
+
+
+def _print(text: str) -> None:
     try:
         click.echo(one_line(text), err=True)
     except OSError:
@@ -51,9 +59,13 @@ def discard(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-def say_error(message: str) -> None:
-    """``error: MESSAGE`` as one line on stderr."""
-    say(f"error: {message}")
+def say_error(message: str, *, always: bool = False) -> None:
+    """``error: MESSAGE`` as one line on stderr.
+
+    always: also if this process is one of several that do not speak
+    """
+    if always or launch.rank() == 0:
+        _print(f"error: {message}")
 
 
 def echo(text: str) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from charlm import rundir, runs
+from charlm import launch, rundir, runs
 from charlm.cli.options import (
     Choice,
     Command,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
     from charlm.rundir import Run
     from charlm.text.dataset import Dataset, Source, Texts
+    from charlm.training.group import Group
     from charlm.training.trainer import Trainer
 
 # The options that --resume allows: where the run and its corpus are, the device, and how far to
@@ -172,13 +175,8 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
             if options["resume"] is None:
                 trainer, piped = _prepare(ctx, corpus, options, began)
                 # Created only now, so that a refused request leaves no directory behind.
-                with rundir.begin(
-                    options["out"],
-                    options["name"],
-                    trainer.dataset.name,
-                    force=options["force"],
-                ) as run:
-                    if piped is not None:
+                with _begun(options, trainer) as run:
+                    if piped is not None and run is not None:
                         run.keep_stdin(piped)
                     _train(run, trainer, options["stop_at"], interrupted)
             else:
@@ -186,13 +184,45 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                 if also:
                     named = ", ".join(typed(ctx, name) for name in sorted(also))
                     raise RequestError(f"--resume uses the run's saved settings; leave out {named}")
-                run = rundir.find_run(options["resume"], options["out"])
-                with run.locked():  # before reading it: another process could train it further
-                    trainer = _resume(run, options["device"], options["moved_to"])
+                found = rundir.find_run(options["resume"], options["out"])
+                with _locked(found) as (run, group):
+                    trainer = _resume(found, options["device"], options["moved_to"], group)
                     _train(run, trainer, options["stop_at"], interrupted)
         except KeyboardInterrupt:
             say("interrupted before training began")
             sys.exit(interrupted.exit_code)
+
+
+@contextlib.contextmanager
+def _begun(options: dict[str, Any], trainer: Trainer) -> Iterator[Run | None]:
+    """The new run, under its lock; for a process that does not write it, None."""
+    with contextlib.ExitStack() as stack:
+        run = None
+        with trainer.group.first():
+            if trainer.group.writes:
+                run = stack.enter_context(
+                    rundir.begin(
+                        options["out"],
+                        options["name"],
+                        trainer.dataset.name,
+                        force=options["force"],
+                    )
+                )
+        yield run
+
+
+@contextlib.contextmanager
+def _locked(run: Run) -> Iterator[tuple[Run | None, Group]]:
+    """The run under its lock, before it is read: another process could train it further. For a
+    process that does not write it, None."""
+    from charlm.training.group import join
+
+    group = join(_device("auto"))
+    with contextlib.ExitStack() as stack:
+        with group.first():
+            if group.writes:
+                stack.enter_context(run.locked())
+        yield (run if group.writes else None), group
 
 
 def _prepare(
@@ -205,6 +235,7 @@ def _prepare(
     _check_options(ctx, options)
     from charlm.text import dataset as data
     from charlm.training import parity, plan
+    from charlm.training.group import join
     from charlm.training.trainer import Trainer
 
     device = _device(options["device"])
@@ -247,10 +278,11 @@ def _prepare(
     notes = texts.notes
     del texts  # training needs the ids alone
     train = TrainOptions(**chosen(TrainOptions, options))
-    settled = plan.settle(model, train, dataset, source, device, began=began)
+    group = join(device)
+    settled = plan.settle(model, train, dataset, source, device, began=began, group=group)
     for note in (*notes, *settled.notes):
         say(note)
-    trainer = Trainer(settled.model, settled.train, dataset, source, device)
+    trainer = Trainer(settled.model, settled.train, dataset, source, device, group)
     trainer.progress.pace, trainer.progress.split = settled.pace, settled.split
     if start is not None:
         trainer.load_weights(start.weights)
@@ -308,6 +340,10 @@ def _piped(source: Source) -> BinaryIO | None:
         raise RequestError("- means standard input, which is closed; give a file")
     from charlm.text.reading import keep
 
+    if asked and launch.size() > 1:
+        raise RequestError(
+            "- means standard input, which only one of several processes gets; give a file"
+        )
     return keep(sys.stdin.buffer) if asked else None
 
 
@@ -366,7 +402,7 @@ def _check_folded(dataset: Dataset) -> None:
         )
 
 
-def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
+def _resume(run: Run, device: str, moved_to: tuple[str, ...], group: Group) -> Trainer:
     """The trainer in the state of the run's last checkpoint."""
     from charlm import checkpoint
     from charlm.text import dataset as data
@@ -380,12 +416,13 @@ def _resume(run: Run, device: str, moved_to: tuple[str, ...]) -> Trainer:
     dataset = data.encode(runs.reread(source, run, saved.provenance), saved.tokenizer)
     chosen_device = _device(device)
     parity.check(saved.config, chosen_device)
-    trainer = Trainer(saved.config, config, dataset, source, chosen_device)
+    trainer = Trainer(saved.config, config, dataset, source, chosen_device, group)
     trainer.restore(saved)
     if damage:
         say(f"{damage}; continuing from {run.previous}")
         # Before the next save, which would keep the damaged file as ``previous``.
-        checkpoint.write(run.last, saved)
+        if group.writes:
+            checkpoint.write(run.last, saved)
     say(f"resuming {run.path} at step {trainer.progress.step:,}")
     differences = state.differences(saved, trainer.device)
     if differences:
@@ -420,8 +457,13 @@ def _stored(saved: Checkpoint, run: Run) -> tuple[Source, TrainConfig]:
     return source, TrainConfig.from_dict(saved.training.get("config"))
 
 
-def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interruption) -> None:
-    """Train, then print the result. If interrupted: save, and exit with the signal's code."""
+def _train(
+    run: Run | None, trainer: Trainer, stop_at: int | None, interrupted: Interruption
+) -> None:
+    """Train, then print the result. If interrupted: save, and exit with the signal's code.
+
+    run: None for a process that does not write it
+    """
     from charlm.cli.progress import ProgressReporter
     from charlm.training.trainer import Ending
 
@@ -430,11 +472,12 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
     if over:
         say(
             f"the run is finished ({over.value}); to train its model further: charlm train CORPUS "
-            f"--init-from {shlex.quote(str(run.path))}"
+            f"--init-from {shlex.quote(str(run.path if run else ''))}"
         )
     with interrupted.politely():
-        _describe_run(run, trainer)
-        run.cut_log(progress.evaluated_at)
+        if run is not None:
+            _describe_run(run, trainer)
+            run.cut_log(progress.evaluated_at)
         reporter = ProgressReporter(trainer.end, progress.step, trainer.dataset.symbols_per_char)
         try:
             ending = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
@@ -450,6 +493,12 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
             f"planned {config.steps:,} steps at the start and made {progress.step:,}, as many as "
             "the time allowed"
         )
+    stopped = interrupted() or ending is Ending.INTERRUPTED
+    trainer.group.end()
+    if run is None:
+        from charlm.training.group import leave
+
+        leave(interrupted.exit_code if stopped else 0)
     if ending.finished and not interrupted():
         try:
             _summarize(run, trainer)
@@ -458,7 +507,7 @@ def _train(run: Run, trainer: Trainer, stop_at: int | None, interrupted: Interru
             say("")
     resume = f"charlm train --resume {shlex.quote(str(run.path))}"
     say(f"saved at step {progress.step:,} of {trainer.end:,}; continue: {resume}")
-    if interrupted():
+    if stopped:
         sys.exit(interrupted.exit_code)
 
 

@@ -34,24 +34,50 @@ TensorState: TypeAlias = tuple[Tensor, ...]
 
 
 class Dropout(nn.Dropout):
-    """Dropout (Srivastava et al., 2014) that can draw from a generator of its own.
+    """Dropout (Srivastava et al., 2014) that can draw from a generator of its own, and the mask of
+    more rows than it gets.
 
-    Models that are trained side by side in threads need that: torch's global generator would serve
-    them in the order in which they happen to come.
+    Models that are trained side by side in threads need the former: torch's global generator would
+    serve them in the order in which they happen to come. Processes that share the rows of a batch
+    need the latter: each draws the mask of all rows and uses that of its own, so that a row has the
+    same mask however many processes there are.
+
+    rows: (first, all): the first of its rows among all, if there are others
+    of_weights: whether it leaves out entries of a matrix, which belong to no row
     """
 
     generator: torch.Generator | None = None
+    rows: tuple[int, int] | None = None
+    of_weights = False
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.generator is None or not self.training or self.p == 0.0:
+        if not self.training or self.p == 0.0:
+            return x
+        if self.generator is None and self.rows is None:
             return super().forward(x)
+        first, rows = self.rows or (0, len(x))
+        if self.generator is None:
+            mask = _like_rows(x, rows).bernoulli_(1 - self.p).div_(1 - self.p)
+            return x * mask[first : first + len(x)]
         # 16 random bits decide about a value, so one draw of 64 bits serves four: a third of
         # the time of bernoulli_. The share that is kept is a multiple of 1 / 65,536.
-        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64)
+        numbers = rows * x[0].numel()
+        words = torch.empty(-(-numbers // 4), dtype=torch.int64)
         words.random_(-(2**63), None, generator=self.generator)
         kept = max(1, round((1 - self.p) * 65_536))
-        mask = words.view(torch.int16)[: x.numel()].view(x.shape) < kept - 32_768
-        return x * mask.to(x.dtype).mul_(65_536 / kept)
+        bits = words.view(torch.int16)[:numbers].view(rows, *x.shape[1:])
+        mask = (bits[first : first + len(x)] < kept - 32_768).to(x.dtype)
+        return x * mask.mul_(65_536 / kept)
+
+
+def _like_rows(x: Tensor, rows: int) -> Tensor:
+    """An empty tensor as ``x`` (B, ...), but with so many rows, in the same order in memory: it is
+    in this order that torch draws random numbers into it."""
+    strides = x.stride()
+    order = sorted(range(x.ndim), key=lambda axis: (-int(strides[axis]), axis))
+    shape = (rows, *x.shape[1:])
+    whole = x.new_empty([shape[axis] for axis in order])
+    return whole.permute([order.index(axis) for axis in range(x.ndim)])
 
 
 class Body(nn.Module):
@@ -63,6 +89,7 @@ class Body(nn.Module):
         self.embedding = nn.Embedding(config.vocab_size, config.embedding_size)
         self.dropout = Dropout(config.dropout)
         self.embedding_dropout = Dropout(config.embedding_dropout)
+        self.embedding_dropout.of_weights = True
         self.layers = nn.ModuleList()
 
     def initial_state(self, batch_size: int) -> TensorState:

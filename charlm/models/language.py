@@ -82,4 +82,5 @@ def next_symbols(
 
 def loss_sum(logits: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy in nats, summed over every character: logits (B, T, V), targets (B, T)."""
-    return F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum")
+    wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    return F.cross_entropy(wide.flatten(0, 1), targets.flatten(), reduction="sum")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from charlm import launch
 from charlm.errors import RequestError
 
 
@@ -11,6 +12,8 @@ def choose_device(name: str) -> torch.device:
     """``auto`` is CUDA if available, otherwise the CPU. RequestError if there is no such device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and launch.size() > 1:
+        name = f"cuda:{launch.local_rank()}"
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()

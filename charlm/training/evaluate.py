@@ -15,6 +15,7 @@ from torch import Tensor
 from charlm.arrays import Ids
 from charlm.models.language import LanguageModel, loss_sum
 from charlm.text.streams import WARMUP, IdReader, as_reader, warmed
+from charlm.training.group import ALONE, Group
 
 STREAMS = 64
 CHUNK = 64
@@ -32,12 +33,15 @@ def mean_nats(
     ids: Ids | IdReader,
     *,
     interrupted: Callable[[], bool] = lambda: False,
+    group: Group = ALONE,
 ) -> float:
     """Mean nats per id of ``ids`` (N,), N >= 2, in float32 and without dropout.
 
     The targets are cut into ``STREAMS`` equal stretches. A stretch begins with the state after the
     ``WARMUP`` ids before it, which are read but not counted (``charlm.text.streams.warmed``).
     Raises Interrupted between two chunks if ``interrupted()`` says so.
+
+    group: processes that share the stretches; the result is the same in each
     """
     was_training = model.training
     model.eval()
@@ -52,12 +56,12 @@ def mean_nats(
     stretch = num_targets // streams
     counted = min(stretch, MAX_TARGETS // streams)
     # The remainder at the end, fewer than STREAMS characters, is left out.
-    begins = np.arange(streams) * stretch
-    state = model.initial_state(streams)
-    if streams > 1:
+    begins = (np.arange(streams) * stretch)[group.rank :: group.size]
+    state = model.initial_state(len(begins))
+    if streams > 1 and len(begins):
         state = warmed(lambda ids, state: model(tensor(ids), state)[1], reader, begins, state)
     total = 0.0
-    for start in range(0, counted, CHUNK):
+    for start in range(0, counted if len(begins) else 0, CHUNK):
         if interrupted():
             model.train(was_training)
             raise Interrupted
@@ -65,4 +69,6 @@ def mean_nats(
         logits, state = model(tensor(read[:, :-1]), state)
         total += loss_sum(logits, tensor(read[:, 1:])).item()
     model.train(was_training)
-    return total / (streams * counted)
+    summed = torch.tensor([total], dtype=torch.float64, device=device)
+    group.sum(summed)
+    return summed.item() / (streams * counted)

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from charlm.config import TrainConfig
 from charlm.errors import CheckpointError
+from charlm.training.group import ALONE, Group
 from charlm.training.precision import has_bfloat16
 
 Quintic: TypeAlias = tuple[float, float, float]
@@ -79,6 +80,7 @@ class Muon(Optimizer):
     torch.optim.Muon is the same, but always orthogonalizes in bfloat16. If bfloat16 is emulated,
     that takes about 60 times as long as float32 for a matrix of 2048x512.
 
+    group: the processes that share the work: each matrix is orthogonalized by one of them
     quintics: the polynomials of ``orthogonalized``
     every: move a matrix only at every ``every``-th step, that many times as far; the momentum is
         updated at every step. The matrices take turns. The momentum hardly changes from one step to
@@ -92,8 +94,9 @@ class Muon(Optimizer):
         momentum: float = 0.95,
         every: int = 1,
         quintics: Sequence[Quintic] = JORDAN,
+        group: Group = ALONE,
     ) -> None:
-        self.every, self.quintics = every, quintics
+        self.every, self.quintics, self.group = every, quintics, group
         super().__init__(
             parameters, {"lr": 0.0, "weight_decay": weight_decay, "momentum": momentum}
         )
@@ -102,6 +105,7 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             rate, momentum = group["lr"], group["momentum"]
+            moved: list[tuple[Tensor, Tensor]] = []  # (matrix, its Nesterov momentum)
             for number, matrix in enumerate(group["params"]):
                 if matrix.grad is None:
                     continue
@@ -116,7 +120,8 @@ class Muon(Optimizer):
                     state["step"] += 1
                     if turn % self.every:
                         continue
-                direction = orthogonalized(matrix.grad.lerp(average, momentum), self.quintics)
+                moved.append((matrix, matrix.grad.lerp(average, momentum)))
+            for matrix, direction in self._directions(moved):
                 length = self.every * rate
                 matrix.mul_(1 - length * group["weight_decay"])
                 length = length * 0.2 * math.sqrt(max(matrix.shape))
@@ -124,6 +129,25 @@ class Muon(Optimizer):
                     matrix.sub_(direction.to(matrix.dtype) * length)
                 else:
                     matrix.add_(direction, alpha=-length)
+
+    def _directions(self, moved: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+        """(matrix, its orthogonalized momentum), each computed by one process and sent to all, so
+        that it is the same everywhere."""
+        size = self.group.size
+        own = [
+            orthogonalized(momentum, self.quintics)
+            if number % size == self.group.rank
+            else torch.empty_like(momentum)
+            for number, (_, momentum) in enumerate(moved)
+        ]
+        if size > 1:
+            own = [
+                each.to(matrix.dtype).contiguous()
+                for each, (matrix, _) in zip(own, moved, strict=True)
+            ]
+            for number, direction in enumerate(own):
+                self.group.broadcast(direction, source=number % size)
+        return [(matrix, direction) for (matrix, _), direction in zip(moved, own, strict=True)]
 
 
 def orthogonalized(matrix: Tensor, quintics: Sequence[Quintic] = JORDAN) -> Tensor:
@@ -133,7 +157,8 @@ def orthogonalized(matrix: Tensor, quintics: Sequence[Quintic] = JORDAN) -> Tens
     X = U S V', a X + (b XX' + c (XX')^2) X = U (a S + b S^3 + c S^5) V'.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x = wide.bfloat16() if has_bfloat16(matrix.device) else wide
+    narrow = matrix.dtype == torch.float32 and has_bfloat16(matrix.device)
+    x = wide.bfloat16() if narrow else wide
     x = x / x.norm().clamp(min=1e-7)  # no singular value is above 1
     for a, b, c in quintics:
         gram = x @ x.T
@@ -189,7 +214,7 @@ class Optimizers:
     ``PARAMETER/slot``.
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+    def __init__(self, model: nn.Module, config: TrainConfig, group: Group = ALONE) -> None:
         leave_compiler_out()
         named = dict(model.named_parameters())
         self._names = {parameter: name for name, parameter in named.items()}
@@ -200,7 +225,9 @@ class Optimizers:
         if hidden:
             quintics = QUINTICS[config.orthogonalizer]
             every = config.orthogonalize_every
-            self.all.append(Muon(list(hidden.values()), decay, every=every, quintics=quintics))
+            self.all.append(
+                Muon(list(hidden.values()), decay, every=every, quintics=quintics, group=group)
+            )
         if config.optimizer in ("muon", "adamw"):
             # fused runs the whole update in one kernel: a fifth of the time of a loop over tensors.
             adamw = torch.optim.AdamW(rest, weight_decay=decay, betas=(0.9, 0.99), fused=True)

@@ -33,6 +33,7 @@ from charlm.surprisal import surprisals
 from charlm.text.dataset import Dataset, Source
 from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit_window
 from charlm.training import evaluate, recipe
+from charlm.training.group import ALONE, Group
 from charlm.training.pace import Pace
 from charlm.training.precision import choose_precision
 from charlm.training.rows import Split, default_blocks, most_blocks
@@ -81,9 +82,14 @@ class Trials:
     dataset: Dataset
     source: Source
     device: torch.device
+    group: Group = ALONE
 
     def trainer(self, model: ModelConfig, train: TrainConfig) -> Trainer:
-        return Trainer(model, train, self.dataset, self.source, self.device)
+        return Trainer(model, train, self.dataset, self.source, self.device, self.group)
+
+    def since(self, began: float) -> float:
+        """Seconds since ``began``, as rank 0 sees it."""
+        return self.group.agree(time.monotonic() - began)
 
 
 def settle(
@@ -94,14 +100,16 @@ def settle(
     device: torch.device,
     *,
     began: float,
+    group: Group = ALONE,
 ) -> Plan:
     """Decide every open field.
 
     began: ``time.monotonic()`` when the command started; ``--minutes`` counts from there
+    group: the processes that will train together: they time the run together, by one clock
     """
     notes: list[str] = []
     train.check_length()
-    trials = Trials(dataset, source, device)
+    trials = Trials(dataset, source, device, group)
     minutes, pace, split = train.minutes, None, None
     if minutes is not None and model.hidden_size is None and model.cell == "lstm":
         model, train, reason = _with_recipe(model, train, minutes, trials, began)
@@ -117,6 +125,7 @@ def settle(
             f"{DEFAULT_SEQ_LEN}"
         )
     blocks_are_open = train.row_blocks is None
+    group.check(B)
     train = _with_window(model, train, B, T, device)
     if minutes is not None and blocks_are_open:
         train, reason = _with_fastest_blocks(model, train, minutes, trials)
@@ -130,7 +139,7 @@ def settle(
             f"--minutes {minutes:g}: {1e3 * costs.update:.1f} ms per training step, so about "
             f"{steps:,} steps"
         )
-        budget = minutes * 60 - (time.monotonic() - began)
+        budget = minutes * 60 - trials.since(began)
         late = costs.total(steps, evaluations) - budget
         if late > max(1.0, 0.05 * 60 * minutes):
             notes.append(
@@ -194,7 +203,7 @@ def _with_recipe(
     seconds = time_steps(trials.trainer(*trial), min(2.0, 1.2 * minutes))
     # As if the window were the default one, and a tenth of the time were not for training steps.
     seconds *= (DEFAULT_BATCH_SIZE * DEFAULT_SEQ_LEN) / (B * T)
-    left = minutes * 60 - (time.monotonic() - began)
+    left = minutes * 60 - trials.since(began)
     chosen = recipe.choose(
         max(0, int(0.9 * left / seconds)),
         len(trials.dataset.train_ids),
@@ -266,7 +275,7 @@ def _fill(
     for _ in range(2):
         trial = _complete(model, train, guess, steps_per_epoch)
         costs = measure(trials.trainer(*trial), seconds=minutes * 60)
-        budget = minutes * 60 - (time.monotonic() - began)
+        budget = minutes * 60 - trials.since(began)
         steps, evaluations = costs.plan(budget, train.eval_every)
         planned, _ = _complete(model, train, steps, steps_per_epoch)
         if bool(planned.dropout) == bool(trial[0].dropout):
@@ -343,12 +352,16 @@ def measure(trainer: Trainer, *, seconds: float) -> Costs:
         ids = dataset.val_ids
         short = ids[: min(len(ids), 2 * evaluate.STREAMS * WARMUP)]
         evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2])
-        half = _timed(lambda: evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2]))
-        whole = _timed(lambda: evaluate.mean_nats(trainer.model, short))
+        timed = trainer.group.agree
+        half = timed(
+            _timed(lambda: evaluate.mean_nats(trainer.model, short[: len(short) // 2 + 2]))
+        )
+        whole = timed(_timed(lambda: evaluate.mean_nats(trainer.model, short)))
         per_id = max(0.0, whole - half) / (len(short) / 2)
         evaluation = whole + per_id * (min(len(ids), evaluate.MAX_TARGETS) - len(short))
     save = 2 * _timed(lambda: dump(trainer.checkpoint(resumable=True)))
-    return Costs(per_update, evaluation, save, _final(trainer))
+    agree = trainer.group.agree
+    return Costs(per_update, evaluation, agree(save), agree(_final(trainer)))
 
 
 def time_steps(trainer: Trainer, limit: float) -> float:
@@ -362,7 +375,7 @@ def time_steps(trainer: Trainer, limit: float) -> float:
             began = time.perf_counter()
             trainer.advance(trainer.streams.batch(trainer.progress.step))
             trainer.read()
-            durations.append(time.perf_counter() - began)
+            durations.append(trainer.group.agree(time.perf_counter() - began))
         return durations
 
     updates(0.5 * limit)

@@ -130,9 +130,11 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.models)
 
-    def each(self, work: Callable[[int, nn.Module], Result]) -> list[Result]:
-        """``work(number, model)`` for every block, at the same time."""
-        return list(self._pool.map(work, range(len(self)), self.models))
+    def each(
+        self, work: Callable[[int, nn.Module], Result], number: int | None = None
+    ) -> list[Result]:
+        """``work(number, model)`` for every block, or the first ``number``, at the same time."""
+        return list(self._pool.map(work, range(number or len(self)), self.models))
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -156,3 +158,41 @@ def seed_dropout(model: nn.Module, seed: int) -> None:
             if generator is None:
                 generator = torch.Generator().manual_seed(seed)
             module.generator = generator
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The rows of one block that one process has.
+
+    block: its number
+    rows: of the process's own rows
+    first, all: the first of them among all rows of the block
+    """
+
+    block: int
+    rows: slice
+    first: int
+    all: int
+
+    def place_dropout(self, model: nn.Module) -> None:
+        """Let every dropout of ``model`` between layers use the masks of these rows."""
+        for module in model.modules():
+            # That of the embeddings draws entries of their matrix, not rows of the batch.
+            if isinstance(module, Dropout) and not module.of_weights:
+                whole = self.rows.stop - self.rows.start == self.all
+                module.rows = None if whole else (self.first, self.all)
+
+
+def pieces(own: slice, rows: int, blocks: int) -> list[Piece]:
+    """The blocks of ``rows``, as far as they are in ``own``, the rows of one process.
+
+    >>> pieces(slice(16, 32), rows=64, blocks=2)
+    [Piece(block=0, rows=slice(0, 16, None), first=16, all=32)]
+    """
+    found = []
+    for number, block in enumerate(cut(rows, blocks)):
+        begin, end = max(own.start, block.start), min(own.stop, block.stop)
+        if begin < end:
+            mine = slice(begin - own.start, end - own.start)
+            found.append(Piece(number, mine, begin - block.start, block.stop - block.start))
+    return found

@@ -7,7 +7,8 @@
     loss, norm -> host                                       check: finite, or DivergenceError
     optimizer.step(learning_rate)                            apply
 
-``update`` is the whole step, used by ``Trainer`` and the experiments, each with its ``Objective``.
+``update`` is the whole step, used by ``Trainer`` and the experiments, each with its ``Objective``;
+``update_in_group`` is that of several processes, which share the rows (``charlm.training.group``).
 ``descend`` is all of it except the forward pass, for a loop that computes its own. With ``Blocks``
 (``charlm.training.rows``) forward and gradient are computed for blocks of rows at the same time;
 the gradients are added and the rest follows once.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import torch
@@ -29,9 +31,10 @@ from charlm.config import TrainConfig
 from charlm.errors import DivergenceError
 from charlm.models.bodies import TensorState
 from charlm.seeds import derive
+from charlm.training.group import Group
 from charlm.training.optim import learning_rate
 from charlm.training.precision import arithmetic
-from charlm.training.rows import Blocks, cut, seed_dropout
+from charlm.training.rows import Blocks, cut, pieces, seed_dropout
 
 AnyBatch = TypeVar("AnyBatch", contravariant=True)
 SomeBatch = TypeVar("SomeBatch")
@@ -167,6 +170,92 @@ def update_in_blocks(
     loss = torch.stack(totals).sum() / count
     after = tuple(torch.cat(parts, dim=1) for parts in zip(*afters, strict=True))
     return _apply(model, optimizer, loss, config, step, place), after
+
+
+@dataclass(frozen=True)
+class Told:
+    """What every process learns with an update of the group.
+
+    stop: how many processes were asked to stop
+    numbers: of rank 0, as it gave them
+    """
+
+    stop: int
+    numbers: tuple[float, ...]
+
+
+def update_in_group(
+    group: Group,
+    model: nn.Module,
+    blocks: Blocks | None,
+    optimizer: AnyOptimizer,
+    objective: Objective[SomeBatch],
+    batch: SomeBatch,
+    part: Callable[[SomeBatch, slice], SomeBatch],
+    state: TensorState,
+    config: TrainConfig,
+    step: int,
+    place: float | None = None,
+    *,
+    row_blocks: int = 1,
+    stop: bool = False,
+    numbers: tuple[float, ...] = (),
+) -> tuple[float, TensorState, Told]:
+    """``update`` of a model whose rows are divided among the processes of ``group``.
+
+    The gradients of all rows are summed in one message, with the loss and what else every process
+    must know behind them. Clipping, the check and the update follow from the sums, so they are the
+    same everywhere.
+
+    blocks: copies of the model, at least one for each block of rows that this process has a part of
+    batch: of all rows; state: of the rows of this process
+    stop: whether this process was asked to stop; numbers: to tell everyone, those of rank 0 count
+    """
+    device, parameters = state[0].device, [p for p in model.parameters() if p.requires_grad]
+    own = group.rows(config.batch_size)
+    mine = part(batch, own)
+    todo = pieces(own, config.batch_size, row_blocks)
+
+    def gradient(number: int, copy: nn.Module) -> tuple[Tensor, int, TensorState, list[Tensor]]:
+        piece = todo[number]
+        copy.train()
+        piece.place_dropout(copy)
+        if row_blocks > 1:
+            seed_dropout(copy, derive(config.seed, "dropout", step, piece.block))
+        before = tuple(each[:, piece.rows] for each in state)
+        with arithmetic(config.precision, device, cached=blocks is None):
+            total, count, after = objective(copy, part(mine, piece.rows), before)
+        found = gradients_of(total, list(copy.parameters()))
+        return total.detach(), count, carried(after), found
+
+    if blocks is None:
+        seed(config, step)
+        results = [gradient(0, model)]
+    else:
+        with arithmetic(config.precision, device, cached=False):
+            results = blocks.each(gradient, len(todo))
+    totals, counts, afters, gradients = zip(*results, strict=True)
+    tail = [float(sum(counts)), float(stop), *(n * (group.rank == 0) for n in numbers)]
+    like = parameters[0]
+    message = torch.cat(
+        [
+            *(sum(each).flatten() for each in zip(*gradients, strict=True)),
+            torch.stack(totals).sum().reshape(1).to(like.dtype),
+            like.new_tensor(tail),
+        ]
+    )
+    group.sum(message)
+    count, stopped, *told = message[-len(tail) :].tolist()
+    message[: -len(tail) - 1] /= count
+    begin = 0
+    for parameter in parameters:
+        end = begin + parameter.numel()
+        parameter.grad = message[begin:end].view_as(parameter)
+        begin = end
+    loss = message[-len(tail) - 1] / count
+    after = tuple(torch.cat(parts, dim=1) for parts in zip(*afters, strict=True))
+    nats = _apply(model, optimizer, loss, config, step, place)
+    return nats, after, Told(round(stopped), tuple(told))
 
 
 def descend(

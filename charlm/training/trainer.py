@@ -36,11 +36,19 @@ from charlm.training import evaluate
 from charlm.training.evaluate import Interrupted
 from charlm.training.graph import OPTIMIZERS as RECORDABLE
 from charlm.training.graph import StepGraph
+from charlm.training.group import ALONE, Group
 from charlm.training.optim import Optimizers, learning_rate
 from charlm.training.pace import PLANS, Pace
-from charlm.training.rows import Blocks
+from charlm.training.rows import Blocks, pieces
 from charlm.training.state import Progress, TrainState
-from charlm.training.step import finite, update, update_in_blocks, update_late
+from charlm.training.step import (
+    Told,
+    finite,
+    update,
+    update_in_blocks,
+    update_in_group,
+    update_late,
+)
 
 REMEDY = "try a lower --learning-rate or --clip"
 
@@ -71,6 +79,7 @@ class _Watch:
     """Measures training steps, without what happens between them."""
 
     def __init__(self) -> None:
+        self.last = 0.0
         self.reset()
 
     def reset(self) -> None:
@@ -79,9 +88,16 @@ class _Watch:
     def start(self) -> None:
         self._began = time.monotonic()
 
-    def stop(self) -> None:
-        self.seconds += time.monotonic() - self._began
+    def stop(self, seconds: float | None = None) -> None:
+        """seconds: what to count instead of the time since ``start``, which is ``last`` then"""
+        self.last = time.monotonic() - self._began
+        self.seconds += self.last if seconds is None else seconds
         self.steps += 1
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
 
 
 class Trainer:
@@ -94,23 +110,31 @@ class Trainer:
         dataset: Dataset,
         source: Source,
         device: torch.device | None = None,
+        group: Group = ALONE,
     ) -> None:
+        group.check(config.batch_size)
+        self.group = group
         self.config = config
         self.dataset = dataset
         self.source = source
         self.device = device or torch.device("cpu")
         self.model: LanguageModel = build(model_config, config.seed).to(self.device)
-        self.optimizers = Optimizers(self.model, config)
+        self.optimizers = Optimizers(self.model, config, group)
         self.streams = dataset.streams(*config.window, config.seed)
-        self.state: TensorState = self.model.initial_state(self.streams.batch_size)
+        # Of the rows of this process alone.
+        self.state: TensorState = self.model.initial_state(config.batch_size // group.size)
         self.progress = Progress()
         self._blocks: Blocks | None = None
         # Blocks of rows are for processors, where reading a loss waits for nothing.
-        self.late = self.device.type != "cpu" and config.row_blocks == 1
-        self.recorded = self.device.type == "cuda"  # whether steps run as a CUDA graph
+        alone = group.size == 1
+        self.late = self.device.type != "cpu" and config.row_blocks == 1 and alone
+        self.recorded = self.device.type == "cuda" and alone  # whether steps run as a CUDA graph
         self._graph: StepGraph | None = None
         self._unread: Tensor | None = None  # (loss, gradient norm) of the last step
         self._saved: Progress | None = None  # the progress at the last save
+        self._told = Told(0, ())  # what all processes know since the last step
+        self._to_tell: tuple[float, ...] = ()
+        self._stop: Callable[[], bool] = lambda: False  # whether this process was asked to stop
 
     # -------------------------------------------------------------------------- one training step
 
@@ -123,12 +147,12 @@ class Trainer:
         config, step = self.config, self.progress.step
         try:
             blocks = min(self.row_blocks, config.batch_size)
-            if blocks > 1:
-                if self._blocks is None:
-                    self._blocks = Blocks(self.model, blocks)
+            if self.group.size > 1:
+                nats = self._update_in_group(batch, blocks)
+            elif blocks > 1:
                 nats, self.state = update_in_blocks(
                     self.model,
-                    self._blocks,
+                    self._in_blocks(blocks),
                     self.optimizers,
                     self._objective,
                     batch,
@@ -146,6 +170,33 @@ class Trainer:
         except DivergenceError as error:
             raise DivergenceError(f"{error}; {REMEDY}") from error
         self.progress.step += 1
+        return nats
+
+    def _in_blocks(self, number: int) -> Blocks:
+        if self._blocks is None:
+            self._blocks = Blocks(self.model, number)
+        return self._blocks
+
+    def _update_in_group(self, batch: Batch, row_blocks: int) -> float:
+        config = self.config
+        own = self.group.rows(config.batch_size)
+        several = len(pieces(own, config.batch_size, row_blocks))
+        nats, self.state, self._told = update_in_group(
+            self.group,
+            self.model,
+            self._in_blocks(several) if several > 1 else None,
+            self.optimizers,
+            self._objective,
+            batch,
+            Batch.rows,
+            self.state,
+            config,
+            self.progress.step,
+            self.place,
+            row_blocks=row_blocks,
+            stop=self._stop() or self.group.orphaned,
+            numbers=self._to_tell,
+        )
         return nats
 
     @property
@@ -220,7 +271,7 @@ class Trainer:
 
     def run(
         self,
-        run: Run,
+        run: Run | None,
         reporter: Reporter,
         *,
         stop_at: int | None = None,
@@ -232,11 +283,21 @@ class Trainer:
         depend on how often they happen. The state is saved before anything else, so that the run
         can be resumed at any moment; an interrupted evaluation is repeated after resuming. Raises
         DivergenceError, naming the checkpoint that remains.
+
+        Of several processes (``group``) that of rank 0 has the run's directory and the clock; the
+        others give None. All of them stop after the same step if one is asked to.
         """
-        config, progress = self.config, self.progress
+        config, progress, together = self.config, self.progress, self.group.size > 1
         began = time.monotonic() - progress.seconds
         watch = _Watch()
         broken_off = False
+        self._stop, asked = interrupted, interrupted
+        if together:
+
+            def asked() -> bool:
+                return self._told.stop > 0
+
+            interrupted = never
         try:
             if self._saved is None:
                 self.save(run)
@@ -246,27 +307,32 @@ class Trainer:
                 while (
                     progress.step < min(self.end, stop_at or self.end)
                     and not self.out_of_patience
-                    and not interrupted()
+                    and not asked()
                 ):
+                    self._to_tell = (time.monotonic() - began, watch.last)
                     watch.start()
                     self._counted(self.advance(self.streams.batch(progress.step)), reporter)
                     stands_still = self._stands_still
                     if stands_still:
                         self._counted(self.read(), reporter)
-                    watch.stop()
+                    watch.stop(self._told.numbers[1] if together else None)
                     progress.seconds = time.monotonic() - began
+                    if together:
+                        progress.seconds = self._told.numbers[0]
                     paused = time.monotonic()
                     evaluated = self.evaluation_is_due
                     if evaluated:
                         self.evaluate(run, reporter, interrupted)
-                    if self._passes(config.sample_every):
+                    if self._passes(config.sample_every) and self.group.writes:
                         reporter.sampled(self.write_sample())
                     if stands_still:
-                        progress.seconds = time.monotonic() - began
+                        progress.seconds = self.group.agree(time.monotonic() - began)
                     if self._passes(config.save_every):
                         self.save(run)
                     if progress.pace is not None:
-                        pause = time.monotonic() - paused if evaluated else None
+                        pause = None
+                        if evaluated:
+                            pause = self.group.agree(time.monotonic() - paused)
                         self._keep_pace(progress.pace, watch, pause)
                         if progress.step >= self.end and self.evaluation_is_due:
                             self.evaluate(run, reporter, interrupted)
@@ -275,7 +341,7 @@ class Trainer:
             self._counted(self.read(), reporter)
             self.save(run)
         except DivergenceError as error:
-            if self._saved is None:
+            if self._saved is None or run is None:
                 raise
             raise DivergenceError(
                 f"{error}; {run.last} is finite and holds step {self._saved.step:,}"
@@ -373,7 +439,7 @@ class Trainer:
         return bool(patience) and self.progress.evaluations_without_best >= patience
 
     def evaluate(
-        self, run: Run, reporter: Reporter, interrupted: Callable[[], bool] = lambda: False
+        self, run: Run | None, reporter: Reporter, interrupted: Callable[[], bool] = lambda: False
     ) -> None:
         """Validate, log, and keep the model if it is the best so far.
 
@@ -391,7 +457,7 @@ class Trainer:
         }
         if self.dataset.can_validate:
             ids = self.dataset.val_ids
-            nats = evaluate.mean_nats(self.model, ids, interrupted=interrupted)
+            nats = evaluate.mean_nats(self.model, ids, interrupted=interrupted, group=self.group)
             nats *= symbols_per_char
             # The last step may have spoiled the weights, which no training loss has shown yet.
             if not math.isfinite(nats):
@@ -406,7 +472,8 @@ class Trainer:
             progress.best_nats = nats if self.dataset.can_validate else None
             progress.best_step = progress.step
             progress.evaluations_without_best = 0
-            checkpoint.write(run.best, self.checkpoint(resumable=False))
+            if run is not None:
+                checkpoint.write(run.best, self.checkpoint(resumable=False))
         else:
             progress.evaluations_without_best += 1
         record |= {"best": better, "seconds": round(progress.seconds, 2)}
@@ -414,7 +481,8 @@ class Trainer:
             record["planned_steps"] = self.end
         if progress.split is not None:
             record["row_blocks"] = self.row_blocks
-        run.append_log(record)
+        if run is not None:
+            run.append_log(record)
         reporter.evaluated(record)
 
     def _spoilt(self, what: str) -> DivergenceError:
@@ -433,12 +501,15 @@ class Trainer:
 
     # ------------------------------------------------------------------------ saving, resuming
 
-    def save(self, run: Run) -> None:
+    def save(self, run: Run | None) -> None:
         """Write ``last.safetensors``, keeping the one before as ``previous.safetensors``; does
         nothing if nothing has changed since the last save."""
         self.read()  # what is saved is known to be finite
         if self._saved != self.progress:
-            checkpoint.write(run.last, self.checkpoint(resumable=True), keep_as=run.previous)
+            whole = tuple(map(self.group.gather, self.state))
+            if run is not None:
+                found = self.checkpoint(resumable=True, state=whole)
+                checkpoint.write(run.last, found, keep_as=run.previous)
             self._saved = replace(self.progress)
 
     def weights(self) -> Tensors:
@@ -448,8 +519,10 @@ class Trainer:
             for name, parameter in self.model.named_parameters()
         }
 
-    def checkpoint(self, *, resumable: bool) -> Checkpoint:
+    def checkpoint(self, *, resumable: bool, state: TensorState | None = None) -> Checkpoint:
         """The content of a model file; if resumable, with all that resuming needs.
+
+        state: that of all rows, if this process has only some of them
 
         Raises DivergenceError if a number in it is not finite.
         """
@@ -460,8 +533,10 @@ class Trainer:
             "provenance": self.provenance(),
         }
         if resumable:
-            state = TrainState(self.progress, self.optimizers.tensors(), self.state)
-            parts["extra"], parts["training"] = state.stored(self.config, self.source, self.device)
+            stored = TrainState(
+                self.progress, self.optimizers.tensors(), self.state if state is None else state
+            )
+            parts["extra"], parts["training"] = stored.stored(self.config, self.source, self.device)
         for name, value in {**parts["weights"], **parts.get("extra", {})}.items():
             if not np.isfinite(value).all():
                 raise self._spoilt(f"{name} is not finite")
@@ -491,9 +566,12 @@ class Trainer:
         """Become the trainer that wrote ``saved``; CheckpointError if it is not of this run."""
         if saved.training is None or saved.config != self.model.config:
             raise CheckpointError("the checkpoint cannot be resumed from: name a run's directory")
-        state = TrainState.read(saved, self.config, self.state)
+        like = self.model.initial_state(self.config.batch_size)
+        state = TrainState.read(saved, self.config, like)
         self.optimizers.load(state.optimizer)
         self.load_weights(saved.weights)
-        self.state = state.hidden
+        self.state = tuple(
+            part[:, self.group.rows(self.config.batch_size)].clone() for part in state.hidden
+        )
         self.progress = state.progress
         self._saved = replace(state.progress)

@@ -1,0 +1,194 @@
+"""One model on several processes: the same weights as in one, whatever their number."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from group_worker import run
+
+from charlm import checkpoint
+from charlm.errors import RequestError
+from charlm.models.bodies import Dropout
+from charlm.training.group import ALONE, Group
+from charlm.training.rows import pieces
+
+Weights = dict[str, np.ndarray]
+WORKER = Path(__file__).parent / "group_worker.py"
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def together(size: int, scenarios: list[dict[str, Any]], folder: Path) -> dict[str, Weights]:
+    """The weights that ``size`` processes end each scenario with, by its name."""
+    file = folder / f"scenarios-{size}.json"
+    file.write_text(json.dumps(scenarios))
+    port = str(free_port())
+    common = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), str(file)],
+            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    assert all(process.returncode == 0 for process in processes), errors
+    return {each["name"]: dict(np.load(f"{file}.{each['name']}.npz")) for each in scenarios}
+
+
+def apart(one: Weights, other: Weights) -> float:
+    """The largest difference of two weights."""
+    assert one.keys() == other.keys()
+    return max(float(np.abs(one[name] - other[name]).max()) for name in one)
+
+
+DOUBLE: dict[str, Any] = {"name": "double", "steps": 200, "double": True}
+DROPOUT: dict[str, Any] = {
+    "name": "dropout",
+    "steps": 100,
+    "shape": {"dropout": 0.2, "embedding_dropout": 0.2},
+    "config": {"optimizer": "adamw", "learning_rate": 0.005},
+}
+BLOCKS = DROPOUT | {"name": "blocks", "config": {"row_blocks": 2, **DROPOUT["config"]}}
+CONTROLS = [
+    DOUBLE | {"name": what.replace(" ", "-"), "broken": what}
+    for what in ("same rows", "state forgotten")
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("group")
+
+
+def legs(folder: Path, name: str, **more: Any) -> list[dict[str, Any]]:
+    """40 steps at once; 20, and 20 more from the checkpoint."""
+    common = {"steps": 40, "shape": {"dropout": 0.2}} | more
+    (folder / f"{name}-whole").mkdir()
+    (folder / f"{name}-parts").mkdir()
+    parts = {"directory": str(folder / f"{name}-parts")}
+    return [
+        {"name": f"{name}-whole", "directory": str(folder / f"{name}-whole"), **common},
+        {"name": f"{name}-20", "stop_at": 20, **parts, **common},
+        {"name": f"{name}-parts", "resume": True, **parts, **common},
+    ]
+
+
+@pytest.fixture(scope="module")
+def two(folder: Path) -> dict[str, Weights]:
+    again = [DROPOUT | {"name": "again"}, *legs(folder, "two"), *legs(folder, "swap")]
+    again[-2]["broken"] = "rows swapped"
+    return together(2, [DOUBLE, DROPOUT, BLOCKS, *CONTROLS, *again], folder)
+
+
+def test_two_processes_give_the_weights_of_one(two: dict[str, Weights]) -> None:
+    assert apart(two["double"], run(DOUBLE, ALONE)) < 1e-12
+
+
+@pytest.mark.slow
+def test_four_processes_give_the_weights_of_one(folder: Path) -> None:
+    four = together(4, [DOUBLE, DROPOUT, BLOCKS], folder)
+    for scenario, close in ((DOUBLE, 1e-12), (DROPOUT, 1e-6), (BLOCKS, 1e-6)):
+        assert apart(four[scenario["name"]], run(scenario, ALONE)) < close
+
+
+@pytest.mark.parametrize("scenario", [DROPOUT, BLOCKS], ids=["one block", "two blocks"])
+def test_a_row_has_the_same_dropout_however_many_processes_there_are(
+    two: dict[str, Weights], scenario: dict[str, Any]
+) -> None:
+    assert apart(two[scenario["name"]], run(scenario, ALONE)) < 1e-6
+
+
+@pytest.mark.parametrize("broken", [each["name"] for each in CONTROLS])
+def test_a_wrong_division_would_be_noticed(two: dict[str, Weights], broken: str) -> None:
+    assert apart(two[broken], two["double"]) > 0.01
+
+
+def test_the_same_number_of_processes_gives_the_same_bits(two: dict[str, Weights]) -> None:
+    assert apart(two["again"], two["dropout"]) == 0.0
+
+
+def test_twenty_and_twenty_steps_are_forty(two: dict[str, Weights]) -> None:
+    assert apart(two["two-parts"], two["two-whole"]) == 0.0
+    assert apart(two["two-20"], two["two-whole"]) > 0.01
+
+
+def test_gathered_rows_that_are_swapped_would_be_noticed(two: dict[str, Weights]) -> None:
+    assert apart(two["swap-parts"], two["swap-whole"]) > 1e-4
+
+
+def test_a_checkpoint_does_not_know_how_many_processes_wrote_it(
+    two: dict[str, Weights], folder: Path
+) -> None:
+    """One process goes on from the checkpoint of two, with the whole state."""
+    assert "two-20" in two  # the two have run
+    one = folder / "one"
+    one.mkdir()
+    first = {"name": "x", "steps": 40, "shape": {"dropout": 0.2}, "directory": str(one)}
+    run(first | {"stop_at": 20}, ALONE)
+    mine = checkpoint.read(one / "last.safetensors")
+    theirs = checkpoint.read(folder / "two-parts" / "previous.safetensors")
+    assert mine.extra.keys() == theirs.extra.keys()
+    for name, value in mine.extra.items():
+        np.testing.assert_allclose(value, theirs.extra[name], atol=1e-4)
+        assert value.shape == theirs.extra[name].shape
+    whole = run(first | {"resume": True}, ALONE)
+    assert apart(whole, two["two-whole"]) < 1e-3
+
+
+# --------------------------------------------------------------------------------- without others
+
+
+def test_a_batch_that_cannot_be_divided_is_refused() -> None:
+    class Three(Group):
+        size = 3
+
+    Three().check(9)
+    with pytest.raises(RequestError, match=r"3 processes cannot share the 8 rows .* 1, 2, 4 or 8"):
+        Three().check(8)
+
+
+@pytest.mark.parametrize(("size", "blocks"), [(1, 1), (2, 1), (2, 2), (4, 2), (2, 4), (8, 3)])
+def test_the_pieces_of_all_processes_are_the_blocks(size: int, blocks: int) -> None:
+    found: dict[int, list[int]] = {}
+    for rank in range(size):
+        each = 24 // size
+        for piece in pieces(slice(rank * each, (rank + 1) * each), 24, blocks):
+            rows = range(piece.first, piece.first + len(range(*piece.rows.indices(each))))
+            assert piece.all == 24 // blocks
+            found.setdefault(piece.block, []).extend(rows)
+    assert found == {block: list(range(24 // blocks)) for block in range(blocks)}
+
+
+@pytest.mark.parametrize("own_generator", [False, True])
+@pytest.mark.parametrize("layout", ["rows first", "time first"])
+def test_a_mask_of_some_rows_is_part_of_that_of_all(own_generator: bool, layout: str) -> None:
+    def mask(x: torch.Tensor, rows: tuple[int, int] | None) -> torch.Tensor:
+        dropout = Dropout(0.5)
+        dropout.rows = rows
+        dropout.generator = torch.Generator().manual_seed(3) if own_generator else None
+        torch.manual_seed(3)
+        found: torch.Tensor = dropout(x)
+        return found
+
+    whole = torch.ones(8, 5, 6) if layout == "rows first" else torch.ones(5, 8, 6).transpose(0, 1)
+    expected = mask(whole, None)
+    assert 0.3 < float((expected == 0).float().mean()) < 0.7
+    for first in (0, 2, 6):
+        assert torch.equal(mask(whole[first : first + 2], (first, 8)), expected[first : first + 2])
+    assert not torch.equal(mask(whole[2:4], None), expected[2:4])  # the control
