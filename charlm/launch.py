@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 
 def size() -> int:
@@ -26,6 +27,14 @@ def local_rank() -> int:
 def restarts() -> int:
     """How often the launcher has started the processes again after one of them had failed."""
     return _number("TORCHELASTIC_RESTART_COUNT", 0) if size() > 1 else 0
+
+
+def job() -> str:
+    """What the launcher calls this training; the same after a restart. Empty without a launcher."""
+    if size() == 1:
+        return ""
+    name = os.environ.get("TORCHELASTIC_RUN_ID", "none")
+    return f"{socket.gethostname()}-{os.getppid()}" if name in ("none", "default") else name
 
 
 def _number(name: str, default: int) -> int:

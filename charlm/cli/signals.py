@@ -8,6 +8,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
+from charlm import launch
+
 
 class Stop(KeyboardInterrupt):
     """A signal as an exception. Not KeyboardInterrupt itself, because Python treats that specially:
@@ -63,6 +65,8 @@ class Interruption:
             signal.signal(each, signal.SIG_DFL)
         if not self._polite:
             raise Stop
+        if launch.rank() > 0:
+            return
         # Unbuffered: the signal may have interrupted a buffered write to the same stream.
         with contextlib.suppress(OSError):
             os.write(2, b"\nsaving after this training step; press Ctrl-C again to stop at once\n")

@@ -172,7 +172,8 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
     began = time.monotonic()
     with Interruption() as interrupted:
         try:
-            if options["resume"] is None:
+            resume = options["resume"] or _of_this_job(options["out"])
+            if resume is None:
                 trainer, piped = _prepare(ctx, corpus, options, began)
                 # Created only now, so that a refused request leaves no directory behind.
                 with _begun(options, trainer) as run:
@@ -181,16 +182,32 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                     _train(run, trainer, options["stop_at"], interrupted)
             else:
                 also = given(ctx) - _WITH_RESUME
-                if also:
+                if also and options["resume"] is not None:
                     named = ", ".join(typed(ctx, name) for name in sorted(also))
                     raise RequestError(f"--resume uses the run's saved settings; leave out {named}")
-                found = rundir.find_run(options["resume"], options["out"])
+                found = rundir.find_run(resume, options["out"])
                 with _locked(found) as (run, group):
                     trainer = _resume(found, options["device"], options["moved_to"], group)
                     _train(run, trainer, options["stop_at"], interrupted)
         except KeyboardInterrupt:
             say("interrupted before training began")
             sys.exit(interrupted.exit_code)
+
+
+def _of_this_job(out: Path) -> str | None:
+    """The run that this job of a launcher has begun, if the launcher has started its processes
+    again after one of them had failed."""
+    if not launch.restarts():
+        return None
+    from charlm import checkpoint
+    from charlm.files import is_run
+
+    for path in filter(is_run, sorted(out.glob("*"))):
+        with contextlib.suppress(CheckpointError):
+            training = checkpoint.read_header(rundir.Run(path).last).training
+            if training is not None and training.get("job") == launch.job():
+                return str(path)
+    return None
 
 
 @contextlib.contextmanager

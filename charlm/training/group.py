@@ -33,8 +33,9 @@ from torch import Tensor
 from charlm import launch
 from charlm.errors import LostProcessError, RequestError
 
-TIMEOUT = 60
-"""Seconds that a process waits for the others before it gives up."""
+START, TIMEOUT = 1800, 25
+"""Seconds that a process waits for the others before it gives up: at the start, when they read the
+text, and later. Nobody may work longer alone than the latter while the others wait."""
 
 
 class Group:
@@ -108,9 +109,11 @@ class Processes(Group):
     def __init__(self, device: torch.device, timeout: float = TIMEOUT) -> None:
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
-            timeout=datetime.timedelta(seconds=timeout),
+            timeout=datetime.timedelta(seconds=START),
         )
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        dist.barrier()
+        self._group = dist.new_group(timeout=datetime.timedelta(seconds=timeout))
         self._device = device
         self._parent = os.getppid()
         mine = [socket.gethostname(), os.getpid()]
@@ -122,17 +125,17 @@ class Processes(Group):
 
     def sum(self, values: Tensor) -> None:
         with self._others():
-            dist.all_reduce(values)
+            dist.all_reduce(values, group=self._group)
 
     def broadcast(self, values: Tensor, source: int = 0) -> None:
         with self._others():
-            dist.broadcast(values, source)
+            dist.broadcast(values, source, group=self._group)
 
     def gather(self, part: Tensor) -> Tensor:
         part = part.contiguous()
         found = [torch.empty_like(part) for _ in range(self.size)]
         with self._others():
-            dist.all_gather(found, part)
+            dist.all_gather(found, part, group=self._group)
         return torch.cat(found, dim=1)
 
     def agree(self, number: float) -> float:
@@ -194,7 +197,10 @@ class Processes(Group):
         if gone:
             what = f"{' and '.join(gone)} has ended"
         else:
-            what = f"another process does not answer ({cause.splitlines()[0][:100]})"
+            late = (
+                f"no answer in {TIMEOUT} s" if "imed out" in cause else cause.splitlines()[0][:100]
+            )
+            what = f"another process does not answer ({late})"
         return f"{what}, so rank {self.rank} stops too; --resume continues from the last checkpoint"
 
 

@@ -5,7 +5,7 @@ optimizers' tensors, the hidden state and the numbers in ``Progress``: no random
 
 In the file: the tensors ``optimizer:PARAMETER/SLOT`` and ``state:N``, and in the metadata's
 ``training`` the configuration, the source of the text, the progress, the tensors' types in torch,
-and the properties of the machine that affect rounding.
+the properties of the machine that affect rounding, and which job of a launcher wrote it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from charlm import launch
 from charlm.checkpoint import Checkpoint
 from charlm.config import TrainConfig
 from charlm.errors import CheckpointError
@@ -134,6 +135,7 @@ def _machine(device: torch.device) -> dict[str, Any]:
         "device": device.type,
         "threads": torch.get_num_threads(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        **({"job": launch.job()} if launch.size() > 1 else {}),
     }
 
 
