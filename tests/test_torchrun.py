@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,7 @@ from conftest import write_text
 
 from charlm import checkpoint
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="the processes are watched in /proc"
-)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="watches /proc")
 
 OPTIONS = [
     *("--hidden-size", "8", "--batch-size", "8", "--seq-len", "16", "--no-counts"),
@@ -111,8 +111,11 @@ class Launched:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self.wait_for(2)
-        self.ranks = self.children()
+        self.ranks: list[int] = []
+        try:
+            self.wait_for(2)
+        finally:
+            self.ranks = self.children()
 
     def children(self) -> list[int]:
         """The processes, in the order of their ranks."""
@@ -157,6 +160,23 @@ class Launched:
         return weights(self.run)
 
 
+@pytest.fixture
+def launch(book: Path, tmp_path: Path) -> Iterator[Callable[..., Launched]]:
+    """Start trainings that are killed at the end of the test, whatever happens."""
+    started: list[Launched] = []
+
+    def start(*more: str, out: Path = tmp_path, launcher: Sequence[str] = ()) -> Launched:
+        started.append(Launched(book, out, *more, launcher=launcher))
+        return started[-1]
+
+    yield start
+    for each in started:
+        for pid in (each.process.pid, *each.ranks):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        each.process.communicate()
+
+
 def runs(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -174,8 +194,10 @@ def uninterrupted(book: Path, out: Path, end: int) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_killed_process_ends_all_and_is_named(book: Path, tmp_path: Path, rank: int) -> None:
-    launched = Launched(book, tmp_path)
+def test_a_killed_process_ends_all_and_is_named(
+    launch: Callable[..., Launched], book: Path, tmp_path: Path, rank: int
+) -> None:
+    launched = launch()
     killed = launched.ranks[rank]
     os.kill(killed, signal.SIGKILL)
     printed = launched.gone_in(5)
@@ -186,11 +208,13 @@ def test_a_killed_process_ends_all_and_is_named(book: Path, tmp_path: Path, rank
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_also_while_saving(book: Path, tmp_path: Path) -> None:
+def test_killed_again_and_again_also_while_saving(
+    launch: Callable[..., Launched], tmp_path: Path
+) -> None:
     """Saving at every tenth step, so that some of the kills hit a save."""
     for attempt in range(6):
         out = tmp_path / str(attempt)
-        launched = Launched(book, out, "--save-every", "3")
+        launched = launch("--save-every", "3", out=out)
         time.sleep(0.013 * attempt)
         os.kill(launched.ranks[attempt % 2], signal.SIGKILL)
         launched.gone_in(5)
@@ -199,8 +223,10 @@ def test_killed_again_and_again_also_while_saving(book: Path, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_launcher_saves(book: Path, tmp_path: Path, number: signal.Signals) -> None:
-    launched = Launched(book, tmp_path)
+def test_a_signal_to_the_launcher_saves(
+    launch: Callable[..., Launched], book: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    launched = launch()
     launched.process.send_signal(number)
     printed = launched.gone_in(10)
     assert printed.count("saved at step") == 1
@@ -210,8 +236,10 @@ def test_a_signal_to_the_launcher_saves(book: Path, tmp_path: Path, number: sign
 
 
 @pytest.mark.slow
-def test_without_their_launcher_the_processes_save_and_end(book: Path, tmp_path: Path) -> None:
-    launched = Launched(book, tmp_path)
+def test_without_their_launcher_the_processes_save_and_end(
+    launch: Callable[..., Launched], book: Path, tmp_path: Path
+) -> None:
+    launched = launch()
     launched.process.kill()
     launched.gone_in(10)
     end = step_of(launched.run) + 50
@@ -219,16 +247,20 @@ def test_without_their_launcher_the_processes_save_and_end(book: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_a_process_that_stands_still_ends_all_within_a_minute(book: Path, tmp_path: Path) -> None:
-    launched = Launched(book, tmp_path)
+def test_a_process_that_stands_still_ends_all_within_a_minute(
+    launch: Callable[..., Launched], book: Path, tmp_path: Path
+) -> None:
+    launched = launch()
     os.kill(launched.ranks[1], signal.SIGSTOP)
     printed = launched.gone_in(60)
-    assert "another process does not answer (no answer in 25 s), so rank 0 stops too" in printed
+    assert "another process does not answer in 25 s, so rank 0 stops too" in printed
 
 
 @pytest.mark.slow
-def test_the_launcher_starts_again_where_the_run_was(book: Path, tmp_path: Path) -> None:
-    launched = Launched(book, tmp_path, launcher=["--max-restarts", "1"])
+def test_the_launcher_starts_again_where_the_run_was(
+    launch: Callable[..., Launched], book: Path, tmp_path: Path
+) -> None:
+    launched = launch(launcher=["--max-restarts", "1"])
     before = launched.ranks
     os.kill(before[1], signal.SIGKILL)
     until = time.monotonic() + 60
@@ -243,24 +275,55 @@ def test_the_launcher_starts_again_where_the_run_was(book: Path, tmp_path: Path)
     assert weights(launched.run) == uninterrupted(book, tmp_path, step_of(launched.run))
 
 
+def machine(book: Path, out: Path, steps: int, port: int) -> subprocess.Popen[str]:
+    """A launcher of one process, one of two that stand in for two machines."""
+    launcher = ["--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-id", f"job-{port}"]
+    launcher += ["--rdzv-endpoint", f"127.0.0.1:{port}", "--max-restarts", "3"]
+    arguments = [*OPTIONS, "--steps", str(steps), "--eval-every", "200", "--save-every", "100"]
+    return subprocess.Popen(
+        command(book, *arguments, "--out", out, "--name", "run", size=1, launcher=launcher),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 @pytest.mark.slow
-def test_two_launchers_stand_in_for_two_machines(book: Path, tmp_path: Path) -> None:
-    where = ("--out", tmp_path, "--name", "nodes")
-    port = 29_500 + os.getpid() % 1000
-    launcher = ["--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-id", "two"]
-    launcher += ["--rdzv-endpoint", f"127.0.0.1:{port}"]
-    both = [
-        subprocess.Popen(
-            command(book, *OPTIONS, "--steps", "60", *where, size=1, launcher=launcher),
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(2)
-    ]
+def test_two_launchers_stand_in_for_two_machines(book: Path, tmp_path: Path, port: int) -> None:
+    both = [machine(book, tmp_path, 60, port) for _ in range(2)]
     printed = [each.communicate(timeout=120)[0] for each in both]
     assert [each.returncode for each in both] == [0, 0], printed
-    done = torchrun(book, *OPTIONS, "--steps", "60", "--out", tmp_path, "--name", "one")
+    arguments = [*OPTIONS, "--steps", "60", "--eval-every", "200", "--save-every", "100"]
+    done = torchrun(book, *arguments, "--out", tmp_path, "--name", "one")
     assert done.returncode == 0, done.stderr
-    assert weights(tmp_path / "nodes") == weights(tmp_path / "one")
+    assert weights(tmp_path / "run") == weights(tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_a_machine_that_was_lost_and_is_back_completes_the_run(
+    book: Path, tmp_path: Path, port: int
+) -> None:
+    steps = 3000
+    first = machine(book, tmp_path, steps, port)
+    time.sleep(2)  # the first one is the meeting point
+    second = machine(book, tmp_path, steps, port)
+    log, until = tmp_path / "run" / "log.jsonl", time.monotonic() + 60
+    while not log.exists() or len(log.read_text().splitlines()) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    second.kill()
+    second.communicate()
+    assert step_of(tmp_path / "run") < steps
+    back = machine(book, tmp_path, steps, port)
+    printed = [each.communicate(timeout=240)[0] for each in (first, back)]
+    assert [first.returncode, back.returncode] == [0, 0], printed
+    assert "resuming" in "".join(printed)
+    assert step_of(tmp_path / "run") == steps

@@ -61,8 +61,10 @@ class Interruption:
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
+        # A launcher sends its signal twice, and kills what is left after half a minute.
+        second = signal.SIG_IGN if launch.size() > 1 else signal.SIG_DFL
         for each in self._before:
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, second)
         if not self._polite:
             raise Stop
         if launch.rank() > 0:

@@ -107,11 +107,25 @@ class Processes(Group):
     """The processes that ``torchrun`` has started."""
 
     def __init__(self, device: torch.device, timeout: float = TIMEOUT) -> None:
+        self.rank, self.size = launch.rank(), launch.size()
+        patience = datetime.timedelta(seconds=START)
+        agents = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+        store = dist.TCPStore(  # type: ignore[attr-defined]
+            os.environ["MASTER_ADDR"],
+            int(os.environ["MASTER_PORT"]),
+            is_master=self.rank == 0 and not agents,  # torchrun has one already
+            timeout=patience,
+        )
+        # After a restart torchrun's store still has the addresses of the processes before (2.13).
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
-            timeout=datetime.timedelta(seconds=START),
+            store=dist.PrefixStore(  # type: ignore[attr-defined]
+                f"charlm/{launch.restarts()}", store
+            ),
+            rank=self.rank,
+            world_size=self.size,
+            timeout=patience,
         )
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
         dist.barrier()
         self._group = dist.new_group(timeout=datetime.timedelta(seconds=timeout))
         self._device = device
@@ -197,10 +211,8 @@ class Processes(Group):
         if gone:
             what = f"{' and '.join(gone)} has ended"
         else:
-            late = (
-                f"no answer in {TIMEOUT} s" if "imed out" in cause else cause.splitlines()[0][:100]
-            )
-            what = f"another process does not answer ({late})"
+            late = f"in {TIMEOUT} s" if "imed out" in cause else f"({cause.splitlines()[0][:100]})"
+            what = f"another process does not answer {late}"
         return f"{what}, so rank {self.rank} stops too; --resume continues from the last checkpoint"
 
 
