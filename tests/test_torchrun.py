@@ -98,6 +98,9 @@ def test_a_wrong_request_is_refused_in_one_line_and_leaves_nothing(
 # --------------------------------------------------------------------------------------- failures
 
 
+Start = Callable[..., "Launched"]
+
+
 class Launched:
     """A training of two processes that has been running for a while."""
 
@@ -161,7 +164,7 @@ class Launched:
 
 
 @pytest.fixture
-def launch(book: Path, tmp_path: Path) -> Iterator[Callable[..., Launched]]:
+def launch(book: Path, tmp_path: Path) -> Iterator[Start]:
     """Start trainings that are killed at the end of the test, whatever happens."""
     started: list[Launched] = []
 
@@ -195,7 +198,7 @@ def uninterrupted(book: Path, out: Path, end: int) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_process_ends_all_and_is_named(
-    launch: Callable[..., Launched], book: Path, tmp_path: Path, rank: int
+    launch: Start, book: Path, tmp_path: Path, rank: int
 ) -> None:
     launched = launch()
     killed = launched.ranks[rank]
@@ -208,9 +211,7 @@ def test_a_killed_process_ends_all_and_is_named(
 
 
 @pytest.mark.slow
-def test_killed_again_and_again_also_while_saving(
-    launch: Callable[..., Launched], tmp_path: Path
-) -> None:
+def test_killed_again_and_again_also_while_saving(launch: Start, tmp_path: Path) -> None:
     """Saving at every tenth step, so that some of the kills hit a save."""
     for attempt in range(6):
         out = tmp_path / str(attempt)
@@ -224,7 +225,7 @@ def test_killed_again_and_again_also_while_saving(
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_launcher_saves(
-    launch: Callable[..., Launched], book: Path, tmp_path: Path, number: signal.Signals
+    launch: Start, book: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     launched = launch()
     launched.process.send_signal(number)
@@ -237,7 +238,7 @@ def test_a_signal_to_the_launcher_saves(
 
 @pytest.mark.slow
 def test_without_their_launcher_the_processes_save_and_end(
-    launch: Callable[..., Launched], book: Path, tmp_path: Path
+    launch: Start, book: Path, tmp_path: Path
 ) -> None:
     launched = launch()
     launched.process.kill()
@@ -248,7 +249,7 @@ def test_without_their_launcher_the_processes_save_and_end(
 
 @pytest.mark.slow
 def test_a_process_that_stands_still_ends_all_within_a_minute(
-    launch: Callable[..., Launched], book: Path, tmp_path: Path
+    launch: Start, book: Path, tmp_path: Path
 ) -> None:
     launched = launch()
     os.kill(launched.ranks[1], signal.SIGSTOP)
@@ -258,7 +259,7 @@ def test_a_process_that_stands_still_ends_all_within_a_minute(
 
 @pytest.mark.slow
 def test_the_launcher_starts_again_where_the_run_was(
-    launch: Callable[..., Launched], book: Path, tmp_path: Path
+    launch: Start, book: Path, tmp_path: Path
 ) -> None:
     launched = launch(launcher=["--max-restarts", "1"])
     before = launched.ranks
