@@ -32,7 +32,7 @@ import numpy as np, torch
 from charlm.config import ModelConfig, TrainConfig
 from charlm.text import dataset as data
 from charlm.text.dataset import Source
-from charlm.training.group import join
+from charlm.training.group import join, leave
 from charlm.training.precision import choose_precision
 from charlm.training.trainer import Trainer
 
@@ -46,7 +46,7 @@ dataset = data.encode(texts, data.choose_tokenizer(texts))
 model = ModelConfig.resolve(vocab_size=dataset.tokenizer.vocab_size, hidden_size=hidden)
 config = TrainConfig(
     batch_size=64, seq_len=64, steps=100_000, learning_rate=0.005, eval_every=1000, save_every=1000,
-    precision=choose_precision(None, device), row_blocks=blocks, orthogonalize_every=3,
+    precision=choose_precision("auto", device), row_blocks=blocks, orthogonalize_every=3,
     orthogonalizer="minimax",
 )
 trainer = Trainer(model, config, dataset, Source(("a",)), device, group)
@@ -68,6 +68,8 @@ for _ in range(20):
 sent = (time.perf_counter() - began) / 20
 if group.writes:
     print(json.dumps([rate, sent, message.numel()]))
+group.end()
+leave(0)
 """
 
 WAYS = {
@@ -147,7 +149,12 @@ def main() -> None:
             )
             message = statistics.median(messages)
             print(f"  the message: {numbers:,} numbers in {1e3 * message:.1f} ms")
-            results[f"1x{hidden}"] = {"rates": rates, "ratios": ratios, "message": message}
+            results[f"1x{hidden}"] = {
+                "rates": rates,
+                "ratios": ratios,
+                "message": message,
+                "numbers": numbers,
+            }
     save("distributed", results)
 
 

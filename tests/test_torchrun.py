@@ -306,25 +306,3 @@ def test_two_launchers_stand_in_for_two_machines(book: Path, tmp_path: Path, por
     done = torchrun(book, *arguments, "--out", tmp_path, "--name", "one")
     assert done.returncode == 0, done.stderr
     assert weights(tmp_path / "run") == weights(tmp_path / "one")
-
-
-@pytest.mark.slow
-def test_a_machine_that_was_lost_and_is_back_completes_the_run(
-    book: Path, tmp_path: Path, port: int
-) -> None:
-    steps = 3000
-    first = machine(book, tmp_path, steps, port)
-    time.sleep(2)  # the first one is the meeting point
-    second = machine(book, tmp_path, steps, port)
-    log, until = tmp_path / "run" / "log.jsonl", time.monotonic() + 60
-    while not log.exists() or len(log.read_text().splitlines()) < 3:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    second.kill()
-    second.communicate()
-    assert step_of(tmp_path / "run") < steps
-    back = machine(book, tmp_path, steps, port)
-    printed = [each.communicate(timeout=240)[0] for each in (first, back)]
-    assert [first.returncode, back.returncode] == [0, 0], printed
-    assert "resuming" in "".join(printed)
-    assert step_of(tmp_path / "run") == steps
