@@ -87,8 +87,8 @@ CONTROLS = [
     Control(
         "no previous checkpoint is kept",
         "training/trainer.py",
-        "self.checkpoint(resumable=True), keep_as=run.previous)",
-        "self.checkpoint(resumable=True))",
+        "checkpoint.write(run.last, found, keep_as=run.previous)",
+        "checkpoint.write(run.last, found)",
         "test_resume.py::test_a_damaged_last_gives_way_to_previous_and_nothing_is_lost",
     ),
     Control(
@@ -123,7 +123,7 @@ CONTROLS = [
     Control(
         "a second Ctrl-C is ignored like the first",
         "cli/signals.py",
-        "            signal.signal(each, signal.SIG_DFL)\n",
+        "            signal.signal(each, second)\n",
         "            pass\n",
         "test_signals.py::test_a_second_signal_leaves_at_once_and_corrupts_nothing",
     ),
@@ -214,8 +214,8 @@ CONTROLS = [
     Control(
         "Muon has Jordan's polynomials alone",
         "training/optim.py",
-        "orthogonalized(matrix.grad.lerp(average, momentum), self.quintics)",
-        "orthogonalized(matrix.grad.lerp(average, momentum))",
+        "orthogonalized(momentum, self.quintics)",
+        "orthogonalized(momentum)",
         "test_optim.py::test_the_polynomials_of_muon_are_those_it_was_given",
     ),
     Control(
@@ -329,6 +329,27 @@ CONTROLS = [
         "        keys = _mixed(np.arange(len(self._lengths), dtype=np.uint64) + seed)",
         "        keys = np.arange(len(self._lengths))",
         "test_mixed_streams.py::test_every_epoch_and_every_seed_has_another_order",
+    ),
+    Control(
+        "every process of a training has the same rows",
+        "training/group.py",
+        "        return slice(self.rank * each, (self.rank + 1) * each)",
+        "        return slice(0, each)",
+        "test_group.py::test_two_processes_give_the_weights_of_one",
+    ),
+    Control(
+        "a process draws the dropout of its own rows alone",
+        "training/rows.py",
+        "                module.rows = None if whole else (self.first, self.all)",
+        "                module.rows = None",
+        "test_group.py::test_a_row_has_the_same_dropout_however_many_processes_there_are",
+    ),
+    Control(
+        "a process resumes with the state of other rows",
+        "training/trainer.py",
+        "part[:, self.group.rows(self.config.batch_size)]",
+        "part[:, : self.config.batch_size // self.group.size]",
+        "test_group.py::test_twenty_and_twenty_steps_are_forty",
     ),
     Control(
         "a model forgets its newline rule",
