@@ -408,7 +408,7 @@ def test_best_is_the_model_of_the_lowest_validation_loss(
     dataset: data.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = iter([3.0, 2.0, 2.5, 2.0, 2.2, 2.1])
-    monkeypatch.setattr(evaluate, "mean_nats", lambda model, ids, interrupted: next(losses))
+    monkeypatch.setattr(evaluate, "mean_nats", lambda model, ids, **more: next(losses))
     run, listener = new_run(tmp_path / "run"), Listener()
     make(dataset).run(run, listener)
     assert [record["best"] for record in listener.records] == [True, True] + [False] * 4
@@ -502,7 +502,7 @@ def test_patience_counts_evaluations_without_a_new_best(
 ) -> None:
     losses = [3.0, 2.0, 2.5, 1.9, 1.9, 2.0, 1.0]
     source = iter(losses)
-    monkeypatch.setattr(evaluate, "mean_nats", lambda model, ids, interrupted: next(source))
+    monkeypatch.setattr(evaluate, "mean_nats", lambda model, ids, **more: next(source))
     run, listener = new_run(tmp_path / "run"), Listener()
     trainer = make(dataset, settings(eval_every=1, patience=2))
     assert trainer.ended is None

@@ -524,7 +524,7 @@ def _train(
             say("")
     resume = f"charlm train --resume {shlex.quote(str(run.path))}"
     say(f"saved at step {progress.step:,} of {trainer.end:,}; continue: {resume}")
-    if stopped:
+    if stopped or interrupted():
         sys.exit(interrupted.exit_code)
 
 
