@@ -67,10 +67,13 @@ class Survey:
                         text = decoder.decode(piece, final=offset + len(piece) == len(block))
                     except UnicodeDecodeError as error:
                         raise NotUtf8(number, offset - held + error.start) from None
-                    found = np.bincount(code_points(text))
+                    # bincount is twice as fast on signed numbers.
+                    found = np.bincount(code_points(text).view(np.int32))
                 counts[: len(found)] += found
                 begun.append(count_begins(piece))
-                both += piece.count(b"\r\n") + (ends_with_cr and piece[0] == _LF)
+                if len(found) > _CR and found[_CR]:
+                    both += piece.count(b"\r\n")
+                both += ends_with_cr and piece[0] == _LF
                 ends_with_cr = piece[-1] == _CR
                 offset += len(piece)
             marks.append(begun)

@@ -167,7 +167,7 @@ def orthogonalized(matrix: Tensor, quintics: Sequence[Quintic] = JORDAN) -> Tens
 
 
 def leave_compiler_out() -> None:
-    """Let torch's optimizers not import torch's compiler: that takes half a second and 80 MB.
+    """Let torch's optimizers not import torch's compiler: that takes a second and 80 MB.
 
     They import it to tell it that it shall not compile some of their methods. These are marked as
     told already; a torch that looks for another mark imports it as before.
@@ -176,6 +176,15 @@ def leave_compiler_out() -> None:
         function = getattr(method, "__wrapped__", None)
         if function is not None and "torch._dynamo" not in sys.modules:
             function.__dynamo_disable = function
+
+
+def take_step(optimizer: Optimizer) -> None:
+    """``optimizer.step()``, without the calls of torch's compiler around it, which would import it
+    too. To be called without gradients."""
+    step = type(optimizer).step
+    while hasattr(step, "__wrapped__"):
+        step = step.__wrapped__
+    step(optimizer)
 
 
 class OneOptimizer:
@@ -253,7 +262,7 @@ class Optimizers:
         for optimizer in self.all:
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            optimizer.step()
+            take_step(optimizer)
 
     def zero_grad(self) -> None:
         for optimizer in self.all:
