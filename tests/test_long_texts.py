@@ -241,6 +241,26 @@ def test_a_text_that_was_just_written_is_surveyed_again(
     assert [entry.kind for entry in cache.entries()] == ["ids"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such permissions")
+def test_nobody_else_can_read_the_cache(book: Path, long: None, own_cache: Path) -> None:
+    outcome(Source((str(book),)))
+    assert own_cache.stat().st_mode & 0o077 == 0
+
+
+def test_what_takes_long_is_announced_once(
+    book: Path, long: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(monkeypatch)
+    said: list[str] = []
+    monkeypatch.setattr(cache, "announce", said.append)
+    for _ in range(2):
+        outcome(Source((str(book),)))
+    assert said == [
+        "reading book, once, to check and count it ...",
+        "writing book as numbers, once ...",
+    ]
+
+
 def test_another_text_of_the_same_length_is_another_text(
     book: Path, long: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -336,13 +356,15 @@ def test_several_readers_at_once_make_an_entry_once(own_cache: Path) -> None:
         file.write(b"x" * 1000)
         return {}
 
-    threads = [threading.Thread(target=lambda: cache.made("ids", "k", make)) for _ in range(8)]
+    threads = [
+        threading.Thread(target=lambda: cache.made("ids", "k", "book", make)) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(made) == 1
-    assert cache.made("ids", "k", make).path.read_bytes() == b"x" * 1000
+    assert cache.made("ids", "k", "book", make).path.read_bytes() == b"x" * 1000
 
 
 KILLED = """

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -396,3 +398,26 @@ def test_muon_is_torch_s_muon(
         else:
             torch.testing.assert_close(ours, theirs, atol=0.002, rtol=0)
     assert torch.equal(one.state[ours]["momentum_buffer"], other.state[theirs]["momentum_buffer"])
+
+
+WITHOUT = """
+import sys
+import torch
+from torch import nn
+from charlm.config import TrainConfig
+from charlm.training.optim import Optimizers
+
+model = nn.Linear(3, 2)
+options = dict(batch_size=1, seq_len=1, steps=1, learning_rate=0.1, precision="float32")
+optimizers = Optimizers(model, TrainConfig(**options, eval_every=1, save_every=1))
+model(torch.ones(1, 3)).sum().backward()
+optimizers.step(0.1)
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_training_does_not_import_the_compiler() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"

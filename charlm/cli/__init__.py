@@ -18,7 +18,8 @@ import click
 from charlm import __version__, launch
 from charlm.cli import failures
 from charlm.cli.options import HELP, Group
-from charlm.cli.terminal import discard
+from charlm.cli.terminal import discard, say
+from charlm.text import cache
 
 # The engine multiplies small matrices: a second BLAS thread gains little (18 instead of 22 us per
 # character at LSTM 1x256), and on a busy machine every product waits for it (43 instead of 29 us).
@@ -86,6 +87,7 @@ def main(debug: bool) -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if launch.rank() > 0:
         discard(sys.stdout)  # the process of rank 0 prints the results
+    cache.announce = say
     if not debug:
         # Libraries warn about numbers; charlm checks the ones that matter itself.
         warnings.simplefilter("ignore")

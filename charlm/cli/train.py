@@ -186,7 +186,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                     named = ", ".join(typed(ctx, name) for name in sorted(also))
                     raise RequestError(f"--resume uses the run's saved settings; leave out {named}")
                 found = rundir.find_run(resume, options["out"])
-                with _locked(found) as (run, group):
+                with _locked(found, options["device"]) as (run, group):
                     trainer = _resume(found, options["device"], options["moved_to"], group)
                     _train(run, trainer, options["stop_at"], interrupted)
         except KeyboardInterrupt:
@@ -229,12 +229,12 @@ def _begun(options: dict[str, Any], trainer: Trainer) -> Iterator[Run | None]:
 
 
 @contextlib.contextmanager
-def _locked(run: Run) -> Iterator[tuple[Run | None, Group]]:
+def _locked(run: Run, device: str) -> Iterator[tuple[Run | None, Group]]:
     """The run under its lock, before it is read: another process could train it further. For a
     process that does not write it, None."""
     from charlm.training.group import join
 
-    group = join(_device("auto"))
+    group = join(_device(device))
     with contextlib.ExitStack() as stack:
         with group.first():
             if group.writes:
@@ -251,6 +251,7 @@ def _prepare(
         raise RequestError("no corpus given; type charlm train corpus.txt, or give --resume RUN")
     _check_options(ctx, options)
     from charlm.text import dataset as data
+    from charlm.text.idfile import IdFile
     from charlm.training import parity, plan
     from charlm.training.group import join
     from charlm.training.trainer import Trainer
@@ -291,6 +292,12 @@ def _prepare(
     model = ModelOptions(**shape)
     model.settle()  # refuse a wrong shape before timing anything
     _describe_corpus(texts, dataset)
+    if isinstance(dataset.ids, IdFile):
+        size = len(dataset.ids) * dataset.ids.dtype.itemsize
+        say(
+            f"cache   {dataset.ids.path.parent} keeps its characters as numbers, {size / 1e6:,.0f} "
+            "MB; charlm corpus cache clear removes them"
+        )
     parity.check(model.settle(), device)
     notes = texts.notes
     del texts  # training needs the ids alone

@@ -68,9 +68,25 @@ class Entry:
         return self.path.name.split("-", 1)[0]
 
 
-def made(kind: str, key: str, make: Callable[[BinaryIO], dict[str, Any]]) -> Entry:
+def _silent(message: str) -> None:
+    """Tell nobody."""
+
+
+announce: Callable[[str], None] = _silent
+"""Is told what takes long now; the command line prints it."""
+
+_ANNOUNCED = {
+    "ids": "writing {} as numbers, once ...",
+    "text": "copying {} in UTF-8, once ...",
+    "survey": "reading {}, once, to check and count it ...",
+}
+
+
+def made(kind: str, key: str, name: str, make: Callable[[BinaryIO], dict[str, Any]]) -> Entry:
     """The entry of this kind and key. If it is not there, ``make`` writes its file and returns its
     facts.
+
+    name: of the text, for people
 
     Raises CorpusError if the cache cannot be written.
     """
@@ -81,23 +97,28 @@ def made(kind: str, key: str, make: Callable[[BinaryIO], dict[str, Any]]) -> Ent
     with writing():
         from filelock import FileLock
 
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory()
         with FileLock(path.with_suffix(".lock")):
             found = _read(path)  # another process may have been faster
             if found is None:
-                _make(path, make)
+                announce(_ANNOUNCED[kind].format(name))
+                _make(path, make, name)
                 found = _read(path)
     if found is None:
         raise CorpusError(f"{path}: removed by another program while it was made; try again")
     return found
 
 
-def _make(path: Path, make: Callable[[BinaryIO], dict[str, Any]]) -> None:
+def make_directory() -> None:
+    """Make the cache's directory, which nobody else may read: it holds the texts of its user."""
+    directory().mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _make(path: Path, make: Callable[[BinaryIO], dict[str, Any]], name: str) -> None:
     temporary = path.with_suffix(".tmp")
     try:
         with temporary.open("wb") as file:
-            facts = make(file)
-            facts["size"] = file.tell()
+            facts = make(file) | {"text": name, "size": file.tell()}
             file.flush()
             os.fsync(file.fileno())
         # The facts of an entry that is not there yet harm nobody.

@@ -462,12 +462,12 @@ def _in_file(texts: Texts, tokenizer: Tokenizer) -> tuple[IdFile, int]:
         cut = file.tell() // tokenizer.dtype.itemsize
         for piece in _encoded(texts.val, tokenizer):
             file.write(piece.data)
-        return {"text": texts.name, "cut": cut}
+        return {"cut": cut}
 
     trains = texts.train_parts or (texts.train,)
     parts = *map(len, trains), len(texts.val)
     key = cache.key_of(_IDS, texts.sha256, parts, tokenizer.to_dict())
-    entry = cache.made("ids", key, write)
+    entry = cache.made("ids", key, texts.name, write)
     ids, cut = IdFile(entry.path, tokenizer.dtype), entry.facts.get("cut")
     if type(cut) is not int or not 0 <= cut <= len(ids):
         raise CorpusError(f"{entry.path}: damaged; charlm corpus cache clear removes it")

@@ -161,7 +161,7 @@ def keep(stream: BinaryIO) -> BinaryIO:
         return io.BytesIO(begin)
     with cache.writing():
         directory = cache.directory()
-        directory.mkdir(parents=True, exist_ok=True)
+        cache.make_directory()
         kept = tempfile.NamedTemporaryFile(  # noqa: SIM115 - it lives as long as it is used
             dir=directory, prefix="stdin-", suffix=".tmp"
         )
@@ -213,7 +213,7 @@ def _survey(blocks: Sequence[Block], name: str, encoding: str | None = None) -> 
     if times and time.time_ns() - max(times) < _SETTLED * 10**9:
         return survey()
     key = cache.key_of(_SURVEY, utf8.SLICE, *map(_identified, blocks))
-    facts = cache.made("survey", key, lambda file: {"text": name, **survey().to_dict()}).facts
+    facts = cache.made("survey", key, name, lambda file: survey().to_dict()).facts
     try:
         return Survey.from_dict(facts)
     except (KeyError, TypeError, ValueError, IndexError):  # damaged
@@ -246,9 +246,10 @@ def _copied(key: Sequence[Any], name: str, data: Iterable[bytes]) -> FileBlock:
     def make(file: BinaryIO) -> dict[str, Any]:
         for piece in data:
             file.write(piece)
-        return {"text": Path(name).name}
+        return {}
 
-    return FileBlock.whole(cache.made("text", cache.key_of(*key), make).path, name)
+    entry = cache.made("text", cache.key_of(*key), Path(name).name, make)
+    return FileBlock.whole(entry.path, name)
 
 
 def _transcoded(data: FileBlock, codec: str) -> Iterator[bytes]:

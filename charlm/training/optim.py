@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -181,7 +181,7 @@ def leave_compiler_out() -> None:
 def take_step(optimizer: Optimizer) -> None:
     """``optimizer.step()``, without the calls of torch's compiler around it, which would import it
     too. To be called without gradients."""
-    step = type(optimizer).step
+    step: Any = type(optimizer).step
     while hasattr(step, "__wrapped__"):
         step = step.__wrapped__
     step(optimizer)
