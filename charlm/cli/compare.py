@@ -73,7 +73,7 @@ def command(
         raise RequestError("name at least two runs, then a text: charlm compare A B text.txt")
     *runs, file = models
     names = named_once(*runs)
-    from charlm.cli.score import read
+    from charlm.cli.many import read
     from charlm.inspection import comparing
 
     text = text_of(file, encoding)

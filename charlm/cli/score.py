@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from charlm.cli import many
 from charlm.cli.figures import TEXT, figure_option
 from charlm.cli.options import (
     Choice,
     Command,
     Number,
     encoding_option,
-    file_argument,
     json_option,
     network_only_option,
     on_unknown_option,
@@ -24,7 +24,7 @@ from charlm.cli.options import (
     option,
     run_argument,
 )
-from charlm.cli.terminal import echo, say, use_colour, write_result
+from charlm.cli.terminal import echo, echo_json, say, say_error, use_colour, write_result
 from charlm.cli.texts import open_named, text_of
 from charlm.errors import RequestError
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @run_argument()
-@file_argument
+@click.argument("files", metavar="[FILE]...", nargs=-1)
 @option("--by", type=Choice(["line", "word"]), help="Rank lines or words by their surprisal.")
 @json_option("Print one JSON object per character, line or word.")
 @option("--html", type=click.Path(path_type=Path), help="Write the heat map to this HTML file.")
@@ -60,12 +60,17 @@ if TYPE_CHECKING:
     show_default=True,
     help="Learning rate of --dynamic.",
 )
+@option(
+    "--jobs",
+    type=Number(int, min=1),
+    help="Score several files in so many processes [default: one for each core].",
+)
 @network_only_option()
 @on_unknown_option()
 @encoding_option()
 def command(
     model: str,
-    file: str,
+    files: tuple[str, ...],
     by: str | None,
     as_json: bool,
     html: Path | None,
@@ -74,13 +79,15 @@ def command(
     exact: bool,
     dynamic: bool,
     rate: float,
+    jobs: int | None,
     network_only: bool,
     on_unknown: str,
     encoding: str | None,
 ) -> None:
-    """Show the surprisal of every character of a text.
+    """Show the surprisal of every character of a text, or that of many texts.
 
-    FILE: a text; default, or -: standard input. A terminal shows the text in colour (redder
+    FILE: a text; default, or -: standard input. Several files get a line each, in their order:
+    bits per character, characters, name. A terminal shows the text in colour (redder
     background: higher surprisal); a pipe, or a terminal with NO_COLOR, gets a table. A text of
     20,000 characters or more is read in many parallel streams, each after 128 characters of
     context; --exact reads it in one. If the run has n-gram counts, they are used too.
@@ -92,7 +99,21 @@ def command(
     charlm score book poems.txt --by line | head      the least surprising lines first
     charlm score book letter.txt --json --alternatives 3
     charlm score book letter.txt --dynamic
+    charlm score book letters/*.txt --jobs 4          many files, a line each
     """
+    if len(files) > 1:
+        if dynamic or by or html or figure:
+            raise RequestError(
+                "several files get a line each; leave out --by, --html, --figure and --dynamic, or "
+                "give one file"
+            )
+        _show_many(
+            many.Asked(model, network_only, on_unknown, encoding, exact), files, jobs, as_json
+        )
+        return
+    if jobs is not None:
+        raise RequestError("--jobs is for several files; leave it out for one")
+    file = files[0] if files else "-"
     if dynamic and (by or html or figure or as_json):
         raise RequestError(
             "--dynamic prints two numbers; leave out --by, --html, --figure and --json"
@@ -112,7 +133,7 @@ def command(
     if dynamic:
         _show_gain(loaded, text, rate)
         return
-    reading = read(loaded, text, alternatives, exact)
+    reading = many.read(loaded, text, alternatives, exact)
     if html is not None:
         from charlm.inspection.pages import score_page
 
@@ -146,19 +167,34 @@ def command(
         say(score.folded_note)
 
 
-def read(loaded: CharLM, text: str, alternatives: int, exact: bool) -> Reading:
-    from charlm.inspection import reading
+def _show_many(asked: many.Asked, files: tuple[str, ...], jobs: int | None, as_json: bool) -> None:
+    """A line for every file; CharlmError at the end if some could not be scored."""
+    from charlm.cli.progress import bar
+    from charlm.errors import CharlmError
 
-    streams = 1 if exact or len(text) < reading.LONG else reading.STREAMS
-    return reading.read(
-        loaded.predictor,
-        loaded.tokenizer,
-        text,
-        alternatives=alternatives,
-        streams=streams,
-        threads=os.cpu_count() or 1,
-        folded_types=loaded.folded_types(text),
-    )
+    if "-" in files:
+        raise RequestError(
+            "- means standard input, which is not one of several files; leave it out"
+        )
+    open_named(asked.model, "score", files[0], network_only=asked.network_only)  # refuse it here
+    drawn = bar(len(files), unit="files", delay=1.0)
+    failed = 0
+    for found in many.score(asked, files, jobs or os.cpu_count() or 1):
+        if drawn is not None:
+            drawn.update(1)
+        for note in found.notes:
+            say(f"{found.file}: {note}")
+        failed += bool(found.error)
+        if as_json:
+            echo_json(found.to_dict())
+        elif found.error:
+            say_error(found.error)
+        else:
+            echo(f"{found.bits_per_char:7.4f}  {found.characters:>10,}  {found.file}")
+    if drawn is not None:
+        drawn.close()
+    if failed:
+        raise CharlmError(f"{failed} of {len(files)} files could not be scored")
 
 
 def _title(file: str) -> str:
