@@ -51,7 +51,7 @@ controls: .venv/.installed-dev
 docs: .venv/.installed-dev
 	$(BIN)/python docs/make_cli.py
 
-# About 12 minutes on two cores; results in benchmarks/results/MACHINE-DATE.json.
+# About ten minutes on two cores; results in benchmarks/results/MACHINE-DATE.json.
 bench: .venv/.installed-dev
 	$(BIN)/python benchmarks/sampling.py
 	$(BIN)/python benchmarks/corpus.py
