@@ -128,14 +128,15 @@ def test_a_long_text_is_what_a_short_one_is(
 
 
 @laws
-@given(st.binary(max_size=30), st.integers(1, 9), st.booleans())
+@given(st.binary(max_size=30), st.integers(1, 9), st.booleans(), st.booleans())
 def test_what_is_not_text_is_the_same_error(
-    tmp_path_factory: pytest.TempPathFactory, tail: bytes, size: int, second: bool
+    tmp_path_factory: pytest.TempPathFactory, tail: bytes, size: int, second: bool, mark: bool
 ) -> None:
     """The file, the byte, its offset and its line, wherever the slices end."""
     folder = tmp_path_factory.mktemp("texts")
     (folder / "good.txt").write_text("città\nvecchia\n" * 3, encoding="utf-8")
-    (folder / "bad.txt").write_bytes("perché\nno: ".encode() + tail + b"\nend of it\n")
+    begin = b"\xef\xbb\xbf" * mark + "perché\nno: ".encode()
+    (folder / "bad.txt").write_bytes(begin + tail + b"\nend of it\n")
     names = ("good.txt", "bad.txt") if second else ("bad.txt",)
     source = Source(tuple(str(folder / name) for name in names))
     expected = outcome(source)

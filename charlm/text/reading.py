@@ -200,9 +200,12 @@ def _survey(blocks: Sequence[Block], name: str, encoding: str | None = None) -> 
         try:
             return Survey.of(blocks)
         except NotUtf8 as error:
-            block = blocks[error.number]
-            file = block.name if isinstance(block, FileBlock) else STDIN
-            raise _not_decoded(block, file, "utf-8", encoding, error.offset) from error
+            block, offset = blocks[error.number], error.offset
+            assert isinstance(block, FileBlock)  # what is in memory has been checked
+            # The offset in the file: its byte-order mark is no part of the block.
+            file = FileBlock(block.path, block.name, block.identity, 0, block.end)
+            offset += block.begin
+            raise _not_decoded(file, block.name, "utf-8", encoding, offset) from error
 
     times = [
         max(block.identity.modified, block.identity.changed)
