@@ -64,6 +64,9 @@ bench-all: bench
 	$(BIN)/python benchmarks/counts.py corpora/viaggi.txt corpora/shakespeare.txt corpora/python-prose.txt corpora/dante.txt corpora/names.txt --rules
 	$(BIN)/python benchmarks/names.py corpora/names.txt
 	$(BIN)/python benchmarks/inside.py
+	$(BIN)/python benchmarks/distributed.py
+	$(BIN)/python benchmarks/corpus.py --long 4
+	$(BIN)/python benchmarks/recipe.py corpora/names.txt 1:128x32,256x64 5:128x32,256x64 15:128x32,256x64
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
