@@ -125,6 +125,12 @@ def test_a_separator_that_is_not_there_is_refused(library: str) -> None:
         data.read(Source((library,), separator="|"))
 
 
+def test_an_empty_separator_is_refused(charlm: Invoke, library: str) -> None:
+    result = charlm("train", library, "--document-separator", "")
+    assert result.exit_code == 2
+    assert "--document-separator is empty" in result.stderr
+
+
 def test_a_separator_that_is_folded_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rare.txt"
     path.write_text("abab" * 20 + "|" + "abab" * 20)

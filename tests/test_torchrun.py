@@ -82,6 +82,15 @@ def test_two_processes_train_what_one_can_use(book: Path, tmp_path: Path) -> Non
     assert log[-1]["val_nats_per_char"] < 0.8 * log[0]["val_nats_per_char"]
 
 
+def test_minutes_are_planned_and_kept_together(book: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = torchrun(book, *OPTIONS, "--minutes", "0.1", "--out", tmp_path, "--name", "timed")
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 40  # 6 s, and torchrun's own start and end
+    assert done.stderr.count("--minutes 0.1: ") == 1
+    assert step_of(tmp_path / "timed") >= 10
+
+
 def test_a_wrong_request_is_refused_in_one_line_and_leaves_nothing(
     book: Path, tmp_path: Path
 ) -> None:

@@ -90,7 +90,8 @@ def _score(file: str) -> Scored:
         text = readable(_loaded, text_of(file, _asked.encoding), _asked.on_unknown, notes.append)
         found = read(_loaded, text, 1, _asked.exact, threads=1).score
     except CharlmError as error:
-        return Scored(file, error=str(error))
+        named = str(error) if file in str(error) else f"{file}: {error}"
+        return Scored(file, error=named)
     return Scored(file, found.bits_per_char, found.characters, notes=tuple(notes))
 
 

@@ -292,6 +292,10 @@ def _prepare(
     model = ModelOptions(**shape)
     model.settle()  # refuse a wrong shape before timing anything
     _describe_corpus(texts, dataset)
+    if weights:
+        parts = zip(corpus, weights, texts.train_parts, strict=True)
+        mixed = (f"{Path(n).name} {w:g} ({len(part):,} characters)" for n, w, part in parts)
+        say(f"mix     by weight, to train: {', '.join(mixed)}")
     if isinstance(dataset.ids, IdFile):
         size = len(dataset.ids) * dataset.ids.dtype.itemsize
         say(
@@ -387,6 +391,10 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
                 f"{typed(ctx, name)} has no effect with --cell {options['cell']}, only with "
                 f"{either(cells)}; leave it out"
             )
+    if options["separator"] == "":
+        raise RequestError(
+            "--document-separator is empty; give what ends a document, or leave it out"
+        )
     if options["val_file"] and "val_fraction" in given(ctx):
         raise RequestError("--val-file and --val-fraction both set the validation text; give one")
     if options["val_file"] and options["test_fraction"]:

@@ -359,7 +359,8 @@ def measure(trainer: Trainer, *, seconds: float) -> Costs:
         whole = timed(_timed(lambda: evaluate.mean_nats(trainer.model, short)))
         per_id = max(0.0, whole - half) / (len(short) / 2)
         evaluation = whole + per_id * (min(len(ids), evaluate.MAX_TARGETS) - len(short))
-    save = 2 * _timed(lambda: dump(trainer.checkpoint(resumable=True)))
+    state = trainer.whole_state()
+    save = 2 * _timed(lambda: dump(trainer.checkpoint(resumable=True, state=state)))
     agree = trainer.group.agree
     return Costs(per_update, evaluation, agree(save), agree(_final(trainer)))
 

@@ -506,11 +506,15 @@ class Trainer:
         nothing if nothing has changed since the last save."""
         self.read()  # what is saved is known to be finite
         if self._saved != self.progress:
-            whole = tuple(map(self.group.gather, self.state))
+            whole = self.whole_state()
             if run is not None:
                 found = self.checkpoint(resumable=True, state=whole)
                 checkpoint.write(run.last, found, keep_as=run.previous)
             self._saved = replace(self.progress)
+
+    def whole_state(self) -> TensorState:
+        """The hidden state of all rows; every process of the group must ask for it."""
+        return tuple(map(self.group.gather, self.state))
 
     def weights(self) -> Tensors:
         """Copies of the parameters as NumPy arrays; a tied head is stored once."""
