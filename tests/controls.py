@@ -151,7 +151,7 @@ CONTROLS = [
     Control(
         "every block draws the same dropout masks",
         "training/step.py",
-        'derive(config.seed, "dropout", step, number)',
+        'derive(config.seed, "dropout", step, piece.block)',
         'derive(config.seed, "dropout", step)',
         "test_rows.py::test_dropout_in_blocks_is_the_same_at_every_run_and_differs_between_blocks",
     ),

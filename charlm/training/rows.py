@@ -160,6 +160,13 @@ def seed_dropout(model: nn.Module, seed: int) -> None:
             module.generator = generator
 
 
+def let_torch_draw(model: nn.Module) -> None:
+    """Undo ``seed_dropout``: every dropout draws from torch's own generator."""
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.generator = None
+
+
 @dataclass(frozen=True)
 class Piece:
     """The rows of one block that one process has.

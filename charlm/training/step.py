@@ -20,7 +20,7 @@ loop can read later (``late``): the result is then a tensor, which ``finite`` ch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -34,7 +34,7 @@ from charlm.seeds import derive
 from charlm.training.group import Group
 from charlm.training.optim import learning_rate
 from charlm.training.precision import arithmetic
-from charlm.training.rows import Blocks, cut, pieces, seed_dropout
+from charlm.training.rows import Blocks, Piece, let_torch_draw, pieces, seed_dropout
 
 AnyBatch = TypeVar("AnyBatch", contravariant=True)
 SomeBatch = TypeVar("SomeBatch")
@@ -145,31 +145,66 @@ def update_in_blocks(
 
     part: (batch, rows) -> those rows of the batch
     """
-    rows = cut(state[0].shape[1], len(blocks))
-    device = state[0].device
-
-    def gradient(number: int, copy: nn.Module) -> tuple[Tensor, int, TensorState, list[Tensor]]:
-        seed_dropout(copy, derive(config.seed, "dropout", step, number))
-        own = tuple(each[:, rows[number]] for each in state)
-        with arithmetic(config.precision, device, cached=False):
-            total, count, after = objective(copy, part(batch, rows[number]), own)
-        gradients = gradients_of(total, blocks.parameters)
-        return total.detach(), count, carried(after), gradients
-
-    # The outer context turns oneDNN off, if need be, for all threads at once.
-    with arithmetic(config.precision, device, cached=False):
-        found = blocks.each(gradient)
-    totals, counts, afters, gradients = zip(*found, strict=True)
-    count = sum(counts)
-    summed = gradients[0]
-    for other in gradients[1:]:  # always in the same order, so that rounding is always the same
-        torch._foreach_add_(summed, other)
+    rows = state[0].shape[1]
+    todo = pieces(slice(0, rows), rows, len(blocks))
+    summed, total, count, after = _gradients(
+        model, blocks, objective, batch, part, todo, state, config, step, apart=True
+    )
     torch._foreach_div_(summed, float(count))
     for parameter, each in zip(blocks.parameters, summed, strict=True):
         parameter.grad = each
-    loss = torch.stack(totals).sum() / count
+    return _apply(model, optimizer, total / count, config, step, place), after
+
+
+def _gradients(
+    model: nn.Module,
+    blocks: Blocks | None,
+    objective: Objective[SomeBatch],
+    batch: SomeBatch,
+    part: Callable[[SomeBatch, slice], SomeBatch],
+    todo: Sequence[Piece],
+    state: TensorState,
+    config: TrainConfig,
+    step: int,
+    *,
+    apart: bool,
+) -> tuple[list[Tensor], Tensor, int, TensorState]:
+    """(gradient of the sum of the losses for every parameter, that sum in nats, how many losses it
+    has, state after the batch), computed piece by piece.
+
+    blocks: a copy of the model and a thread for each piece; None: the model does the only one
+    todo: the pieces of the batch
+    apart: whether each block has dropout of its own, from (seed, step, block)
+    """
+    device = state[0].device
+
+    def gradient(number: int, copy: nn.Module) -> tuple[Tensor, int, TensorState, list[Tensor]]:
+        piece = todo[number]
+        copy.train()
+        piece.place_dropout(copy)
+        if apart:
+            seed_dropout(copy, derive(config.seed, "dropout", step, piece.block))
+        else:  # the only block draws from torch's own generator, as a model without blocks does
+            seed(config, step)
+            let_torch_draw(copy)
+        own = tuple(each[:, piece.rows] for each in state)
+        with arithmetic(config.precision, device, cached=blocks is None):
+            total, count, after = objective(copy, part(batch, piece.rows), own)
+        found = gradients_of(total, [p for p in copy.parameters() if p.requires_grad])
+        return total.detach(), count, carried(after), found
+
+    if blocks is None:
+        results = [gradient(0, model)]
+    else:
+        # The outer context turns oneDNN off, if need be, for all threads at once.
+        with arithmetic(config.precision, device, cached=False):
+            results = blocks.each(gradient, len(todo))
+    totals, counts, afters, gradients = zip(*results, strict=True)
+    summed = gradients[0]
+    for other in gradients[1:]:  # always in the same order, so that rounding is always the same
+        torch._foreach_add_(summed, other)
     after = tuple(torch.cat(parts, dim=1) for parts in zip(*afters, strict=True))
-    return _apply(model, optimizer, loss, config, step, place), after
+    return summed, torch.stack(totals).sum(), sum(counts), after
 
 
 @dataclass(frozen=True)
@@ -177,7 +212,7 @@ class Told:
     """What every process learns with an update of the group.
 
     stop: how many processes were asked to stop
-    numbers: of rank 0, as it gave them
+    numbers: of rank 0, as it gave them, in the precision of the parameters
     """
 
     stop: int
@@ -211,36 +246,27 @@ def update_in_group(
     batch: of all rows; state: of the rows of this process
     stop: whether this process was asked to stop; numbers: to tell everyone, those of rank 0 count
     """
-    device, parameters = state[0].device, [p for p in model.parameters() if p.requires_grad]
+    parameters = [p for p in model.parameters() if p.requires_grad]
     own = group.rows(config.batch_size)
-    mine = part(batch, own)
     todo = pieces(own, config.batch_size, row_blocks)
-
-    def gradient(number: int, copy: nn.Module) -> tuple[Tensor, int, TensorState, list[Tensor]]:
-        piece = todo[number]
-        copy.train()
-        piece.place_dropout(copy)
-        if row_blocks > 1:
-            seed_dropout(copy, derive(config.seed, "dropout", step, piece.block))
-        before = tuple(each[:, piece.rows] for each in state)
-        with arithmetic(config.precision, device, cached=blocks is None):
-            total, count, after = objective(copy, part(mine, piece.rows), before)
-        found = gradients_of(total, list(copy.parameters()))
-        return total.detach(), count, carried(after), found
-
-    if blocks is None:
-        seed(config, step)
-        results = [gradient(0, model)]
-    else:
-        with arithmetic(config.precision, device, cached=False):
-            results = blocks.each(gradient, len(todo))
-    totals, counts, afters, gradients = zip(*results, strict=True)
-    tail = [float(sum(counts)), float(stop), *(n * (group.rank == 0) for n in numbers)]
+    summed, total, counted, after = _gradients(
+        model,
+        blocks,
+        objective,
+        part(batch, own),
+        part,
+        todo,
+        state,
+        config,
+        step,
+        apart=row_blocks > 1,
+    )
+    tail = [float(counted), float(stop), *(n * (group.rank == 0) for n in numbers)]
     like = parameters[0]
     message = torch.cat(
         [
-            *(sum(each).flatten() for each in zip(*gradients, strict=True)),
-            torch.stack(totals).sum().reshape(1).to(like.dtype),
+            *(each.flatten() for each in summed),
+            total.reshape(1).to(like.dtype),
             like.new_tensor(tail),
         ]
     )
@@ -253,7 +279,6 @@ def update_in_group(
         parameter.grad = message[begin:end].view_as(parameter)
         begin = end
     loss = message[-len(tail) - 1] / count
-    after = tuple(torch.cat(parts, dim=1) for parts in zip(*afters, strict=True))
     nats = _apply(model, optimizer, loss, config, step, place)
     return nats, after, Told(round(stopped), tuple(told))
 
