@@ -6,7 +6,7 @@ clone of this one and must never name the package itself.
 
 from __future__ import annotations
 
-EXTRAS = ("plots", "report", "data", "fuzz", "browser", "dev")
+EXTRAS = ("plots", "report", "data", "cluster", "fuzz", "browser", "dev")
 """The optional groups of packages in ``setup.cfg``."""
 
 

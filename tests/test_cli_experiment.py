@@ -37,7 +37,7 @@ from charlm.experiments.position_invariance import ask, plots, saliency, store, 
 from charlm.experiments.position_invariance import grid as grids
 from charlm.experiments.position_invariance.design import Design
 from charlm.experiments.position_invariance.examples import Example
-from charlm.experiments.position_invariance.grid import Grid, Settings
+from charlm.experiments.position_invariance.grid import Bench, Grid, Settings
 from charlm.experiments.position_invariance.readers import (
     KINDS,
     AnyReader,
@@ -49,6 +49,7 @@ from charlm.experiments.position_invariance.readers import (
 )
 from charlm.experiments.position_invariance.saliency import Saliency
 from charlm.experiments.position_invariance.training import CurvePoint
+from charlm.parallel import Workers
 
 Invoke = Callable[..., Result]
 POSITION = ("experiment", "position-invariance")
@@ -148,23 +149,18 @@ def by_hand(
     return made[kind.name]().eval(), [CurvePoint(8, 1.5, 0.5), CurvePoint(16, 0.5, 0.9)]
 
 
-def run_here(made: Grid, jobs: int, progress: Callable[[int, int], None]) -> None:
+def run_here(made: Grid, workers: Workers, progress: Callable[[int, int], None]) -> None:
     """Replaces ``Grid.run``: no processes, and readers by hand."""
     with pytest.MonkeyPatch.context() as patch:
-        import multiprocessing
-
-        done = multiprocessing.get_context("spawn").Value("q", 0)
-        patch.setattr(grids, "_worker", {"grid": made, "done": done})
         # One kind of material for every seed: the readers do not look at it.
-        patch.setattr(grids, "_material", lambda seed: (None, []))
+        patch.setattr(Bench, "material", lambda bench, seed: (None, []))
         patch.setattr(training, "train", by_hand)
-        grids._vocabulary.cache_clear()
-        grids._tests.cache_clear()
+        bench = Bench(made)
         for cell in made.unfinished():
-            grids._run_cell(*cell)
+            bench.run(*cell)
 
 
-def nothing_is_run(made: Grid, jobs: int, progress: Callable[[int, int], None]) -> None:
+def nothing_is_run(made: Grid, workers: Workers, progress: Callable[[int, int], None]) -> None:
     pass
 
 
@@ -768,8 +764,8 @@ def test_no_control_character_of_an_answer_reaches_a_terminal(
 def test_what_others_found_is_not_lost_where_a_reader_diverges(
     charlm: Invoke, tmp_path: Path, unplotted: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def diverging(made: Grid, jobs: int, progress: Callable[[int, int], None]) -> None:
-        run_here(made, jobs, progress)
+    def diverging(made: Grid, workers: Workers, progress: Callable[[int, int], None]) -> None:
+        run_here(made, workers, progress)
         made.cell("feedforward", 1).unlink()
         raise DivergenceError("feedforward, seed 1, step 3: loss nan")
 
@@ -1286,4 +1282,4 @@ def test_no_process_trains_on_when_the_command_is_ended_alone(
     ended, output = command.end()
     assert (ended, output) == (code, "")
     if number == signal.SIGTERM:
-        assert "0 of 40 readers are trained; continue: charlm experiment" in command.talk[-1]
+        assert re.match(r"\d+ of 40 readers are trained; continue: charlm exp", command.talk[-1])

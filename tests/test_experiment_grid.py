@@ -7,10 +7,11 @@ threads, so that the results are bit-identical.
 
 from __future__ import annotations
 
+import _thread
 import base64
+import contextlib
 import csv
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -23,19 +24,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import safetensors
 import torch
 from safetensors.numpy import load_file, save_file
 
 import charlm
+from charlm import sealed
 from charlm.errors import CharlmError, CheckpointError, RequestError
 from charlm.experiments.position_invariance import grid as grids
 from charlm.experiments.position_invariance import measures, plots, report, store
 from charlm.experiments.position_invariance.ask import Panel
 from charlm.experiments.position_invariance.design import Design
 from charlm.experiments.position_invariance.examples import Example
-from charlm.experiments.position_invariance.grid import Grid, Settings, first_answer, judge
+from charlm.experiments.position_invariance.grid import Bench, Grid, Settings, first_answer, judge
 from charlm.experiments.position_invariance.readers import (
     END,
     KINDS,
@@ -47,6 +50,7 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
+from charlm.parallel import Workers
 
 ANSWERS = tuple(str(year) for year in range(1990, 2002))
 # A template costs the processes a tenth of what the Italian grammar does. This one has every level,
@@ -112,23 +116,15 @@ def in_this_process() -> Iterator[RunCell]:
     """A way to compute a cell as one of the processes does."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    done = multiprocessing.get_context("spawn").Value("q", 0)
+    benches: dict[int, Bench] = {}
 
     def run(made: Grid, name: str, seed: int) -> None:
-        if grids._worker.get("grid") is not made:
-            grids._worker.clear()
-            grids._worker.update(grid=made, done=done)
-            grids._vocabulary.cache_clear()
-            grids._tests.cache_clear()
-        grids._run_cell(name, seed)
+        benches.setdefault(id(made), Bench(made)).run(name, seed)
 
     try:
         yield run
     finally:
         torch.set_num_threads(threads)
-        grids._worker.clear()
-        grids._vocabulary.cache_clear()
-        grids._tests.cache_clear()
 
 
 @pytest.fixture
@@ -170,12 +166,21 @@ def stamps(made: Grid) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in (made.path / "cells").iterdir()}
 
 
+def workers_of_joblib() -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            if any("popen_loky" in word for word in child.cmdline()):
+                found.append(child)
+    return found
+
+
 def no_child_is_left() -> bool:
     """Killed processes take a moment to be gone."""
     deadline = time.monotonic() + 20
-    while multiprocessing.active_children() and time.monotonic() < deadline:
+    while workers_of_joblib() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return not multiprocessing.active_children()
+    return not workers_of_joblib()
 
 
 # ------------------------------------------------------------------------------- run and run again
@@ -201,7 +206,7 @@ def test_seed_by_seed_so_that_sentences_are_made_once() -> None:
 def test_a_finished_cell_is_never_computed_again(copy: Grid) -> None:
     before = stamps(copy)
     told: list[tuple[int, int]] = []
-    copy.run(JOBS, lambda done, total: told.append((done, total)))
+    copy.run(Workers(JOBS), lambda done, total: told.append((done, total)))
     copy.collect()
     assert stamps(copy) == before
     assert told == []
@@ -212,21 +217,23 @@ def test_an_interrupted_grid_goes_on_and_ends_as_if_it_had_not_been(
 ) -> None:
     """With real processes, the second time to the end."""
     made = begin(tmp_path / "grid")
+    told: list[tuple[int, int]] = []
 
     def interrupt(done: int, total: int) -> None:
-        if len(made.unfinished()) < 4:
-            raise KeyboardInterrupt
+        if len(made.unfinished()) < 4 and not told:
+            told.append((done, total))
+            _thread.interrupt_main()
 
     with pytest.raises(KeyboardInterrupt):
-        made.run(JOBS, interrupt)
+        made.run(Workers(JOBS), interrupt)
     assert no_child_is_left()
     missing = made.unfinished()
     assert 0 < len(missing) < 4
     finished = [cell for cell in SETTINGS.cells() if cell not in missing]
     before = {cell: made.cell(*cell).stat().st_mtime_ns for cell in finished}
 
-    told: list[tuple[int, int]] = []
-    made.run(JOBS, lambda done, total: told.append((done, total)))
+    told.clear()
+    made.run(Workers(JOBS), lambda done, total: told.append((done, total)))
     assert no_child_is_left()
     assert {cell: made.cell(*cell).stat().st_mtime_ns for cell in finished} == before
     # Progress counts what this call has to do, and ends where all of it is done.
@@ -240,34 +247,35 @@ def test_an_interrupted_grid_goes_on_and_ends_as_if_it_had_not_been(
         assert (made.path / name).read_text() == (whole.path / name).read_text()
 
 
-def test_a_killed_process_is_an_error_of_one_line_and_not_a_fault(tmp_path: Path) -> None:
+def test_processes_that_are_killed_again_and_again_are_an_error_of_one_line(
+    tmp_path: Path,
+) -> None:
     """As the system does if memory is short."""
     made = begin(tmp_path / "grid")
 
     def kill(done: int, total: int) -> None:
-        for process in multiprocessing.active_children():
+        for process in workers_of_joblib():
             process.kill()
 
-    with pytest.raises(CharlmError, match="--resume"):
-        made.run(JOBS, kill)
+    with pytest.raises(CharlmError, match=r"killed 3 times.*--resume"):
+        made.run(Workers(JOBS), kill)
     assert no_child_is_left()
     assert made.unfinished() == SETTINGS.cells()
 
 
-@pytest.mark.slow
-def test_a_grid_whose_process_was_killed_goes_on(whole: Grid, tmp_path: Path) -> None:
+def test_the_cells_of_a_killed_process_are_computed_by_another(whole: Grid, tmp_path: Path) -> None:
     made = begin(tmp_path / "grid")
+    killed: list[int] = []
 
     def kill(done: int, total: int) -> None:
-        if len(made.unfinished()) < 4:
-            for process in multiprocessing.active_children()[:1]:
+        if not killed and len(made.unfinished()) < 4:
+            for process in workers_of_joblib()[:1]:
                 process.kill()
+                killed.append(process.pid)
 
-    with pytest.raises(Exception, match=r".") as caught:
-        made.run(JOBS, kill)
-    assert not isinstance(caught.value, AssertionError)
-    assert 0 < len(made.unfinished()) < 4
-    made.run(JOBS, quiet)
+    made.run(Workers(JOBS), kill)
+    assert killed
+    assert no_child_is_left()
     assert outcome(made) == outcome(whole)
 
 
@@ -275,9 +283,10 @@ DRIVER = """
 import sys
 from pathlib import Path
 from charlm.experiments.position_invariance.grid import Grid
+from charlm.parallel import Workers
 
 if __name__ == "__main__":
-    Grid(Path(sys.argv[1])).run(int(sys.argv[2]), lambda done, total: None)
+    Grid(Path(sys.argv[1])).run(Workers(int(sys.argv[2])), lambda done, total: None)
 """
 
 
@@ -298,7 +307,7 @@ def test_a_grid_whose_whole_process_group_was_killed_goes_on(whole: Grid, tmp_pa
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert 0 < len(made.unfinished()) < 4
-    made.run(JOBS, quiet)
+    made.run(Workers(JOBS), quiet)
     assert outcome(made) == outcome(whole)
 
 
@@ -315,7 +324,7 @@ def test_weights_are_written_before_the_cell_counts_as_finished(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(grids, "_write_sealed", broken_off)
+        patch.setattr(sealed, "write", broken_off)
         with pytest.raises(KeyboardInterrupt):
             run_here(made, "time-delay", 1)
     assert made.unfinished() == [("time-delay", 1)]
@@ -565,7 +574,7 @@ def test_an_experiment_is_not_there_until_all_of_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    real = grids._write_sealed
+    real = sealed.write
 
     def full(path: Path, value: Any) -> None:
         written.append(path.name)
@@ -574,7 +583,7 @@ def test_an_experiment_is_not_there_until_all_of_it_is(
         real(path, value)
 
     with monkeypatch.context() as patch:
-        patch.setattr(grids, "_write_sealed", full)
+        patch.setattr(sealed, "write", full)
         with pytest.raises(CharlmError, match="No space left on device"):
             begin(tmp_path / "grid")
     with pytest.raises(RequestError, match="contains no experiment"):
@@ -714,7 +723,7 @@ def test_no_remedy_is_promised_that_does_not_work(copy: Grid, name: str) -> None
     if "--resume" in message:
         (copy.path / name).unlink()
         found = grids.find(str(copy.path))
-        found.run(1, quiet)
+        found.run(Workers(), quiet)
         found.collect()
 
 
@@ -834,8 +843,8 @@ def test_metadata_that_charlm_does_not_write_is_refused(words: Vocabulary, tmp_p
         metadata | {"reader": "gru"},
         {key: value for key, value in metadata.items() if key != "config"},
     ):
-        for sealed in (False, True):
-            if sealed and changed:
+        for with_seal in (False, True):
+            if with_seal and changed:
                 changed["sha256"] = charlm.tensorfile.digest(changed, tensors)
             save_file(tensors, file, changed)
             with pytest.raises(CheckpointError):

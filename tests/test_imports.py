@@ -101,7 +101,8 @@ def test_public_names_are_there() -> None:
 PACKAGE = Path(package.__file__).parent
 FLOORS = (
     # Knows no model, no text and no torch.
-    "errors config arrays seeds files launch tensorfile display svg statistics extras",
+    "errors config arrays seeds files launch tensorfile display svg statistics extras sealed "
+    "parallel",
     # Figures and pages, of whatever they are given.
     "drawing webpage",
     # Files to text to ids.

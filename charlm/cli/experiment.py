@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -14,10 +13,12 @@ from charlm.cli.options import (
     HELP,
     Group,
     Number,
+    chosen_workers,
     given,
     json_option,
     option,
     typed,
+    workers_options,
 )
 from charlm.cli.progress import bar
 from charlm.cli.signals import Interruption
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from charlm.experiments.position_invariance.ask import Panel
     from charlm.experiments.position_invariance.grid import Grid
     from charlm.experiments.position_invariance.measures import Results
+    from charlm.parallel import Workers
 
 _OUT = "checkpoints/position-invariance"
 
@@ -63,11 +65,7 @@ def command() -> None:
     type=Number(int, min=1),
     help="Training steps, of 64 sentences each [default: 2200; --quick: 1900]",
 )
-@option(
-    "--jobs",
-    type=Number(int, min=1, max=256),
-    help="Processes at the same time [default: one per core]",
-)
+@workers_options()
 @option("--resume", is_flag=True, help="Continue the experiment in --out.")
 @option(
     "--template",
@@ -93,9 +91,10 @@ def position_invariance(ctx: click.Context, /, **options: Any) -> None:
         return
     from charlm.experiments.position_invariance import grid
 
+    workers = chosen_workers(options["jobs"], options["dask"])
     made = grid.Grid(options["out"])
     if options["resume"]:
-        also = given(ctx) - {"resume", "out", "jobs"}
+        also = given(ctx) - {"resume", "out", "jobs", "dask"}
         if also:
             named = ", ".join(typed(ctx, name) for name in sorted(also))
             raise RequestError(f"--resume uses the saved settings in --out; leave out {named}")
@@ -104,7 +103,7 @@ def position_invariance(ctx: click.Context, /, **options: Any) -> None:
     else:
         _begin(made, options)
     try:
-        _run(made, options["jobs"] or os.cpu_count() or 1)
+        _run(made, workers)
     except DivergenceError:
         _show(made, made.collect())  # the results of the other readers are valid
         raise
@@ -134,7 +133,7 @@ def _begin(made: Grid, options: dict[str, Any]) -> None:
     made.begin(question, settings)
 
 
-def _run(made: Grid, jobs: int) -> None:
+def _run(made: Grid, workers: Workers) -> None:
     missing = len(made.unfinished())
     settings = made.settings
     total = len(settings.cells())
@@ -143,7 +142,7 @@ def _run(made: Grid, jobs: int) -> None:
         return
     say(
         f"training {missing} of {total} readers: {len(settings.readers)} kinds, {settings.seeds} "
-        f"seeds, {settings.steps:,} steps each, {jobs} at a time"
+        f"seeds, {settings.steps:,} steps each, {workers.describe()}"
     )
     shown = bar(missing * settings.steps, unit=" steps")
     printed = 0
@@ -162,7 +161,7 @@ def _run(made: Grid, jobs: int) -> None:
 
     with Interruption() as interrupted:
         try:
-            made.run(jobs, progress)
+            made.run(workers, progress)
         except KeyboardInterrupt:
             close()
             left = len(made.unfinished())

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from charlm.config import check_value
 from charlm.errors import RequestError
+
+if TYPE_CHECKING:
+    from charlm.parallel import Workers
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Decorator = Callable[[Decorated], Decorated]
@@ -269,6 +273,40 @@ def corpus_option(name: str = "corpus", group: str = "Options") -> Decorator[Any
         help="Where the run's corpus is now, if it has moved; its checksum must agree. Can be "
         "repeated.",
     )
+
+
+def workers_options(group: str = "Options") -> Decorator[Any]:
+    """``--jobs`` and ``--dask``; ``chosen_workers`` makes of them who does the work."""
+
+    def decorate(command: Decorated) -> Decorated:
+        dask = option(
+            "--dask",
+            group=group,
+            metavar="ADDRESS",
+            help="Train on the workers of this Dask scheduler, such as tcp://host:8786.",
+        )
+        jobs = option(
+            "--jobs",
+            group=group,
+            type=Number(int, min=1, max=256),
+            help="Processes at the same time [default: one per core]",
+        )
+        decorated: Decorated = jobs(dask(command))
+        return decorated
+
+    return decorate
+
+
+def chosen_workers(jobs: int | None, dask: str | None) -> Workers:
+    """Who does the work; RequestError if both options were given."""
+    from charlm.parallel import Workers
+
+    if jobs is not None and dask is not None:
+        raise RequestError(
+            "--jobs and --dask both say who does the work; give one: the workers of a Dask "
+            "scheduler decide how many processes there are"
+        )
+    return Workers(jobs or os.cpu_count() or 1, dask or "")
 
 
 def network_only_option() -> Decorator[Any]:

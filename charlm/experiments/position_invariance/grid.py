@@ -6,7 +6,8 @@ experiment: a file that was changed, or that belongs to another experiment, is r
 
 config.json             the question and the settings, which --resume continues with
 tests.json              the test sentences, the same for every cell
-cells/READER-SEED.*     the trained weights, and, written last, the cell's answers
+cells/READER-SEED.*     the trained weights, and, written last, the cell's answers; while it is
+                        being computed, how many steps it has made
 results.json            everything together: the only input of the figures
 results.csv             a line per reader, seed, test and part
 """
@@ -14,32 +15,28 @@ results.csv             a line per reader, seed, test and part
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
 import math
-import multiprocessing
 import os
-import signal
+import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from charlm import sealed
 from charlm.errors import CharlmError, CheckpointError, DivergenceError, RequestError
 from charlm.experiments.position_invariance import measures
 from charlm.experiments.position_invariance.design import Design
 from charlm.experiments.position_invariance.examples import Example
 from charlm.files import write_atomically
+from charlm.parallel import Wanted, Workers, every
 
 FORMAT = "charlm-position-invariance/1"
 STEPS, QUICK_STEPS = 2200, 1900
@@ -83,18 +80,18 @@ class Grid:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        config = _parse(self.config_file, BEGIN_AGAIN)
+        config = sealed.parse(self.config_file, BEGIN_AGAIN)
         if config.get("format") != FORMAT:
             raise CheckpointError(
                 f"{self.config_file}: not an experiment of this version of charlm; choose another "
                 "--out"
             )
-        return _unsealed(self.config_file, config, BEGIN_AGAIN)
+        return sealed.verified(self.config_file, config, BEGIN_AGAIN)
 
     @property
     def experiment(self) -> str:
         """The identifier that all files of this experiment share."""
-        return _digest(self.config)
+        return sealed.digest(self.config)
 
     @property
     def settings(self) -> Settings:
@@ -113,14 +110,14 @@ class Grid:
         return {name: [Example(**each) for each in sentences] for name, sentences in found.items()}
 
     def _read(self, path: Path, remedy: str) -> dict[str, Any]:
-        content = _unsealed(path, _parse(path, remedy), remedy)
+        content = sealed.read(path, remedy)
         if content.pop("experiment", None) != self.experiment:
             raise CheckpointError(f"{path}: of another experiment; {remedy}")
         return content
 
     def write(self, path: Path, content: dict[str, Any]) -> None:
         """Write a file of this experiment, sealed."""
-        _write_sealed(path, {"experiment": self.experiment, **content})
+        sealed.write(path, {"experiment": self.experiment, **content})
 
     def begin(self, design: Design, settings: Settings) -> None:
         """Store question, settings and tests before anything is computed."""
@@ -153,14 +150,14 @@ class Grid:
         tests = design.tests(settings.per_offset)
         try:
             (self.path / "cells").mkdir(parents=True, exist_ok=True)
-            _write_sealed(
+            sealed.write(
                 self.tests_file,
                 {
-                    "experiment": _digest(config),
+                    "experiment": sealed.digest(config),
                     **{name: [asdict(each) for each in tests[name]] for name in tests},
                 },
             )
-            _write_sealed(self.config_file, config)
+            sealed.write(self.config_file, config)
         except OSError as error:
             raise CharlmError(
                 f"{self.path}: cannot be written ({error.strerror}); choose another --out"
@@ -184,52 +181,58 @@ class Grid:
     def unfinished(self) -> list[tuple[str, int]]:
         return [cell for cell in self.settings.cells() if not self.cell(*cell).exists()]
 
-    def run(self, jobs: int, progress: Callable[[int, int], None]) -> None:
-        """Compute the missing cells in ``jobs`` parallel processes.
+    def run(self, workers: Workers, progress: Callable[[int, int], None]) -> None:
+        """Compute the missing cells in parallel processes.
 
-        progress: called with (steps done, steps in total) a few times a second
+        progress: called with (steps done, steps in total) a few times a second, by another thread
 
         If a reader diverges, the others are still finished, then its DivergenceError is raised.
         KeyboardInterrupt ends the processes; finished cells remain.
         """
         missing = self.unfinished()
-        total = len(missing) * self.settings.steps
+        if not missing:
+            return
+        steps = self.settings.steps
+        for reader, seed in missing:
+            self.cell(reader, seed, "steps").unlink(missing_ok=True)
+        threads = 1 if workers.dask else max(1, (os.cpu_count() or 1) // workers.jobs)
+        path = str(self.path.absolute())
+        tasks = [Cell(path, *cell, threads) for cell in missing]
+        finished: list[Cell] = []
+        furthest = 0
+
+        def tell() -> None:
+            nonlocal furthest
+            # A cell that was lost begins again; what is shown never goes back.
+            begun = sum(self._steps_of(*each) for each in missing)
+            furthest = max(furthest, len(finished) * steps + begun)
+            progress(min(furthest, len(missing) * steps), len(missing) * steps)
+
         diverged: DivergenceError | None = None
-        context = multiprocessing.get_context("spawn")
-        done = context.Value("q", 0)
-        threads = max(1, (os.cpu_count() or 1) // jobs)
-        pool = ProcessPoolExecutor(
-            jobs, context, initializer=_start, initargs=(str(self.path), done, threads)
-        )
-        try:
-            with _shielded():
-                waiting = {pool.submit(_run_cell, *cell) for cell in missing}
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.3, return_when=FIRST_COMPLETED)
-                progress(done.value, total)
-                for future in finished:
-                    try:
-                        future.result()
-                    except DivergenceError as error:
-                        diverged = diverged or error
-        except BaseException as error:
-            for process in (getattr(pool, "_processes", None) or {}).values():
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
-            if isinstance(error, BrokenProcessPool):
-                raise CharlmError(
-                    "one of the processes was killed, perhaps for lack of memory; finished cells "
-                    f"remain: continue with --resume and fewer --jobs than {jobs}"
-                ) from error
-            raise
-        pool.shutdown()
+        with every(0.3, tell):
+            for cell, error in workers.run(
+                compute, tasks, self.path / "cells", again="continue with --resume"
+            ):
+                self.cell(cell.reader, cell.seed, "steps").unlink(missing_ok=True)
+                finished.append(cell)
+                if isinstance(error, DivergenceError):
+                    diverged = diverged or error
+                elif error is not None:
+                    raise error
         if diverged is not None:
             raise diverged
+
+    def _steps_of(self, reader: str, seed: int) -> int:
+        """How far a cell is that is being computed."""
+        try:
+            return int(self.cell(reader, seed, "steps").read_text())
+        except (OSError, ValueError):
+            return 0
 
     def collect(self) -> measures.Results:
         """Write results.json and results.csv from the finished cells."""
         results = self.results()
-        write_atomically(self.results_file, _json(results.content))
+        write_atomically(self.results_file, sealed.as_json(results.content))
         write_atomically(self.path / "results.csv", _table(results).encode())
         return results
 
@@ -288,117 +291,121 @@ def first_answer(text: str, design: Design) -> str:
 
 # ------------------------------------------------------------------------------ in the processes
 
-_worker: dict[str, Any] = {}
+
+@dataclass(frozen=True)
+class Cell:
+    """A reader to train: the directory of its grid, its kind, its seed, on how many threads."""
+
+    path: str
+    reader: str
+    seed: int
+    threads: int
 
 
-@contextmanager
-def _shielded() -> Iterator[None]:
-    """A process started in here never receives Ctrl-C, not even before it can ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+_one_at_a_time = threading.Lock()
+"""A process of a cluster may have several threads, but torch has one generator for all of them."""
 
 
-def _start(path: str, done: Any, threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends this process
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def compute(cell: Cell, wanted: Wanted) -> None:
+    """Train and test one reader, in one of the processes."""
+    path = Path(cell.path)
+    if not path.is_dir():
+        raise CharlmError(
+            f"{socket.gethostname()} does not see {path}; give an --out that is on a file system "
+            "of all machines"
+        )
     import torch
 
-    torch.set_num_threads(threads)
-    _worker.update(grid=Grid(Path(path)), done=done)
+    with _one_at_a_time:
+        torch.set_num_threads(cell.threads)
+        bench = _bench_of(cell.path)
+        told = bench.grid.cell(cell.reader, cell.seed, "steps")
+        shown = time.monotonic()
+
+        def updated(step: int) -> None:
+            nonlocal shown
+            if time.monotonic() - shown >= 0.3:
+                shown = time.monotonic()
+                wanted.check()
+                told.write_text(str(step))
+
+        bench.run(cell.reader, cell.seed, updated)
 
 
-def _end_with_parent() -> None:
-    """A killed command cannot end its processes; without this they would train for hours."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+@lru_cache(maxsize=1)
+def _bench_of(path: str) -> Bench:
+    return Bench(Grid(Path(path)))
 
 
-@cache
-def _vocabulary() -> Any:
-    from charlm.experiments.position_invariance.store import vocabulary
+class Bench:
+    """What a process keeps of a grid from one cell to the next."""
 
-    return vocabulary(_worker["grid"].config)
+    def __init__(self, grid: Grid) -> None:
+        from charlm.experiments.position_invariance.store import vocabulary
 
+        self.grid = grid
+        self.vocabulary = vocabulary(grid.config)
+        self.tests = grid.tests
+        self._seed: int | None = None
+        self._kept: tuple[Any, list[Example]] | None = None
 
-@cache
-def _tests() -> dict[str, list[Example]]:
-    tests: dict[str, list[Example]] = _worker["grid"].tests
-    return tests
+    def material(self, seed: int) -> tuple[Any, list[Example]]:
+        """The sentences of one seed, kept until another seed is requested."""
+        if self._kept is None or self._seed != seed:
+            from charlm.experiments.position_invariance.training import BATCH_SIZE, SORTED, Material
 
+            self._kept = None  # not two at the same time in memory
+            design, size = self.grid.design, BATCH_SIZE * SORTED
+            count = -(-self.grid.settings.steps * BATCH_SIZE // size) * size
+            sentences = design.training(seed, count)
+            self._kept = Material.of(self.vocabulary, sentences), design.validation(seed)
+            self._seed = seed
+        return self._kept
 
-def _material(seed: int) -> tuple[Any, list[Example]]:
-    """The sentences of one seed, kept until another seed is requested."""
-    if _worker.get("seed") != seed:
-        from charlm.experiments.position_invariance.training import BATCH_SIZE, SORTED, Material
+    def run(self, name: str, seed: int, updated: Callable[[int], None] = lambda step: None) -> None:
+        """Train and test one reader, and write its files."""
+        from charlm.experiments.position_invariance import store, training
+        from charlm.experiments.position_invariance.readers import KINDS
 
-        grid: Grid = _worker["grid"]
-        design, size = grid.design, BATCH_SIZE * SORTED
-        count = -(-grid.settings.steps * BATCH_SIZE // size) * size
-        _worker.pop("material", None)
-        sentences = design.training(seed, count)
-        _worker["material"] = Material.of(_vocabulary(), sentences), design.validation(seed)
-        _worker["seed"] = seed
-    material: tuple[Any, list[Example]] = _worker["material"]
-    return material
-
-
-def _run_cell(name: str, seed: int) -> None:
-    from charlm.experiments.position_invariance import store, training
-    from charlm.experiments.position_invariance.readers import KINDS
-
-    grid: Grid = _worker["grid"]
-    done = _worker["done"]
-    began = time.monotonic()
-    material, validation = _material(seed)
-
-    def updated(step: int) -> None:
-        with done.get_lock():
-            done.value += 1
-
-    trained_from = time.monotonic()
-    reader, curve = training.train(
-        KINDS[name],
-        _vocabulary(),
-        material,
-        validation,
-        seed=seed,
-        steps=grid.settings.steps,
-        updated=updated,
-    )
-    trained_in = time.monotonic() - trained_from
-    tests = {
-        test: judge(
-            reader.answers([each.text for each in sentences]),
-            sentences,
-            grid.design.width,
-            reader.kind.longest,
+        grid = self.grid
+        began = time.monotonic()
+        material, validation = self.material(seed)
+        trained_from = time.monotonic()
+        reader, curve = training.train(
+            KINDS[name],
+            self.vocabulary,
+            material,
+            validation,
+            seed=seed,
+            steps=grid.settings.steps,
+            updated=updated,
         )
-        for test, sentences in _tests().items()
-    }
-    store.save(grid.cell(name, seed, "safetensors"), reader)
-    grid.write(
-        grid.cell(name, seed),
-        {
-            "reader": name,
-            "seed": seed,
-            "parameters": sum(parameter.numel() for parameter in reader.parameters()),
-            "hidden_size": reader.config.hidden_size,
-            "receptive_field": reader.config.receptive_field,
-            "made_with": training.made_with(),
-            "seconds_training": round(trained_in, 1),
-            "seconds": round(time.monotonic() - began, 1),
-            "curve": [asdict(point) for point in curve],
-            "tests": tests,
-        },
-    )
+        trained_in = time.monotonic() - trained_from
+        tests = {
+            test: judge(
+                reader.answers([each.text for each in sentences]),
+                sentences,
+                grid.design.width,
+                reader.kind.longest,
+            )
+            for test, sentences in self.tests.items()
+        }
+        store.save(grid.cell(name, seed, "safetensors"), reader)
+        grid.write(
+            grid.cell(name, seed),
+            {
+                "reader": name,
+                "seed": seed,
+                "parameters": sum(parameter.numel() for parameter in reader.parameters()),
+                "hidden_size": reader.config.hidden_size,
+                "receptive_field": reader.config.receptive_field,
+                "made_with": training.made_with(),
+                "seconds_training": round(trained_in, 1),
+                "seconds": round(time.monotonic() - began, 1),
+                "curve": [asdict(point) for point in curve],
+                "tests": tests,
+            },
+        )
 
 
 def judge(
@@ -460,35 +467,3 @@ def _table(results: measures.Results) -> str:
 
 BEGIN_AGAIN = "choose another --out and start again"
 GO_ON = "remove it and continue with --resume"
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, ensure_ascii=False) + "\n").encode()
-
-
-def _digest(content: dict[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _write_sealed(path: Path, content: dict[str, Any]) -> None:
-    write_atomically(path, _json(content | {"sha256": _digest(content)}))
-
-
-def _parse(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: damaged ({error!s:.80}); {remedy}") from error
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: damaged (no object); {remedy}")
-    return value
-
-
-def _unsealed(path: Path, value: dict[str, Any], remedy: str) -> dict[str, Any]:
-    content = {key: part for key, part in value.items() if key != "sha256"}
-    if value.get("sha256") != _digest(content):
-        raise CheckpointError(f"{path}: damaged (its checksum does not match); {remedy}")
-    return content

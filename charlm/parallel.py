@@ -1,0 +1,309 @@
+"""Many independent pieces of work on several processes, here or on a cluster, through joblib.
+
+Each piece leaves its result in a file. So nothing has to come back but the message that it is done,
+and a piece that was lost with its process is done again.
+
+Here joblib's own processes (loky) do the work; on a cluster those of a Dask scheduler, which must
+see the same files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing.resource_tracker
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from charlm.errors import CharlmError, RequestError
+from charlm.extras import how_to_install
+
+Task = TypeVar("Task")
+
+ATTEMPTS = 3
+"""How often work is begun again without a piece being finished in between. A piece that needs more
+memory than there is would otherwise be begun for ever."""
+
+CONNECT = 10.0
+"""Seconds to wait for a Dask scheduler, and for its first worker."""
+
+LOOK = 0.5
+"""Seconds between two looks whether the command is still alive."""
+
+
+class LostWorkError(CharlmError):
+    """A piece of work was lost with its process and may be tried again."""
+
+
+class UnwantedError(CharlmError):
+    """The command that wanted a piece of work has ended."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Whether a piece of work is still wanted: as long as the file ``marker`` is there.
+
+    A process of this machine is simply killed. One on another machine cannot be, so it looks.
+    """
+
+    marker: str
+
+    def __call__(self) -> bool:
+        return os.path.exists(self.marker)
+
+    def check(self) -> None:
+        """UnwantedError if the work is not wanted any more."""
+        if not self():
+            raise UnwantedError("the command that started this has ended")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who does the work.
+
+    jobs: processes of this machine at the same time
+    dask: address of a Dask scheduler, whose workers do it instead, or ""
+    """
+
+    jobs: int = 1
+    dask: str = ""
+
+    def describe(self) -> str:
+        return f"on the workers of {self.dask}" if self.dask else f"{self.jobs} at a time"
+
+    def run(
+        self,
+        work: Callable[[Task, Wanted], None],
+        tasks: Sequence[Task],
+        folder: Path,
+        *,
+        again: str = "give the command again",
+    ) -> Iterator[tuple[Task, CharlmError | None]]:
+        """Do ``work(task, wanted)`` for every task, and yield each one when it is done, with the
+        error that it raised. The order is that in which they are finished.
+
+        work: a function of a module; it runs in another process, and for one task may run again
+        folder: an existing directory that every process sees
+        again: how to continue after an error
+
+        If a process dies, its task and those of its neighbours are done again, at most ``ATTEMPTS``
+        times in a row. Raises CharlmError if that does not help, or if a cluster cannot be reached.
+        If the iteration is broken off, the processes of this machine are killed.
+        """
+        marker = folder / f".wanted-{secrets.token_hex(4)}"
+        marker.touch()
+        left = dict(enumerate(tasks))
+        deaths = 0
+        try:
+            while left:
+                lost: dict[int, Task] = {}
+                try:
+                    for number, error in self._once(work, dict(left), Wanted(str(marker)), again):
+                        task = left.pop(number)
+                        if isinstance(error, LostWorkError):
+                            lost[number] = task
+                        else:
+                            deaths = 0
+                            yield task, error
+                except BrokenProcessPool:
+                    lost |= left
+                left = lost
+                deaths += bool(lost)
+                if lost and deaths == ATTEMPTS:
+                    raise CharlmError(
+                        f"processes were killed {ATTEMPTS} times, perhaps for lack of memory; what "
+                        f"is finished remains: {again}, with fewer --jobs"
+                    )
+        finally:
+            with contextlib.suppress(OSError):
+                marker.unlink()
+
+    def _once(
+        self,
+        work: Callable[[Task, Wanted], None],
+        tasks: dict[int, Task],
+        wanted: Wanted,
+        again: str,
+    ) -> Iterator[tuple[int, CharlmError | None]]:
+        import joblib
+
+        command = 0 if self.dask else os.getpid()
+        attempt = joblib.delayed(_attempt)
+        calls = [attempt(work, number, task, wanted, command) for number, task in tasks.items()]
+        how: dict[str, Any] = {"batch_size": 1, "pre_dispatch": "all"}
+        how["return_as"] = "generator_unordered"
+        if self.dask:
+            with (
+                _cluster(self.dask, again) as client,
+                joblib.parallel_config("dask", client=client),
+            ):
+                yield from joblib.Parallel(n_jobs=-1, **how)(calls)
+            return
+        from joblib.externals.loky import get_reusable_executor
+
+        _start_trackers()
+        # One job would be done in this very process, by joblib's rule.
+        jobs = min(self.jobs, len(calls))
+        with _silenced():
+            try:
+                with _shielded():
+                    done = joblib.Parallel(jobs, backend="loky", max_nbytes=None, **how)(calls)
+                yield from done
+            finally:
+                get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+@contextlib.contextmanager
+def every(seconds: float, call: Callable[[], None]) -> Iterator[None]:
+    """Meanwhile another thread calls ``call`` again and again; at the end it is called once more,
+    unless an exception has ended what was being done."""
+    over = threading.Event()
+
+    def calling() -> None:
+        while not over.wait(seconds):
+            call()
+
+    thread = threading.Thread(target=calling, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    call()
+
+
+def _attempt(
+    work: Callable[[Task, Wanted], None], number: int, task: Task, wanted: Wanted, command: int
+) -> tuple[int, CharlmError | None]:
+    """Do one piece of work, in one of the processes.
+
+    command: the process that wants it, if that is on this machine, else 0
+    """
+    if command and os.getpid() != command:
+        _depend_on(command)
+    try:
+        work(task, wanted)
+    except CharlmError as error:
+        return number, error
+    return number, None
+
+
+_depends = False
+
+
+def _depend_on(command: int) -> None:
+    """Make this process end with the command, and leave Ctrl-C to it."""
+    global _depends
+    if _depends:
+        return
+    _depends = True
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == command:
+            time.sleep(LOOK)
+        os._exit(1)
+
+    if os.name == "posix":  # elsewhere a process keeps the number of a parent that is gone
+        threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _shielded() -> Iterator[None]:
+    """A process started in here never receives Ctrl-C, not even before it can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start_trackers() -> None:
+    """Start the two helper processes of joblib and of Python that clean up after the others.
+
+    They would be started with the first process, and that would unblock what ``_shielded`` blocks.
+    They warn about things that are left over, as is natural after Ctrl-C: without these warnings.
+    """
+    from joblib.externals.loky.backend import resource_tracker
+
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    try:
+        resource_tracker.ensure_running()
+        multiprocessing.resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
+
+
+@contextlib.contextmanager
+def _silenced() -> Iterator[None]:
+    """A thread of joblib that fails while it is being ended says nothing.
+
+    If the processes are killed while work is still handed out, the thread that does so looks for
+    work that has just been withdrawn, and prints a KeyError (joblib 1.6).
+    """
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        handing_out = failed.thread is not None and failed.thread.name == "ExecutorManagerThread"
+        if not (handing_out and failed.exc_type is KeyError):
+            before(failed)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+@contextlib.contextmanager
+def _cluster(address: str, again: str) -> Iterator[Any]:
+    """A client of the Dask scheduler at ``address``. Its errors become one line."""
+    try:
+        from dask import distributed
+    except ImportError as error:
+        raise CharlmError(
+            f"--dask needs Dask, which is not installed: {how_to_install('cluster')}"
+        ) from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # every error is told below
+    try:
+        client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise RequestError(
+            f"no Dask scheduler answers at {address}; start one with dask scheduler, and a worker "
+            f"on every machine: dask worker {address}"
+        ) from error
+    try:
+        with client:
+            client.wait_for_workers(1, timeout=CONNECT)
+            yield client
+    except TimeoutError as error:
+        raise RequestError(
+            f"the Dask scheduler at {address} has no worker; start one on every machine: dask "
+            f"worker {address}"
+        ) from error
+    except distributed.KilledWorker as error:
+        raise CharlmError(
+            "a piece of work killed one Dask worker after the other, perhaps for lack of memory; "
+            f"what is finished remains: {again}"
+        ) from error
+    except (CancelledError, OSError) as error:
+        raise CharlmError(
+            f"the Dask scheduler at {address} is gone; what is finished remains: {again}"
+        ) from error
