@@ -221,15 +221,27 @@ def _depend_on(command: int) -> None:
 
 @contextlib.contextmanager
 def _shielded() -> Iterator[None]:
-    """A process started in here never receives Ctrl-C, not even before it can ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """A process started in here never receives Ctrl-C, not even before it can ignore it. The
+    command itself receives Ctrl-C and SIGTERM afterwards: half-started processes would complain."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    masks = hasattr(signal, "pthread_sigmask")
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if masks else set()
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for each, handler in handlers.items():
+            signal.signal(each, handler or signal.SIG_DFL)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def _start_trackers() -> None:
