@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import os
 import shlex
 import sys
 import time
@@ -16,27 +14,23 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from charlm import launch, rundir, runs
+from charlm.cli.corpusoptions import check_corpus_options, corpus_options, source_of, weighted
 from charlm.cli.options import (
-    Choice,
     Command,
     Number,
     chosen,
     corpus_option,
     either,
-    encoding_option,
     fields_of,
     from_fields,
     given,
     option,
     typed,
-    unescaped,
 )
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
 from charlm.config import CELLS, ModelOptions, TrainConfig, TrainOptions
 from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
-from charlm.text import newlines
-from charlm.text.dataset import DEFAULT_VAL_FRACTION
 from charlm.text.unknown import ONLY_LF, sees_only_lf
 
 if TYPE_CHECKING:
@@ -67,68 +61,7 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
     type=Number(int, min=1),
     help="Save and stop after this training step; --resume continues on the same schedule.",
 )
-@option(
-    "--tokenizer",
-    "level",
-    group="Corpus",
-    type=Choice(["char", "byte"]),
-    default="char",
-    show_default=True,
-    help="Model Unicode characters, or the bytes of UTF-8.",
-)
-@option(
-    "--min-count",
-    group="Corpus",
-    type=Number(int, min=1),
-    default=1,
-    show_default=True,
-    help="Replace characters that occur less often by one unknown symbol.",
-)
-@option("--nfc", group="Corpus", is_flag=True, help="Normalize the text to Unicode NFC.")
-@encoding_option("the files", group="Corpus")
-@option(
-    "--newline",
-    group="Corpus",
-    type=Choice(newlines.CHOICES),
-    default=newlines.DEFAULT,
-    show_default=True,
-    help="Keep line ends as they are, or turn CRLF and CR into LF (unix); auto: unix if the corpus "
-    "mixes them. The model reads later texts in the same way.",
-)
-@option(
-    "--val-fraction",
-    group="Corpus",
-    type=Number(float, min=0.0, below=1.0),
-    default=DEFAULT_VAL_FRACTION,
-    show_default=True,
-    help="Validate on this share of the text, taken from its end; 0: no validation.",
-)
-@option(
-    "--test-fraction",
-    group="Corpus",
-    type=Number(float, min=0.0, below=1.0),
-    default=0.0,
-    show_default=True,
-    help="Hold back this share of the text, after the validation text; charlm eval --test reports "
-    "it, and no choice sees it.",
-)
-@option(
-    "--mix",
-    group="Corpus",
-    is_flag=True,
-    help="Read several texts at once: CORPUS is FILE=WEIGHT FILE=WEIGHT ..., and each gets its "
-    "share of the rows of every batch. Each has its own training and validation part.",
-)
-@option(
-    "--document-separator",
-    "separator",
-    group="Corpus",
-    metavar="TEXT",
-    help="The text consists of documents that end with this, in which \\n, \\t and \\\\ are a line "
-    "end, a tab and a backslash. They are read in another order in every epoch, and no document is "
-    "divided between training and validation text.",
-)
-@option("--val-file", group="Corpus", multiple=True, help="Validate on this file; can be repeated.")
+@corpus_options
 @option("--name", group="Run", help="Name of the run [default: the name of the corpus]")
 @option(
     "--out",
@@ -261,17 +194,8 @@ def _prepare(
     start: Checkpoint | None = None
     if options["init_from"] is not None:
         start, shape = _start_from(ctx, options)
-    corpus, weights = _weighted(corpus) if options["mix"] else (corpus, ())
-    source = data.Source(
-        sources=tuple(_absolute(name) for name in corpus),
-        encoding=options["encoding"],
-        newline=options["newline"],
-        val_fraction=options["val_fraction"],
-        val_sources=tuple(_absolute(name) for name in options["val_file"]),
-        test_fraction=options["test_fraction"],
-        weights=weights,
-        separator=unescaped(options["separator"] or ""),
-    )
+    corpus, weights = weighted(corpus) if options["mix"] else (corpus, ())
+    source = source_of(options, corpus, weights)
     piped = _piped(source)
     texts = _read_corpus(source, piped, start)
     source = replace(source, newline=texts.newline)
@@ -315,25 +239,6 @@ def _prepare(
     if start is not None:
         trainer.load_weights(start.weights)
     return trainer, piped
-
-
-def _weighted(corpus: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[float, ...]]:
-    """The files and the weights of ``FILE=WEIGHT``; RequestError for anything else."""
-    names, weights = [], []
-    for each in corpus:
-        name, _, number = each.rpartition("=")
-        try:
-            weight = float(number)
-        except ValueError:
-            weight = math.nan
-        if not name or not 0 < weight < 1e9:
-            raise RequestError(
-                f"--mix needs FILE=WEIGHT for every text, with a weight above 0, not {each}; for "
-                "example: charlm train --mix a.txt=3 b.txt=1"
-            )
-        names.append(name)
-        weights.append(weight)
-    return tuple(names), tuple(weights)
 
 
 def _read_corpus(source: Source, piped: BinaryIO | None, start: Checkpoint | None) -> Texts:
@@ -391,17 +296,7 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
                 f"{typed(ctx, name)} has no effect with --cell {options['cell']}, only with "
                 f"{either(cells)}; leave it out"
             )
-    if options["separator"] == "":
-        raise RequestError(
-            "--document-separator is empty; give what ends a document, or leave it out"
-        )
-    if options["val_file"] and "val_fraction" in given(ctx):
-        raise RequestError("--val-file and --val-fraction both set the validation text; give one")
-    if options["val_file"] and options["test_fraction"]:
-        raise RequestError(
-            "--test-fraction divides the corpus, which --val-file leaves whole; keep the test text "
-            "in a file of its own: charlm eval RUN FILE"
-        )
+    check_corpus_options(ctx, options)
     if options["name"] is not None:
         rundir.check_name(options["out"], options["name"], force=options["force"])
 
@@ -592,11 +487,6 @@ def _device(name: str) -> Any:
     from charlm.training.devices import choose_device
 
     return choose_device(name)
-
-
-def _absolute(name: str) -> str:
-    """An absolute path, so that the run can be resumed from another directory."""
-    return name if name == "-" else os.path.abspath(name)
 
 
 def _describe_corpus(texts: Texts, dataset: Dataset) -> None:
