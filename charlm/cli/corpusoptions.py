@@ -51,8 +51,8 @@ _OPTIONS = (
         type=Choice(newlines.CHOICES),
         default=newlines.DEFAULT,
         show_default=True,
-        help="Keep line ends as they are, or turn CRLF and CR into LF (unix); auto: unix if the corpus "
-        "mixes them. The model reads later texts in the same way.",
+        help="Keep line ends as they are, or turn CRLF and CR into LF (unix); auto: unix if the "
+        "corpus mixes them. The model reads later texts in the same way.",
     ),
     option(
         "--val-fraction",
@@ -68,8 +68,8 @@ _OPTIONS = (
         type=Number(float, min=0.0, below=1.0),
         default=0.0,
         show_default=True,
-        help="Hold back this share of the text, after the validation text; charlm eval --test reports "
-        "it, and no choice sees it.",
+        help="Hold back this share of the text, after the validation text; charlm eval --test "
+        "reports it, and no choice sees it.",
     ),
     option(
         "--mix",
@@ -83,9 +83,9 @@ _OPTIONS = (
         "separator",
         group="Corpus",
         metavar="TEXT",
-        help="The text consists of documents that end with this, in which \\n, \\t and \\\\ are a line "
-        "end, a tab and a backslash. They are read in another order in every epoch, and no document is "
-        "divided between training and validation text.",
+        help="The text consists of documents that end with this, in which \\n, \\t and \\\\ are a "
+        "line end, a tab and a backslash. They are read in another order in every epoch, and no "
+        "document is divided between training and validation text.",
     ),
     option(
         "--val-file", group="Corpus", multiple=True, help="Validate on this file; can be repeated."
