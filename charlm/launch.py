@@ -8,6 +8,12 @@ from __future__ import annotations
 import os
 import socket
 
+VARIABLES = (
+    *("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+    *("TORCHELASTIC_RESTART_COUNT", "TORCHELASTIC_RUN_ID"),
+)
+"""The environment variables that say so."""
+
 
 def size() -> int:
     """How many processes train together; 1 without a launcher."""

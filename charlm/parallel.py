@@ -50,12 +50,36 @@ class UnwantedError(CharlmError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Whether a piece of work is still wanted: as long as the file ``marker`` is there.
-
-    A process of this machine is simply killed. One on another machine cannot be, so it looks.
-    """
+    """Whether work is still wanted: as long as the file ``marker`` is there. Who does it looks now
+    and then, on whatever machine it is, and can leave things as they should be."""
 
     marker: str
+
+    @classmethod
+    @contextlib.contextmanager
+    def within(cls, folder: Path) -> Iterator[Wanted]:
+        """What is wanted from now to the end of the context.
+
+        folder: an existing directory that every process sees
+        """
+        marker = folder / f".wanted-{secrets.token_hex(4)}"
+        marker.touch()
+        wanted = cls(str(marker))
+        try:
+            yield wanted
+        finally:
+            wanted.withdraw()
+
+    @staticmethod
+    def withdraw_old(folder: Path) -> None:
+        """End what a command that was killed has left to the workers of a cluster."""
+        for marker in folder.glob(".wanted-*"):
+            marker.unlink(missing_ok=True)
+
+    def withdraw(self) -> None:
+        """The work that is being done ends soon, and what waits is not begun."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.marker)
 
     def __call__(self) -> bool:
         return os.path.exists(self.marker)
@@ -84,7 +108,7 @@ class Workers:
         self,
         work: Callable[[Task, Wanted], None],
         tasks: Sequence[Task],
-        folder: Path,
+        wanted: Wanted,
         *,
         again: str = "give the command again",
     ) -> Iterator[tuple[Task, CharlmError | None]]:
@@ -92,40 +116,33 @@ class Workers:
         error that it raised. The order is that in which they are finished.
 
         work: a function of a module; it runs in another process, and for one task may run again
-        folder: an existing directory that every process sees
         again: how to continue after an error
 
         If a process dies, its task and those of its neighbours are done again, at most ``ATTEMPTS``
         times in a row. Raises CharlmError if that does not help, or if a cluster cannot be reached.
         If the iteration is broken off, the processes of this machine are killed.
         """
-        marker = folder / f".wanted-{secrets.token_hex(4)}"
-        marker.touch()
         left = dict(enumerate(tasks))
         deaths = 0
-        try:
-            while left:
-                lost: dict[int, Task] = {}
-                try:
-                    for number, error in self._once(work, dict(left), Wanted(str(marker)), again):
-                        task = left.pop(number)
-                        if isinstance(error, LostWorkError):
-                            lost[number] = task
-                        else:
-                            deaths = 0
-                            yield task, error
-                except BrokenProcessPool:
-                    lost |= left
-                left = lost
-                deaths += bool(lost)
-                if lost and deaths == ATTEMPTS:
-                    raise CharlmError(
-                        f"processes were killed {ATTEMPTS} times, perhaps for lack of memory; what "
-                        f"is finished remains: {again}, with fewer --jobs"
-                    )
-        finally:
-            with contextlib.suppress(OSError):
-                marker.unlink()
+        while left:
+            lost: dict[int, Task] = {}
+            try:
+                for number, error in self._once(work, dict(left), wanted, again):
+                    task = left.pop(number)
+                    if isinstance(error, LostWorkError) and wanted():
+                        lost[number] = task
+                    else:
+                        deaths = 0
+                        yield task, error
+            except BrokenProcessPool:
+                lost |= left
+            left = lost
+            deaths += bool(lost)
+            if lost and deaths == ATTEMPTS:
+                raise CharlmError(
+                    f"processes were killed {ATTEMPTS} times, perhaps for lack of memory; what is "
+                    f"finished remains: {again}, with fewer --jobs"
+                )
 
     def _once(
         self,
@@ -192,6 +209,7 @@ def _attempt(
     if command and os.getpid() != command:
         _depend_on(command)
     try:
+        wanted.check()
         work(task, wanted)
     except CharlmError as error:
         return number, error

@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from charlm.errors import BusyError, CharlmError, RequestError
+from charlm import sealed
+from charlm.errors import BusyError, CharlmError, CheckpointError, RequestError
 from charlm.files import flush_directory, is_run, write_atomically
 
 try:
@@ -27,6 +28,8 @@ except ImportError:  # Windows has no flock: two processes that train one run ar
     fcntl = None  # type: ignore[assignment]
 
 DEFAULT_OUT = "checkpoints"
+SWEEP_FILE = "sweep.json"
+"""In the directory of a sweep; names the best of its runs (``charlm.sweeps.store``)."""
 
 
 class Run:
@@ -47,22 +50,10 @@ class Run:
 
         Raises BusyError if another process holds it.
         """
-        if fcntl is None:
-            yield
-            return
-        descriptor = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BusyError(
-                    f"{self.path} is being trained by another process; wait for it or use another "
-                    "--name"
-                ) from error
+        busy = f"{self.path} is being trained by another process; wait for it or use another --name"
+        with locked_directory(self.path, busy):
             self._sweep()
             yield
-        finally:
-            os.close(descriptor)
 
     def _sweep(self) -> None:
         """Remove unfinished files of a killed process. Call under the lock: nobody else writes."""
@@ -133,6 +124,23 @@ class Run:
             raise CharlmError(
                 f"{self.log}: cannot be written ({error.strerror or error})"
             ) from error
+
+
+@contextmanager
+def locked_directory(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock of a directory; BusyError, which says ``busy``, if another process holds it."""
+    if fcntl is None:
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BusyError(busy) from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def check_file(path: Path) -> None:
@@ -230,20 +238,27 @@ def _is_leftover(path: Path) -> bool:
 def find_run(given: str | None, out: Path | None = None) -> Run:
     """The run that ``given`` names: a directory, or a name in ``out`` (default: ``checkpoints/``).
 
-    None is the newest run there. Raises RequestError if there is no such run.
+    A sweep stands for the best of its runs. None is the newest run there. Raises RequestError if
+    there is no such run.
     """
     out = out or Path(DEFAULT_OUT)
     if given is None:
-        runs = [path for path in out.glob("*") if is_run(path)]
+        runs = [run for path in out.glob("*") if (run := _run_at(path)) is not None]
         if not runs:
             raise RequestError(f"no run in {out}/; train one first: charlm train corpus.txt")
         return Run(max(runs, key=_newest))
     for path in (Path(given), out / given):
-        if is_run(path):
-            return Run(path)
+        found = _run_at(path)
+        if found is not None:
+            return Run(found)
+        if os.path.exists(path / SWEEP_FILE):
+            sealed.read(path / SWEEP_FILE, "give the command of the sweep again")
+            raise RequestError(
+                f"{path} is a sweep of which no run is finished; give its command again"
+            )
     if os.path.isdir(given):
         raise RequestError(f"{given} has no best.safetensors or last.safetensors; name a run")
-    known = ", ".join(sorted(path.name for path in out.glob("*") if is_run(path))[:10])
+    known = ", ".join(sorted(path.name for path in out.glob("*") if _run_at(path))[:10])
     raise RequestError(
         f"no run called {given!r}; "
         + (
@@ -252,6 +267,22 @@ def find_run(given: str | None, out: Path | None = None) -> Run:
             else f"{out}/ has no run yet; train one: charlm train corpus.txt"
         )
     )
+
+
+def _run_at(path: Path) -> Path | None:
+    """``path`` if it is a run, the best run if it is a sweep, else None."""
+    if is_run(path):
+        return path
+    if not os.path.isfile(path / SWEEP_FILE):
+        return None
+    try:
+        best = sealed.read(path / SWEEP_FILE, "").get("best")
+    except CheckpointError:
+        return None
+    if not isinstance(best, str) or not re.fullmatch(r"[0-9a-f]+", best):
+        return None
+    run = path / "runs" / best
+    return run if is_run(run) else None
 
 
 def find_model(given: str | None, out: Path | None = None) -> Path:

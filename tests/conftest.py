@@ -31,6 +31,7 @@ TOGETHER = {
     "test_experiment_report",
     "test_plots",
     "test_report",
+    "test_sweep",
 }
 """Files whose tests share what takes seconds to make: all of one file run in one process."""
 

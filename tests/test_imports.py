@@ -114,7 +114,7 @@ FLOORS = (
     "models",
     "training",
     "inspection",
-    "experiments",
+    "experiments sweeps",
     "cli",
     "__main__",
 )

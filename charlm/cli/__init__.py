@@ -35,6 +35,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 
 _COMMANDS = (
     "train",
+    "sweep",
     "sample",
     "eval",
     "score",

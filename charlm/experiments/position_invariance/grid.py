@@ -209,10 +209,8 @@ class Grid:
             progress(min(furthest, len(missing) * steps), len(missing) * steps)
 
         diverged: DivergenceError | None = None
-        with every(0.3, tell):
-            for cell, error in workers.run(
-                compute, tasks, self.path / "cells", again="continue with --resume"
-            ):
+        with Wanted.within(self.path / "cells") as wanted, every(0.3, tell):
+            for cell, error in workers.run(compute, tasks, wanted, again="continue with --resume"):
                 self.cell(cell.reader, cell.seed, "steps").unlink(missing_ok=True)
                 finished.append(cell)
                 if isinstance(error, DivergenceError):

@@ -1,0 +1,368 @@
+"""``charlm sweep``: many runs of one text, each with other options, and which of them is best."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm import launch, rundir
+from charlm.cli.corpusoptions import (
+    CORPUS_FIELDS,
+    check_corpus_options,
+    corpus_options,
+    source_of,
+    weighted,
+)
+from charlm.cli.options import (
+    Command,
+    Number,
+    chosen,
+    chosen_workers,
+    from_fields,
+    given,
+    option,
+    typed,
+    workers_options,
+)
+from charlm.cli.signals import Interruption
+from charlm.cli.terminal import echo, say, table, use_colour
+from charlm.config import ModelOptions, TrainOptions
+from charlm.errors import CharlmError, RequestError
+from charlm.extras import how_to_install
+
+if TYPE_CHECKING:
+    from charlm.parallel import Workers
+    from charlm.sweeps.store import Finished, Sweep
+
+_SHOWN = 20
+"""Rows of the table that are printed; results.csv has them all."""
+
+
+@click.command(cls=Command)
+@click.argument("corpus", nargs=-1, required=True)
+@option(
+    "--grid",
+    "asked",
+    group="Sweep",
+    multiple=True,
+    metavar="NAME=A,B",
+    help="Train with each of these values of an option of charlm train; can be repeated: then with "
+    "every combination.",
+)
+@option(
+    "--seeds",
+    group="Sweep",
+    type=Number(int, min=1, max=1000),
+    default=1,
+    show_default=True,
+    help="Runs of every combination, with the seeds --seed, --seed + 1, ...",
+)
+@workers_options(group="Sweep")
+@from_fields(ModelOptions)
+@from_fields(TrainOptions)
+@corpus_options
+@option(
+    "--name", group="Run", help="Name of the sweep [default: the name of the corpus and -sweep]"
+)
+@option(
+    "--out",
+    group="Run",
+    type=click.Path(path_type=Path),
+    default=rundir.DEFAULT_OUT,
+    show_default=True,
+    help="Directory that holds the sweep.",
+)
+@click.pass_context
+def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> None:
+    """Train many models of a text and compare them.
+
+    Every run is what charlm train with the same options gives on one thread. The result does not
+    depend on how many run at the same time, except with --minutes: then a run makes as many steps
+    as the machine allows. The same command again makes only the runs that are missing, and a
+    larger grid only the new ones. charlm sample NAME, and every other command that takes a run,
+    uses the best run of the sweep. Ctrl-C saves the runs that are being made.
+
+    \b
+    charlm sweep book.txt --grid hidden_size=128,256 --grid dropout=0,0.1 --seeds 3 --minutes 1
+    charlm sweep book.txt --grid cell=lstm,gru,rnn --steps 2000 --jobs 4
+    charlm sweep book.txt --grid learning_rate=0.004,0.008 --dask tcp://host:8786
+    charlm sample book-sweep
+    """
+    if launch.size() > 1:
+        raise RequestError(
+            "charlm sweep starts its own processes; run it without torchrun, with --jobs or --dask"
+        )
+    workers = chosen_workers(options["jobs"], options["dask"])
+    sweep = _prepare(ctx, corpus, options)
+    with Interruption() as interrupted:
+        sweep.begin()
+        with sweep.locked():
+            errors = _run(sweep, workers, interrupted)
+    _show(sweep)
+    if errors:
+        raise CharlmError(
+            f"{len(errors)} of {len(sweep.cells)} runs failed; the same command tries them again"
+        )
+
+
+def _prepare(ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any]) -> Sweep:
+    """The sweep that was asked for, every run checked as far as that is possible before it."""
+    from charlm.sweeps.design import Design, grid_of
+    from charlm.sweeps.store import Sweep
+    from charlm.text import dataset
+    from charlm.text.streams import fit_window
+
+    check_corpus_options(ctx, options)
+    if "-" in (*corpus, *options["val_file"]):
+        raise RequestError(
+            "- means standard input, which can be read only once, but every run reads the text; "
+            "give a file"
+        )
+    grid = grid_of(options["asked"])
+    twice = sorted(given(ctx) & set(grid))
+    if twice:
+        flags = ", ".join(typed(ctx, name) for name in twice)
+        raise RequestError(f"--grid varies {', '.join(twice)}, and {flags} sets it; give one")
+    files, weights = weighted(corpus) if options["mix"] else (corpus, ())
+    source = source_of(options, files, weights)
+    texts = dataset.read(source)
+    if not len(texts.val):
+        raise RequestError(
+            "a sweep compares the loss on a validation text, and there is none; give --val-file, "
+            "or --val-fraction above 0"
+        )
+    text = {
+        "name": texts.name,
+        "sha256": texts.sha256,
+        "characters": [len(texts.train), len(texts.val), len(texts.test)],
+        "level": options["level"],
+        "min_count": options["min_count"],
+        "nfc": options["nfc"],
+        "separator": options["separator"],
+        "weights": list(weights),
+    }
+    files = source.sources  # absolute
+    mixed = [f"{name}={weight!r}" for name, weight in zip(files, weights, strict=bool(weights))]
+    train = TrainOptions(**chosen(TrainOptions, options))
+    design = Design(
+        ModelOptions(**chosen(ModelOptions, options)),
+        train,
+        text,
+        (*(mixed or files), *_corpus_arguments(ctx, options)),
+        grid,
+        options["seeds"],
+    )
+    name = options["name"] or f"{texts.name}-sweep"
+    sweep = Sweep(options["out"] / name, design)
+    if options["level"] == "char":
+        for cell in sweep.cells:
+            asked = cell.configuration
+            fit_window(len(texts.train), asked["batch_size"], asked["seq_len"])
+    if options["name"] is not None and not sweep.file.exists():
+        rundir.check_name(options["out"], name)
+    sweep.check()
+    return sweep
+
+
+def _corpus_arguments(ctx: click.Context, options: dict[str, Any]) -> list[str]:
+    """The options of the corpus as ``charlm train`` takes them."""
+    words: list[str] = []
+    for name in CORPUS_FIELDS:
+        value = options[name]
+        if name not in given(ctx):
+            continue
+        flag = typed(ctx, name)
+        if isinstance(value, bool):
+            words += [flag]
+        elif isinstance(value, tuple):
+            for each in value:
+                words += [flag, str(Path(each).absolute())]
+        else:
+            words += [flag, str(value)]
+    return words
+
+
+def _run(sweep: Sweep, workers: Workers, interrupted: Interruption) -> dict[str, CharlmError]:
+    """Make what is missing; the errors of the runs that failed. Exits if interrupted."""
+    from charlm.sweeps import ranking
+
+    total, before = len(sweep.cells), len(sweep.finished())
+    if before == total:
+        say(f"all {total} runs are finished already")
+    else:
+        minutes = sweep.design.train.minutes
+        about = ""
+        if minutes is not None and not workers.dask:
+            rounds = -(-(total - before) // workers.jobs)
+            about = f"; about {rounds * minutes:g} minutes"
+        done = f", {before} of them finished already" if before else ""
+        say(f"sweep   {total} runs{done}, {workers.describe()}{about}")
+        say(f"out     {sweep.path}")
+    screen = _Screen(sweep)
+    shown = before
+
+    def told(finished: Finished) -> None:
+        nonlocal shown
+        if screen.live or len(finished) == shown:
+            return
+        shown = len(finished)
+        (newest,) = finished.keys() - known
+        known.add(newest)
+        cell = next(each for each in sweep.cells if each.name == newest)
+        best = ranking.rank(sweep.cells, finished)[0]
+        say(
+            f"{shown} of {total}  {finished[newest].bits_per_char:.4f} bits/char  "
+            f"{_described(cell.varied)}  {finished[newest].seconds:.0f} s  (best: {best.bits:.4f})"
+        )
+
+    known = set(sweep.finished())
+    try:
+        with interrupted.politely():
+            errors = sweep.run(workers, told, screen.draw, interrupted)
+    finally:
+        screen.clear()
+    if interrupted():
+        finished = sweep.finished()
+        again = f"charlm {' '.join(map(shlex.quote, sys.argv[1:]))}"
+        say(
+            f"{len(finished)} of {total} runs are finished, and what was begun is saved; the same "
+            f"command continues: {again}"
+        )
+        sys.exit(interrupted.exit_code)
+    for cell in sweep.cells:
+        if cell.name in errors:
+            say(f"failed  {_described(cell.varied)}: {errors[cell.name]}")
+    return errors
+
+
+def _described(varied: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_text(value)}" for name, value in varied.items())
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _rows(sweep: Sweep, finished: Finished) -> list[list[str]]:
+    """The table, the best configuration first, with its heading."""
+    from charlm.sweeps.ranking import rank
+
+    rows = rank(sweep.cells, finished)
+    if not rows:
+        return []
+    seeds = sweep.design.seeds > 1
+    tested = any(row.test_bits is not None for row in rows)
+    counted = any(each.ngram_bits is not None for row in rows for each in row.outcomes)
+    heading = [
+        *(["bits/char"] + ["best to worst seed"] * seeds + ["test"] * tested),
+        *(["network alone"] * counted + list(sweep.design.grid)),
+        *["parameters", "steps", "seconds", "run"],
+    ]
+    found = [heading]
+    for row in rows:
+        low, high = row.spread
+        test = "" if row.test_bits is None else f"{row.test_bits:.4f}"
+        found.append(
+            [
+                *([f"{row.bits:.4f}"] + [f"{low:.4f} to {high:.4f}"] * seeds + [test] * tested),
+                *([f"{row.network_bits:.4f}"] * counted + [_text(value) for value in row.values]),
+                *[f"{row.outcomes[0].parameters:,}", f"{row.steps:,.0f}", f"{row.seconds:.0f}"],
+                row.names[0],
+            ]
+        )
+    return found
+
+
+def _show(sweep: Sweep) -> None:
+    """Print the table, what it stands beside, the files and a command to try next."""
+    from charlm.sweeps import ranking
+
+    finished = sweep.finished()
+    best = ranking.best(finished)
+    if best is None:
+        return
+    rows = _rows(sweep, finished)
+    table(rows[: _SHOWN + 1], left=0)
+    if len(rows) > _SHOWN + 1:
+        say(f"{len(rows) - 1 - _SHOWN} more rows are in {sweep.table}")
+    ranked = ranking.rank(sweep.cells, finished)
+    first = ranked[0].outcomes[0]
+    beside = [f"before training {first.untrained_bits:.4f}"]
+    if first.ngram_bits is not None:
+        beside.append(f"the n-gram counts alone {first.ngram_bits:.4f}")
+    echo(f"\nbeside them: {', '.join(beside)}")
+    if first.test_bits is None and len(finished) > 1:
+        say(
+            f"the best of {len(finished)} runs was chosen on the validation text, which flatters "
+            "it; with --test-fraction 0.1 the table has a column that no choice has seen"
+        )
+    cell = next(each for each in sweep.cells if each.name == best)
+    bits = f"{finished[best].bits_per_char:.4f} bits/char"
+    echo(f"best   run {best}: {bits}, {_described(cell.varied)}")
+    files = [sweep.table]
+    try:
+        from charlm.sweeps import plots
+
+        files += plots.draw(ranked, list(sweep.design.grid), sweep.path)
+    except ImportError:
+        say(f"no figure, because matplotlib is not installed: {how_to_install('plots')}")
+    echo(f"files  {'  '.join(map(str, files))}")
+    echo(f"next   charlm sample {shlex.quote(str(sweep.path))}")
+
+
+class _Screen:
+    """A table on the terminal that is drawn again and again: the best first, below it what is being
+    made. Without a terminal it draws nothing."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.live = use_colour(sys.stderr)
+        self._sweep = sweep
+        self._lines = 0
+
+    def draw(self) -> None:
+        if not self.live:
+            return
+        size = shutil.get_terminal_size()
+        finished = self._sweep.finished()
+        lines = _aligned(_rows(self._sweep, finished))
+        running = self._running(set(finished))
+        left = len(self._sweep.cells) - len(finished) - len(running)
+        running.append(f"{len(finished)} finished, {len(running)} running, {left} waiting")
+        room = max(1, size.lines - len(running) - 2)
+        self.clear()
+        for line in [*lines[:room], *running]:
+            sys.stderr.write(line[: size.columns - 1] + "\n")
+            self._lines += 1
+        sys.stderr.flush()
+
+    def _running(self, finished: set[str]) -> list[str]:
+        found = []
+        for cell in self._sweep.cells:
+            run = self._sweep.task(cell).run
+            if cell.name in finished or not run.log.exists():
+                continue
+            log = run.read_log()
+            if log and "val_bits_per_char" in log[-1]:
+                found.append(
+                    f"... {_described(cell.varied)}: step {log[-1]['step']:,}, "
+                    f"{log[-1]['val_bits_per_char']:.4f} bits/char (network)"
+                )
+        return found
+
+    def clear(self) -> None:
+        """Remove what was drawn."""
+        if self._lines:
+            sys.stderr.write(f"\x1b[{self._lines}F\x1b[J")
+            sys.stderr.flush()
+            self._lines = 0
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    return ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]

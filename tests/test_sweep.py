@@ -1,0 +1,574 @@
+"""Sweeps: which runs there are, that each is what ``charlm train`` gives, that nothing is made
+twice and nothing is lost, and what is said about them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from click.testing import Result
+from safetensors.numpy import load_file
+
+from charlm import rundir, sealed
+from charlm.config import ModelOptions, TrainOptions
+from charlm.errors import CharlmError, CheckpointError, RequestError
+from charlm.parallel import Wanted, Workers
+from charlm.sweeps import plots, ranking, store, work
+from charlm.sweeps.design import Cell, Design, Value, grid_of
+from charlm.sweeps.store import Sweep
+from charlm.sweeps.work import Outcome
+
+Invoke = Callable[..., Result]
+posix = pytest.mark.skipif(os.name != "posix", reason="needs signals")
+
+TEXT = {"name": "some", "sha256": "0" * 64}
+
+
+def design(**grid: Any) -> Design:
+    shared = ModelOptions(), TrainOptions(steps=10)
+    return Design(*shared, TEXT, ("some.txt",), {k: tuple(v) for k, v in grid.items()})
+
+
+# --------------------------------------------------------------------------------- which runs
+
+
+def test_a_grid_is_every_combination_with_every_seed() -> None:
+    made = Design(
+        *(ModelOptions(), TrainOptions(seed=5), TEXT, ("some.txt",)),
+        grid_of(["hidden_size=8,16", "dropout=0,0.5,0"]),
+        seeds=2,
+    )
+    assert [tuple(cell.varied.values()) for cell in made.cells()] == [
+        *[(8, 0.0, 5), (8, 0.5, 5), (16, 0.0, 5), (16, 0.5, 5)],
+        *[(8, 0.0, 6), (8, 0.5, 6), (16, 0.0, 6), (16, 0.5, 6)],
+    ]
+
+
+def test_a_run_is_called_after_what_it_is_and_not_after_its_grid() -> None:
+    (one,) = design(hidden_size=[16], dropout=[0.1]).cells()
+    (same,) = design(dropout=[0.1], hidden_size=[16]).cells()
+    assert one.name == same.name
+    assert one.name in {c.name for c in design(hidden_size=[8, 16], dropout=[0.0, 0.1]).cells()}
+    alone = Design(ModelOptions(hidden_size=16, dropout=0.1), TrainOptions(steps=10), TEXT, ())
+    assert alone.cells()[0].name == one.name
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        design(hidden_size=[16], dropout=[0.2]),
+        design(hidden_size=[17], dropout=[0.1]),
+        Design(
+            *(ModelOptions(hidden_size=16, dropout=0.1), TrainOptions(steps=11), TEXT),
+            ("some.txt",),
+        ),
+        Design(
+            *(ModelOptions(hidden_size=16, dropout=0.1), TrainOptions(steps=10, seed=2), TEXT),
+            ("some.txt",),
+        ),
+        Design(
+            *(ModelOptions(hidden_size=16, dropout=0.1), TrainOptions(steps=10)),
+            TEXT | {"sha256": "1" * 64},
+            ("some.txt",),
+        ),
+    ],
+)
+def test_everything_that_changes_the_result_changes_the_name(other: Design) -> None:
+    (one,) = design(hidden_size=[16], dropout=[0.1]).cells()
+    assert other.cells()[0].name != one.name
+
+
+def test_the_arguments_ask_for_the_configuration() -> None:
+    options = TrainOptions(steps=7, counts=False, schedule="linear")
+    asked = Design(ModelOptions(tie=True, dropout=0.25), options, TEXT, ("a.txt", "--nfc"))
+    assert asked.cells()[0].arguments == (
+        *("a.txt", "--nfc", "--dropout", "0.25", "--tie", "--schedule", "linear", "--steps", "7"),
+        "--no-counts",
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("hidden-size=128, 256", {"hidden_size": (128, 256)}),
+        ("--dropout=0,.1", {"dropout": (0.0, 0.1)}),
+        ("cell=lstm,gru", {"cell": ("lstm", "gru")}),
+        ("tie=true,off", {"tie": (True, False)}),
+    ],
+)
+def test_values_of_a_grid_have_the_type_of_their_option(
+    asked: str, found: dict[str, tuple[Any, ...]]
+) -> None:
+    assert repr(grid_of([asked])) == repr(found)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["hidden_size"], "NAME=VALUE"),
+        (["hidden_size="], "NAME=VALUE"),
+        (["width=3"], "cannot vary 'width'; it can vary batch_size, cell, "),
+        (["hidden_size=wide"], "hidden_size has the value 'wide'; give a whole number"),
+        (["hidden_size=1.5"], "give a whole number"),
+        (["dropout=nan"], "give a number"),
+        (["dropout=1"], "--dropout is 1.0; give a value below 1"),
+        (["cell=cnn"], "--cell is 'cnn'; choose one of lstm"),
+        (["tie=maybe"], "give true or false"),
+        (["seed=1,2"], "--seeds N"),
+        (["dropout=0", "dropout=0.1"], "twice"),
+    ],
+)
+def test_a_wrong_grid_is_refused_in_one_line(asked: list[str], message: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        grid_of(asked)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_values_that_make_no_sense_together_are_refused_before_anything_is_trained() -> None:
+    with pytest.raises(RequestError, match="--tie needs equal sizes"):
+        design(tie=[True], embedding_size=[8]).cells()
+
+
+# ----------------------------------------------------------------------------------- a real sweep
+
+GRID = ("--grid", "hidden_size=8,12", "--seeds", "2")
+OPTIONS = ("--steps", "30", "--seq-len", "16", "--batch-size", "8", "--test-fraction", "0.1")
+
+
+def run(*arguments: object, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "charlm", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, text: str) -> Path:
+    """Where a.txt and its sweep of four runs are."""
+    path = tmp_path_factory.mktemp("sweeps")
+    (path / "a.txt").write_text(text[:20_000], encoding="utf-8")
+    done = run("sweep", "a.txt", *GRID, *OPTIONS, "--jobs", 2, cwd=path)
+    assert done.returncode == 0, done.stderr
+    (path / "said.txt").write_text(done.stdout + done.stderr)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sweep(folder: Path) -> Path:
+    return folder / "checkpoints" / "a-sweep"
+
+
+def weights(run: Path) -> dict[str, Any]:
+    return load_file(run / "best.safetensors")
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    a, b = weights(one), weights(other)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def outcomes(sweep: Path) -> dict[str, dict[str, Any]]:
+    found = {}
+    for file in (sweep / "cells").glob("*.json"):
+        outcome = json.loads(file.read_text())["outcome"]
+        del outcome["seconds"]
+        found[file.stem] = outcome
+    return found
+
+
+def rows(sweep: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((sweep / "results.csv").read_text().splitlines()))
+
+
+def test_a_run_of_a_sweep_is_the_run_of_charlm_train(folder: Path, sweep: Path) -> None:
+    name = next(r["run"] for r in rows(sweep) if (r["hidden_size"], r["seed"]) == ("12", "2"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        options = (*OPTIONS, "--hidden-size", 12, "--seed", 2, "--name", "by-hand")
+        assert run("train", "a.txt", *options, cwd=folder).returncode == 0
+    by_hand = folder / "checkpoints" / "by-hand"
+    assert same_weights(sweep / "runs" / name, by_hand)
+    other = next(r["run"] for r in rows(sweep) if (r["hidden_size"], r["seed"]) == ("12", "1"))
+    assert not same_weights(sweep / "runs" / other, by_hand)
+
+
+def test_what_is_reported_is_what_eval_finds(folder: Path, sweep: Path) -> None:
+    best = rows(sweep)[0]
+    where = sweep / "runs" / best["run"]
+    found = json.loads(run("eval", where, "--json", "--no-ladder", cwd=folder).stdout)
+    test = json.loads(run("eval", where, "--json", "--no-ladder", "--test", cwd=folder).stdout)
+    assert float(best["bits_per_char"]) == pytest.approx(found["bits_per_char"], abs=1e-5)
+    assert float(best["network_bits"]) == pytest.approx(found["network"]["bits_per_char"], abs=1e-5)
+    assert float(best["ngram_bits"]) == pytest.approx(found["counts"]["bits_per_char"], abs=1e-5)
+    assert float(best["test_bits"]) == pytest.approx(test["bits_per_char"], abs=1e-5)
+    assert float(best["untrained_bits"]) > float(best["network_bits"]) + 1
+
+
+def test_one_process_finds_what_two_have_found(folder: Path, sweep: Path) -> None:
+    done = run("sweep", "a.txt", *GRID, *OPTIONS, "--jobs", 1, "--name", "alone", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    alone = folder / "checkpoints" / "alone"
+    assert outcomes(alone) == outcomes(sweep)
+    for name in outcomes(sweep):
+        assert same_weights(alone / "runs" / name, sweep / "runs" / name)
+
+
+def test_the_same_command_makes_nothing_and_a_larger_grid_only_what_is_new(
+    folder: Path, sweep: Path, tmp_path: Path
+) -> None:
+    copy = folder / "checkpoints" / "copy"
+    shutil.copytree(sweep, copy)
+    before = {file: file.stat().st_mtime_ns for file in (copy / "runs").rglob("*.safetensors")}
+    again = run("sweep", "a.txt", *GRID, *OPTIONS, "--name", "copy", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert "all 4 runs are finished already" in again.stderr
+    more = run(
+        *("sweep", "a.txt", "--grid", "hidden_size=8,10,12", "--seeds", 2, *OPTIONS),
+        *("--name", "copy", "--jobs", 2),
+        cwd=folder,
+    )
+    assert more.returncode == 0, more.stderr
+    assert "6 runs, 4 of them finished already" in more.stderr
+    assert len(rows(copy)) == 6
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_a_run_without_its_result_is_not_trained_again(
+    folder: Path, sweep: Path, tmp_path: Path
+) -> None:
+    """As if the process had died between the two."""
+    (name, *_) = outcomes(sweep)
+    result = sweep / "cells" / f"{name}.json"
+    content, stamp = result.read_text(), (sweep / "runs" / name / "best.safetensors").stat()
+    result.unlink()
+    done = run("sweep", "a.txt", *GRID, *OPTIONS, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(result.read_text()) == json.loads(content)
+    assert (sweep / "runs" / name / "best.safetensors").stat().st_mtime_ns == stamp.st_mtime_ns
+
+
+def test_the_best_run_stands_for_the_sweep(folder: Path, sweep: Path) -> None:
+    best = sweep / "runs" / rows(sweep)[0]["run"]
+    bits = [float(row["bits_per_char"]) for row in rows(sweep)]
+    assert bits == sorted(bits)
+    assert rundir.find_run(str(sweep)).path == best
+    assert rundir.find_run("a-sweep", folder / "checkpoints").path == best
+    options = ("--length", 30, "--seed", 1)
+    by_sweep = run("sample", "a-sweep", *options, cwd=folder)
+    assert by_sweep.returncode == 0, by_sweep.stderr
+    assert by_sweep.stdout == run("sample", best, *options, cwd=folder).stdout
+
+
+def test_what_is_printed_says_what_was_found(sweep: Path, folder: Path) -> None:
+    said = (folder / "said.txt").read_text().splitlines()
+    heading = next(n for n, line in enumerate(said) if line.split()[:1] == ["bits/char"])
+    first = said[heading + 1].split()
+    mean = np.mean([float(r["bits_per_char"]) for r in rows(sweep) if r["hidden_size"] == first[6]])
+    assert float(first[0]) == pytest.approx(mean, abs=6e-5)
+    assert "before training 6." in "\n".join(said) or "before training 5." in "\n".join(said)
+    assert "the n-gram counts alone" in "\n".join(said)
+    assert "4 runs, 2 at a time" in "\n".join(said)
+    assert "flatters" not in "\n".join(said)  # there is a test text
+
+
+def test_the_files_are_those_that_are_promised(sweep: Path) -> None:
+    assert {path.name for path in sweep.iterdir()} >= {
+        *("sweep.json", "results.csv", "cells", "runs", "loss.svg", "loss.png")
+    }
+    assert not list(sweep.rglob(".wanted-*"))
+
+
+# ------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--grid", "dropout=0,0.1", "--dropout", "0.2"), "--dropout sets it; give one"),
+        (("--val-fraction", "0"), "compares the loss on a validation text"),
+        (("--jobs", "2", "--dask", "tcp://localhost:1"), "--jobs and --dask"),
+        (("--grid", "steps=10,20", "--minutes", "1"), "both set the length"),
+        (("--grid", "batch_size=60000"), "batch"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_made(
+    charlm: Invoke, corpus: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    out = tmp_path / "out"
+    result = charlm("sweep", corpus, "--out", out, *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert not out.exists()
+
+
+def test_standard_input_is_refused(charlm: Invoke, tmp_path: Path) -> None:
+    result = charlm("sweep", "-", "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "every run reads the text" in result.stderr
+
+
+def test_a_sweep_of_another_text_is_not_mixed_with_this_one(
+    charlm: Invoke, folder: Path, sweep: Path, corpus: Path
+) -> None:
+    before = (sweep / "sweep.json").read_bytes()
+    result = charlm("sweep", corpus, "--out", sweep.parent, "--name", sweep.name, "--steps", 3)
+    assert result.exit_code == 2
+    assert "is a sweep of another text" in result.stderr
+    assert (sweep / "sweep.json").read_bytes() == before
+
+
+def test_a_directory_that_is_no_sweep_is_left_alone(
+    charlm: Invoke, corpus: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    result = charlm("sweep", corpus, "--out", tmp_path, "--name", "mine", "--steps", 3)
+    assert result.exit_code == 2
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_a_damaged_file_is_named_and_is_not_taken_for_a_result(
+    charlm: Invoke, folder: Path, sweep: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(sweep, copy)
+    file = next((copy / "cells").glob("*.json"))
+    file.write_text(file.read_text().replace("LSTM", "GRUU"))
+    arguments = ("sweep", folder / "a.txt", *GRID, *OPTIONS, "--out", tmp_path, "--name", "copy")
+    result = charlm(*arguments)
+    assert result.exit_code == 1
+    assert f"{file}: damaged" in result.stderr
+    (copy / "sweep.json").write_text("{")
+    result = charlm("sample", copy)
+    assert result.exit_code == 1
+    assert "sweep.json: damaged" in result.stderr
+
+
+def test_a_sweep_without_a_finished_run_says_so(charlm: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "empty"
+    path.mkdir()
+    sealed.write(path / "sweep.json", {"format": store.FORMAT, "best": None})
+    result = charlm("sample", path)
+    assert result.exit_code == 2
+    assert "no run is finished" in result.stderr
+    sealed.write(path / "sweep.json", {"format": store.FORMAT, "best": "../../elsewhere"})
+    assert charlm("sample", path).exit_code == 2
+
+
+# ------------------------------------------------------------------------------------- faults
+
+
+def small(path: Path, text: str, *, steps: int = 4000, **options: Any) -> Sweep:
+    """A sweep of two runs that take a few seconds."""
+    (path / "b.txt").write_text(text[:20_000], encoding="utf-8")
+    train = TrainOptions(
+        **({"batch_size": 8, "seq_len": 16, "steps": steps, "counts": False} | options)
+    )
+    arguments = (str(path / "b.txt"),)
+    grid: dict[str, tuple[Value, ...]] = {"hidden_size": (8, 12)}
+    made = Sweep(path / "sweep", Design(ModelOptions(), train, TEXT, arguments, grid))
+    made.begin()
+    return made
+
+
+def never() -> bool:
+    return False
+
+
+def quiet(*_: Any) -> None:
+    pass
+
+
+def children_of_sweeps() -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "charlm.sweeps.child" in process.cmdline():
+                found.append(process)
+    return found
+
+
+class Killer:
+    """Kills the process of one run once the run has saved something."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.killed: list[int] = []
+
+    def __call__(self) -> None:
+        saved = [cell for cell in self.sweep.cells if self.sweep.task(cell).run.last.exists()]
+        for process in children_of_sweeps()[:1] if saved and not self.killed else []:
+            process.kill()
+            self.killed.append(process.pid)
+
+
+@posix
+def test_a_run_that_is_killed_is_taken_up_again_and_ends_as_if_nothing_had_been(
+    tmp_path: Path, text: str
+) -> None:
+    made = small(tmp_path, text, save_every=50, eval_every=50, steps=600)
+    kill = Killer(made)
+    assert made.run(Workers(2), quiet, kill, never) == {}
+    assert kill.killed
+    assert len(made.finished()) == 2
+    (tmp_path / "other").mkdir()
+    other = small(tmp_path / "other", text, save_every=50, eval_every=50, steps=600)
+    other.run(Workers(2), quiet, quiet, never)
+    for one, two in zip(made.cells, other.cells, strict=True):
+        assert same_weights(made.task(one).run.path, other.task(two).run.path)
+
+
+@posix
+def test_a_run_that_fails_does_not_keep_the_others_from_their_end(
+    folder: Path, tmp_path: Path
+) -> None:
+    done = run(
+        *("sweep", folder / "a.txt", *OPTIONS, "--out", tmp_path, "--jobs", 2),
+        *("--grid", "learning_rate=0.01,1e30", "--optimizer", "sgd", "--clip", 0),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert "failed  learning_rate=1e+30 seed=1: " in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: 1 of 2 runs failed")
+    assert "Traceback" not in done.stderr
+    assert [row["learning_rate"] for row in rows(tmp_path / "a-sweep")] == ["0.01"]
+
+
+@posix
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)],
+)
+def test_ended_in_the_middle_it_saves_leaves_no_process_and_goes_on(
+    folder: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    options = ("--steps", 100_000, "--seq-len", 16, "--batch-size", 8, "--no-counts")
+    command = [
+        *(sys.executable, "-m", "charlm", "sweep", str(folder / "a.txt")),
+        *("--grid", "hidden_size=8,12", *map(str, options), "--eval-every", "40", "--jobs", "2"),
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    runs = tmp_path / "checkpoints" / "a-sweep" / "runs"
+    deadline = time.monotonic() + 60
+    while len(list(runs.glob("*/last.safetensors"))) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    below = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == code
+    _, alive = psutil.wait_procs(below, timeout=10)
+    assert not alive
+    assert "Traceback" not in said
+    if number == signal.SIGINT:
+        assert "0 of 2 runs are finished, and what was begun is saved" in said
+    for path in runs.iterdir():
+        output = (runs.parent / "cells" / f"{path.name}.txt").read_text()
+        assert "saved at step" in output.splitlines()[-1]
+
+
+def test_work_that_is_not_wanted_any_more_is_not_begun(tmp_path: Path, text: str) -> None:
+    made = small(tmp_path, text)
+    assert made.run(Workers(1), quiet, quiet, lambda: True) == {}
+    assert made.finished() == {}
+
+
+def test_a_machine_that_does_not_see_the_directory_says_so(tmp_path: Path) -> None:
+    task = work.Task(str(tmp_path / "nowhere"), "0" * 12, {}, ())
+    with pytest.raises(CharlmError, match=r"does not see .*nowhere"):
+        work.train(task, Wanted(""))
+
+
+def test_a_result_of_another_run_is_refused(tmp_path: Path, text: str) -> None:
+    made = small(tmp_path, text)
+    first, second = made.cells
+    content = {"format": work.FORMAT, "configuration": second.configuration, "outcome": {}}
+    sealed.write(made.task(first).result, content)
+    with pytest.raises(CheckpointError, match="of another run"):
+        made.finished()
+
+
+# ------------------------------------------------------------------------------------- ranking
+
+
+def outcome(bits: float, network: float = 3.0, **more: Any) -> Outcome:
+    facts: dict[str, Any] = {
+        "ngram_bits": None,
+        "untrained_bits": 6.0,
+        "test_bits": None,
+        "parameters": 100,
+        "steps": 10,
+        "best_step": 10,
+        "seconds": 1.0,
+        "model": "LSTM 1x8",
+        "made_with": {},
+    }
+    return Outcome(bits, network, **(facts | more))
+
+
+def cell(size: int, seed: int) -> Cell:
+    return Cell({"hidden_size": size, "seed": seed}, {"size": size, "seed": seed}, ())
+
+
+def test_configurations_are_ranked_by_their_mean_and_runs_by_themselves() -> None:
+    cells = [cell(8, 1), cell(16, 1), cell(8, 2), cell(16, 2)]
+    bits = [1.0, 1.5, 3.0, 1.7]
+    finished = {each.name: outcome(b) for each, b in zip(cells, bits, strict=True)}
+    found = ranking.rank(cells, finished)
+    assert [row.values for row in found] == [(16,), (8,)]
+    assert [row.bits for row in found] == [pytest.approx(1.6), pytest.approx(2.0)]
+    assert found[1].spread == (1.0, 3.0)
+    assert ranking.best(finished) == cells[0].name
+    assert ranking.best({}) is None
+
+
+def test_where_counts_decide_everything_the_network_decides() -> None:
+    cells = [cell(8, 1), cell(16, 1)]
+    finished = {
+        cells[0].name: outcome(1.25, network=3.5),
+        cells[1].name: outcome(1.25, network=2.5),
+    }
+    assert ranking.best(finished) == cells[1].name
+    assert ranking.rank(cells, finished)[0].values == (16,)
+
+
+def test_the_figure_has_every_run_where_it_belongs(tmp_path: Path) -> None:
+    cells = [cell(8, 1), cell(16, 1), cell(8, 2), cell(16, 2)]
+    finished = {
+        each.name: outcome(1.0 + n, parameters=10 ** (n + 2), seconds=2.0**n)
+        for n, each in enumerate(cells)
+    }
+    found = ranking.rank(cells, finished)
+    figure = plots.loss(found, ["hidden_size"])
+    left, right = figure.axes
+    for axes, places in ((left, [100, 1000, 10_000, 100_000]), (right, [1, 2, 4, 8])):
+        drawn = {
+            (float(x), float(y))
+            for line in axes.lines
+            if line.get_alpha() is not None
+            for x, y in np.asarray(line.get_xydata())
+        }
+        assert drawn == {(float(p), 1.0 + n) for n, p in enumerate(places)}
+    legend = left.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["hidden size 8", "hidden size 16"]
+    first = plots.draw(found, ["hidden_size"], tmp_path)
+    again = [file.read_bytes() for file in first]
+    assert [file.read_bytes() for file in plots.draw(found, ["hidden_size"], tmp_path)] == again
