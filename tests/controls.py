@@ -352,6 +352,41 @@ CONTROLS = [
         "test_group.py::test_twenty_and_twenty_steps_are_forty",
     ),
     Control(
+        "all seeds of a sweep have the same name",
+        "sweeps/design.py",
+        "        options = model.to_dict() | train.to_dict()\n",
+        "        options = model.to_dict() | train.to_dict() | {'seed': 1}\n",
+        "test_sweep.py::test_everything_that_changes_the_result_changes_the_name",
+    ),
+    Control(
+        "a run of a sweep has as many threads as the machine",
+        "sweeps/work.py",
+        '{"OMP_NUM_THREADS": "1", "NO_COLOR"',
+        '{"OMP_NUM_THREADS": "2", "NO_COLOR"',
+        "test_sweep.py::test_the_process_of_a_run_has_one_thread",
+    ),
+    Control(
+        "a run that was killed begins anew",
+        "sweeps/work.py",
+        "    begun = task.run.last.exists() or task.run.previous.exists()\n",
+        "    begun = False\n",
+        "test_sweep.py::test_a_run_that_is_killed_is_taken_up_again_and_ends_as_if_nothing_had_been",
+    ),
+    Control(
+        "a process of a sweep outlives the command",
+        "cli/child.py",
+        "    threading.Thread(target=_end_with_parent, daemon=True).start()\n",
+        "",
+        "test_sweep.py::test_ended_in_the_middle_it_saves_leaves_no_process_and_goes_on",
+    ),
+    Control(
+        "work whose process died counts as done",
+        "parallel.py",
+        "                lost |= left\n",
+        "                lost = {}\n",
+        "test_experiment_grid.py::test_the_cells_of_a_killed_process_are_computed_by_another",
+    ),
+    Control(
         "a model forgets its newline rule",
         "text/tokenizer.py",
         '    return {} if newline == "keep" else {"newline": newline}',
@@ -389,8 +424,8 @@ CONTROLS = [
     Control(
         "the lock of a run is not checked",
         "rundir.py",
-        "                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
-        "                pass\n",
+        "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "            pass\n",
         "test_runs.py::test_a_second_training_is_refused_until_the_first_is_killed",
     ),
     Control(

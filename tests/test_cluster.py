@@ -91,7 +91,7 @@ def test_a_sweep_ends_on_a_cluster_as_here_though_a_worker_is_lost(
             return
         for number in (0, 1):
             worker = psutil.Process(cluster.processes[1 + number].pid)
-            if any("charlm.sweeps.child" in each.cmdline() for each in worker.children()):
+            if any("charlm.cli.child" in each.cmdline() for each in worker.children()):
                 cluster.kill_worker(number)
                 lost.append(number)
                 return
@@ -164,7 +164,10 @@ def test_a_scheduler_that_is_lost_is_an_error_of_one_line(
     assert "is gone" in last
 
 
-def test_no_scheduler_is_an_error_of_one_line(charlm: Invoke, corpus: Path, tmp_path: Path) -> None:
+def test_no_scheduler_is_an_error_of_one_line(
+    charlm: Invoke, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "CONNECT", 1.0)
     result = charlm(
         *("sweep", corpus, "--out", tmp_path / "out", "--dask", "tcp://127.0.0.1:9"),
         *("--steps", 10),

@@ -23,6 +23,7 @@ from click.testing import Result
 from safetensors.numpy import load_file
 
 from charlm import rundir, sealed
+from charlm.checkpoint import read_header
 from charlm.config import ModelOptions, TrainOptions
 from charlm.errors import CharlmError, CheckpointError, RequestError
 from charlm.parallel import Wanted, Workers
@@ -397,7 +398,7 @@ def children_of_sweeps() -> list[psutil.Process]:
     found = []
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if "charlm.sweeps.child" in process.cmdline():
+            if "charlm.cli.child" in process.cmdline():
                 found.append(process)
     return found
 
@@ -416,6 +417,15 @@ class Killer:
             self.killed.append(process.pid)
 
 
+def test_the_process_of_a_run_has_one_thread(tmp_path: Path, text: str) -> None:
+    made = small(tmp_path, text, steps=20, row_blocks=1)
+    assert made.run(Workers(2), quiet, quiet, never) == {}
+    for cell in made.cells:
+        training = read_header(made.task(cell).run.last).training
+        assert training is not None
+        assert training["threads"] == 1
+
+
 @posix
 def test_a_run_that_is_killed_is_taken_up_again_and_ends_as_if_nothing_had_been(
     tmp_path: Path, text: str
@@ -425,6 +435,8 @@ def test_a_run_that_is_killed_is_taken_up_again_and_ends_as_if_nothing_had_been(
     assert made.run(Workers(2), quiet, kill, never) == {}
     assert kill.killed
     assert len(made.finished()) == 2
+    said = [made.task(cell).output.read_text() for cell in made.cells]
+    assert any(line.startswith("resuming") for text in said for line in text.splitlines())
     (tmp_path / "other").mkdir()
     other = small(tmp_path / "other", text, save_every=50, eval_every=50, steps=600)
     other.run(Workers(2), quiet, quiet, never)

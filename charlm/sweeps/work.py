@@ -119,7 +119,7 @@ def _child(task: Task, arguments: list[str], wanted: Wanted) -> None:
     is not wanted any more, CharlmError with its message if it fails."""
     environment = {k: v for k, v in os.environ.items() if k not in launch.VARIABLES}
     environment |= {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "charlm.sweeps.child", *arguments]
+    command = [sys.executable, "-m", "charlm.cli.child", *arguments]
     with task.output.open("wb") as output:
         child = subprocess.Popen(
             command,

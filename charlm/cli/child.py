@@ -1,6 +1,6 @@
-"""The process of one run: ``charlm train``, which ends when the process that started it is gone.
+"""``charlm`` in a process that ends when the one that started it is gone, as a run of a sweep does.
 
-    python -m charlm.sweeps.child train book.txt --steps 100
+    python -m charlm.cli.child train book.txt --steps 100
 
 Its standard input is a pipe whose other end only that process holds. The system closes it when the
 process ends, however it ends; then the run saves and stops, as it does with SIGTERM.
