@@ -190,8 +190,6 @@ def _corpus_arguments(ctx: click.Context, options: dict[str, Any]) -> list[str]:
 
 def _run(sweep: Sweep, workers: Workers, interrupted: Interruption) -> dict[str, CharlmError]:
     """Make what is missing; the errors of the runs that failed. Exits if interrupted."""
-    from charlm.sweeps import ranking
-
     total, before = len(sweep.cells), len(sweep.finished())
     if before == total:
         say(f"all {total} runs are finished already")
@@ -205,21 +203,17 @@ def _run(sweep: Sweep, workers: Workers, interrupted: Interruption) -> dict[str,
         say(f"sweep   {total} runs{done}, {workers.describe()}{about}")
         say(f"out     {sweep.path}")
     screen = _Screen(sweep)
-    shown = before
 
     def told(finished: Finished) -> None:
-        nonlocal shown
-        if screen.live or len(finished) == shown:
-            return
-        shown = len(finished)
-        (newest,) = finished.keys() - known
-        known.add(newest)
-        cell = next(each for each in sweep.cells if each.name == newest)
-        best = ranking.rank(sweep.cells, finished)[0]
-        say(
-            f"{shown} of {total}  {finished[newest].bits_per_char:.4f} bits/char  "
-            f"{_described(cell.varied)}  {finished[newest].seconds:.0f} s  (best: {best.bits:.4f})"
-        )
+        # Several may have ended between two calls.
+        for cell in sweep.cells if not screen.live else []:
+            if cell.name in finished and cell.name not in known:
+                known.add(cell.name)
+                outcome = finished[cell.name]
+                say(
+                    f"{len(known)} of {total}  {outcome.bits_per_char:.4f} bits/char  "
+                    f"{_described(cell.varied)}  {outcome.seconds:.0f} s"
+                )
 
     known = set(sweep.finished())
     try:
