@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from safetensors.numpy import load_file
 
 from charlm import rundir, sealed
 from charlm.checkpoint import read_header
+from charlm.cli.sweep import Screen
 from charlm.config import ModelOptions, TrainOptions
 from charlm.errors import CharlmError, CheckpointError, RequestError
 from charlm.parallel import Wanted, Workers
@@ -158,12 +161,13 @@ def run(*arguments: object, cwd: Path, **more: Any) -> subprocess.CompletedProce
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, text: str) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, text: str, charlm: Invoke) -> Path:
     """Where a.txt and its sweep of four runs are."""
     path = tmp_path_factory.mktemp("sweeps")
     (path / "a.txt").write_text(text[:20_000], encoding="utf-8")
-    done = run("sweep", "a.txt", *GRID, *OPTIONS, "--jobs", 2, cwd=path)
-    assert done.returncode == 0, done.stderr
+    out = path / "checkpoints"
+    done = charlm("sweep", path / "a.txt", *GRID, *OPTIONS, "--jobs", 2, "--out", out)
+    assert done.exit_code == 0, done.stderr
     (path / "said.txt").write_text(done.stdout + done.stderr)
     return path
 
@@ -219,9 +223,10 @@ def test_what_is_reported_is_what_eval_finds(folder: Path, sweep: Path) -> None:
     assert float(best["untrained_bits"]) > float(best["network_bits"]) + 1
 
 
-def test_one_process_finds_what_two_have_found(folder: Path, sweep: Path) -> None:
-    done = run("sweep", "a.txt", *GRID, *OPTIONS, "--jobs", 1, "--name", "alone", cwd=folder)
-    assert done.returncode == 0, done.stderr
+def test_one_process_finds_what_two_have_found(charlm: Invoke, folder: Path, sweep: Path) -> None:
+    where = ("--out", sweep.parent, "--name", "alone", "--jobs", 1)
+    done = charlm("sweep", folder / "a.txt", *GRID, *OPTIONS, *where)
+    assert done.exit_code == 0, done.stderr
     alone = folder / "checkpoints" / "alone"
     assert outcomes(alone) == outcomes(sweep)
     for name in outcomes(sweep):
@@ -229,35 +234,33 @@ def test_one_process_finds_what_two_have_found(folder: Path, sweep: Path) -> Non
 
 
 def test_the_same_command_makes_nothing_and_a_larger_grid_only_what_is_new(
-    folder: Path, sweep: Path, tmp_path: Path
+    charlm: Invoke, folder: Path, sweep: Path, tmp_path: Path
 ) -> None:
     copy = folder / "checkpoints" / "copy"
     shutil.copytree(sweep, copy)
     before = {file: file.stat().st_mtime_ns for file in (copy / "runs").rglob("*.safetensors")}
-    again = run("sweep", "a.txt", *GRID, *OPTIONS, "--name", "copy", cwd=folder)
-    assert again.returncode == 0, again.stderr
+    where = ("--out", sweep.parent, "--name", "copy", "--jobs", 2)
+    again = charlm("sweep", folder / "a.txt", *GRID, *OPTIONS, *where)
+    assert again.exit_code == 0, again.stderr
     assert "all 4 runs are finished already" in again.stderr
-    more = run(
-        *("sweep", "a.txt", "--grid", "hidden_size=8,10,12", "--seeds", 2, *OPTIONS),
-        *("--name", "copy", "--jobs", 2),
-        cwd=folder,
-    )
-    assert more.returncode == 0, more.stderr
+    larger = ("--grid", "hidden_size=8,10,12", "--seeds", 2)
+    more = charlm("sweep", folder / "a.txt", *larger, *OPTIONS, *where)
+    assert more.exit_code == 0, more.stderr
     assert "6 runs, 4 of them finished already" in more.stderr
     assert len(rows(copy)) == 6
     assert {file: file.stat().st_mtime_ns for file in before} == before
 
 
 def test_a_run_without_its_result_is_not_trained_again(
-    folder: Path, sweep: Path, tmp_path: Path
+    charlm: Invoke, folder: Path, sweep: Path, tmp_path: Path
 ) -> None:
     """As if the process had died between the two."""
     (name, *_) = outcomes(sweep)
     result = sweep / "cells" / f"{name}.json"
     content, stamp = result.read_text(), (sweep / "runs" / name / "best.safetensors").stat()
     result.unlink()
-    done = run("sweep", "a.txt", *GRID, *OPTIONS, cwd=folder)
-    assert done.returncode == 0, done.stderr
+    done = charlm("sweep", folder / "a.txt", "--out", sweep.parent, *GRID, *OPTIONS)
+    assert done.exit_code == 0, done.stderr
     assert json.loads(result.read_text()) == json.loads(content)
     assert (sweep / "runs" / name / "best.safetensors").stat().st_mtime_ns == stamp.st_mtime_ns
 
@@ -411,10 +414,14 @@ class Killer:
         self.killed: list[int] = []
 
     def __call__(self) -> None:
-        saved = [cell for cell in self.sweep.cells if self.sweep.task(cell).run.last.exists()]
-        for process in children_of_sweeps()[:1] if saved and not self.killed else []:
-            process.kill()
-            self.killed.append(process.pid)
+        for cell in self.sweep.cells:
+            if self.killed or not self.sweep.task(cell).run.last.exists():
+                continue
+            for process in children_of_sweeps():
+                with contextlib.suppress(psutil.Error):
+                    if cell.name in process.cmdline():
+                        process.kill()
+                        self.killed.append(process.pid)
 
 
 def test_the_process_of_a_run_has_one_thread(tmp_path: Path, text: str) -> None:
@@ -447,14 +454,13 @@ def test_a_run_that_is_killed_is_taken_up_again_and_ends_as_if_nothing_had_been(
 
 @posix
 def test_a_run_that_fails_does_not_keep_the_others_from_their_end(
-    folder: Path, tmp_path: Path
+    charlm: Invoke, folder: Path, tmp_path: Path
 ) -> None:
-    done = run(
+    done = charlm(
         *("sweep", folder / "a.txt", *OPTIONS, "--out", tmp_path, "--jobs", 2),
         *("--grid", "learning_rate=0.01,1e30", "--optimizer", "sgd", "--clip", 0),
-        cwd=tmp_path,
     )
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "failed  learning_rate=1e+30 seed=1: " in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: 1 of 2 runs failed")
     assert "Traceback" not in done.stderr
@@ -516,6 +522,43 @@ def test_a_result_of_another_run_is_refused(tmp_path: Path, text: str) -> None:
     sealed.write(made.task(first).result, content)
     with pytest.raises(CheckpointError, match="of another run"):
         made.finished()
+
+
+# ------------------------------------------------------------------------------- on a terminal
+
+
+def test_the_table_on_a_terminal_is_drawn_over_itself(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = small(tmp_path, text)
+    first, second = (made.task(cell) for cell in made.cells)
+    configuration = made.cells[0].configuration
+    content = {"format": work.FORMAT, "configuration": configuration}
+    sealed.write(first.result, content | {"outcome": asdict(outcome(1.25))})
+    second.run.path.mkdir()
+    second.run.append_log({"step": 40, "val_bits_per_char": 2.5})
+    written = io.StringIO()
+    monkeypatch.setattr(written, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", written)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setenv("LINES", "24")
+    screen = Screen(made)
+    screen.draw()
+    lines = written.getvalue().splitlines()
+    assert lines[0].split()[:2] == ["bits/char", "hidden_size"]
+    assert lines[1].split()[:2] == ["1.2500", "8"]
+    assert lines[2] == "... hidden_size=12 seed=1: step 40, 2.5000 bits/char (network)"
+    assert lines[3] == "1 finished, 1 running, 0 waiting"
+    assert all(len(line) < 70 for line in lines)
+    screen.draw()
+    assert written.getvalue().count("\x1b[4F\x1b[J") == 1
+    screen.clear()
+    assert written.getvalue().endswith("\x1b[4F\x1b[J")
+    monkeypatch.setenv("NO_COLOR", "1")
+    before = written.getvalue()
+    Screen(made).draw()
+    assert written.getvalue() == before
 
 
 # ------------------------------------------------------------------------------------- ranking

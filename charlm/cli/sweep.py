@@ -202,7 +202,7 @@ def _run(sweep: Sweep, workers: Workers, interrupted: Interruption) -> dict[str,
         done = f", {before} of them finished already" if before else ""
         say(f"sweep   {total} runs{done}, {workers.describe()}{about}")
         say(f"out     {sweep.path}")
-    screen = _Screen(sweep)
+    screen = Screen(sweep)
 
     def told(finished: Finished) -> None:
         # Several may have ended between two calls.
@@ -310,7 +310,7 @@ def _show(sweep: Sweep) -> None:
     echo(f"next   charlm sample {shlex.quote(str(sweep.path))}")
 
 
-class _Screen:
+class Screen:
     """A table on the terminal that is drawn again and again: the best first, below it what is being
     made. Without a terminal it draws nothing."""
 

@@ -14,6 +14,7 @@ results.csv             a line per reader, seed, test and part
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -22,7 +23,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -312,10 +313,7 @@ def compute(cell: Cell, wanted: Wanted) -> None:
             f"{socket.gethostname()} does not see {path}; give an --out that is on a file system "
             "of all machines"
         )
-    import torch
-
-    with _one_at_a_time:
-        torch.set_num_threads(cell.threads)
+    with _one_at_a_time, _threads(cell.threads):
         bench = _bench_of(cell.path)
         told = bench.grid.cell(cell.reader, cell.seed, "steps")
         shown = time.monotonic()
@@ -328,6 +326,20 @@ def compute(cell: Cell, wanted: Wanted) -> None:
                 told.write_text(str(step))
 
         bench.run(cell.reader, cell.seed, updated)
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """Let torch compute on so many threads. One job alone runs in the command's own process, whose
+    setting is restored."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @lru_cache(maxsize=1)
