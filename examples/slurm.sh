@@ -13,6 +13,9 @@ set -euo pipefail
 corpus=${1:?name a text: sbatch examples/slurm.sh corpus.txt}
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 
+# So that a machine that is lost can come back (docs/scaling.md).
+export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+
 # One launcher on each machine; they meet at the first one. exec, so that Slurm's signal, two minutes
 # before the time is over, reaches the launchers, and the run is saved. sbatch again continues it if
 # the last line says: charlm train --resume NAME

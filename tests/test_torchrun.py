@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import write_text
 
@@ -285,14 +286,17 @@ def test_the_launcher_starts_again_where_the_run_was(
     assert weights(launched.run) == uninterrupted(book, tmp_path, step_of(launched.run))
 
 
-def machine(book: Path, out: Path, steps: int, port: int) -> subprocess.Popen[str]:
+def machine(
+    book: Path, out: Path, steps: int, port: int, **variables: str
+) -> subprocess.Popen[str]:
     """A launcher of one process, one of two that stand in for two machines."""
     launcher = ["--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-id", f"job-{port}"]
     launcher += ["--rdzv-endpoint", f"127.0.0.1:{port}", "--max-restarts", "3"]
     arguments = [*OPTIONS, "--steps", str(steps), "--eval-every", "200", "--save-every", "100"]
     return subprocess.Popen(
         command(book, *arguments, "--out", out, "--name", "run", size=1, launcher=launcher),
-        env=environment(),
+        env=environment() | variables,
+        start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -312,6 +316,39 @@ def test_two_launchers_stand_in_for_two_machines(book: Path, tmp_path: Path, por
     printed = [each.communicate(timeout=120)[0] for each in both]
     assert [each.returncode for each in both] == [0, 0], printed
     arguments = [*OPTIONS, "--steps", "60", "--eval-every", "200", "--save-every", "100"]
+    done = torchrun(book, *arguments, "--out", tmp_path, "--name", "one")
+    assert done.returncode == 0, done.stderr
+    assert weights(tmp_path / "run") == weights(tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_lost_and_comes_back_completes_the_run(
+    book: Path, tmp_path: Path, port: int
+) -> None:
+    """The one that is lost is not the one that has the rendezvous, which is started first.
+
+    torchrun must not share the store of its rendezvous, or a launcher that comes later waits for an
+    address that nobody writes any more (2.13).
+    """
+    steps, alone = 1500, {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    both = [machine(book, tmp_path, steps, port, **alone)]
+    time.sleep(3)
+    both.append(machine(book, tmp_path, steps, port, **alone))
+    log = tmp_path / "run" / "log.jsonl"
+    until = time.monotonic() + 90
+    while not log.exists() or len(log.read_text().splitlines()) < 2:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    gone = both[1]
+    for child in psutil.Process(gone.pid).children(recursive=True):
+        child.kill()
+    gone.kill()
+    gone.communicate()
+    both[1] = machine(book, tmp_path, steps, port, **alone)
+    printed = [each.communicate(timeout=240)[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0], printed
+    assert "resuming" in "".join(printed)
+    arguments = [*OPTIONS, "--steps", steps, "--eval-every", "200", "--save-every", "100"]
     done = torchrun(book, *arguments, "--out", tmp_path, "--name", "one")
     assert done.returncode == 0, done.stderr
     assert weights(tmp_path / "run") == weights(tmp_path / "one")

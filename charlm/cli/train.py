@@ -105,9 +105,10 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
     began = time.monotonic()
     with Interruption() as interrupted:
         try:
-            resume = options["resume"] or _of_this_job(options["out"])
+            group = _group(options["device"])
+            resume = options["resume"] or _of_this_job(options["out"], group)
             if resume is None:
-                trainer, piped = _prepare(ctx, corpus, options, began)
+                trainer, piped = _prepare(ctx, corpus, options, began, group)
                 # Created only now, so that a refused request leaves no directory behind.
                 with _begun(options, trainer) as run:
                     if piped is not None and run is not None:
@@ -119,7 +120,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                     named = ", ".join(typed(ctx, name) for name in sorted(also))
                     raise RequestError(f"--resume uses the run's saved settings; leave out {named}")
                 found = rundir.find_run(resume, options["out"])
-                with _locked(found, options["device"]) as (run, group):
+                with _locked(found, group) as run:
                     trainer = _resume(found, options["device"], options["moved_to"], group)
                     _train(run, trainer, options["stop_at"], interrupted)
         except KeyboardInterrupt:
@@ -127,11 +128,25 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
             sys.exit(interrupted.exit_code)
 
 
-def _of_this_job(out: Path) -> str | None:
-    """The run that this job of a launcher has begun, if the launcher has started its processes
-    again after one of them had failed."""
-    if not launch.restarts():
+def _group(device: str) -> Group | None:
+    """The processes that a launcher has started, this one among them; None without a launcher."""
+    if launch.size() == 1:
+        return None  # and torch is not needed yet
+    from charlm.training.group import join
+
+    return join(_device(device))
+
+
+def _of_this_job(out: Path, group: Group | None) -> str | None:
+    """The run that this job of a launcher has begun, if the launcher has started any of its
+    processes again after one had failed."""
+    if group is None or not group.any(launch.restarts() > 0):
         return None
+    found: str | None = group.tell(_run_of_this_job(out) if group.writes else None)
+    return found
+
+
+def _run_of_this_job(out: Path) -> str | None:
     from charlm import checkpoint
     from charlm.files import is_run
 
@@ -162,21 +177,26 @@ def _begun(options: dict[str, Any], trainer: Trainer) -> Iterator[Run | None]:
 
 
 @contextlib.contextmanager
-def _locked(run: Run, device: str) -> Iterator[tuple[Run | None, Group]]:
+def _locked(run: Run, group: Group | None) -> Iterator[Run | None]:
     """The run under its lock, before it is read: another process could train it further. For a
     process that does not write it, None."""
-    from charlm.training.group import join
-
-    group = join(_device(device))
+    if group is None:
+        with run.locked():
+            yield run
+        return
     with contextlib.ExitStack() as stack:
         with group.first():
             if group.writes:
                 stack.enter_context(run.locked())
-        yield (run if group.writes else None), group
+        yield run if group.writes else None
 
 
 def _prepare(
-    ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any], began: float
+    ctx: click.Context,
+    corpus: tuple[str, ...],
+    options: dict[str, Any],
+    began: float,
+    group: Group | None,
 ) -> tuple[Trainer, BinaryIO | None]:
     """A trainer for a new run, with every setting decided, and the text of standard input, if that
     was read."""
@@ -186,7 +206,7 @@ def _prepare(
     from charlm.text import dataset as data
     from charlm.text.idfile import IdFile
     from charlm.training import parity, plan
-    from charlm.training.group import join
+    from charlm.training.group import ALONE
     from charlm.training.trainer import Trainer
 
     device = _device(options["device"])
@@ -230,7 +250,7 @@ def _prepare(
     notes = texts.notes
     del texts  # training needs the ids alone
     train = TrainOptions(**chosen(TrainOptions, options))
-    group = join(device)
+    group = group or ALONE
     settled = plan.settle(model, train, dataset, source, device, began=began, group=group)
     for note in (*notes, *settled.notes):
         say(note)
@@ -329,11 +349,12 @@ def _check_folded(dataset: Dataset) -> None:
         )
 
 
-def _resume(run: Run, device: str, moved_to: tuple[str, ...], group: Group) -> Trainer:
+def _resume(run: Run, device: str, moved_to: tuple[str, ...], group: Group | None) -> Trainer:
     """The trainer in the state of the run's last checkpoint."""
     from charlm import checkpoint
     from charlm.text import dataset as data
     from charlm.training import parity, state
+    from charlm.training.group import ALONE
     from charlm.training.trainer import Trainer
 
     saved, damage = _newest_state(run)
@@ -343,12 +364,12 @@ def _resume(run: Run, device: str, moved_to: tuple[str, ...], group: Group) -> T
     dataset = data.encode(runs.reread(source, run, saved.provenance), saved.tokenizer)
     chosen_device = _device(device)
     parity.check(saved.config, chosen_device)
-    trainer = Trainer(saved.config, config, dataset, source, chosen_device, group)
+    trainer = Trainer(saved.config, config, dataset, source, chosen_device, group or ALONE)
     trainer.restore(saved)
     if damage:
         say(f"{damage}; continuing from {run.previous}")
         # Before the next save, which would keep the damaged file as ``previous``.
-        if group.writes:
+        if trainer.group.writes:
             checkpoint.write(run.last, saved)
     say(f"resuming {run.path} at step {trainer.progress.step:,}")
     differences = state.differences(saved, trainer.device)

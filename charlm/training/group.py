@@ -20,8 +20,10 @@ import contextlib
 import datetime
 import json
 import os
+import secrets
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -91,6 +93,10 @@ class Group:
         """What rank 0 gives, as JSON can store it."""
         return value
 
+    def any(self, mine: bool) -> bool:
+        """Whether it is so in any process."""
+        return mine
+
     @contextlib.contextmanager
     def first(self) -> Iterator[None]:
         """Rank 0 goes first; if it fails, so do all."""
@@ -120,7 +126,7 @@ class Processes(Group):
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",
             store=dist.PrefixStore(  # type: ignore[attr-defined]
-                f"charlm/{launch.restarts()}", store
+                f"charlm/{_name(store, self.rank, self.size, START)}", store
             ),
             rank=self.rank,
             world_size=self.size,
@@ -159,6 +165,9 @@ class Processes(Group):
 
     def tell(self, value: Any) -> Any:
         return self._from(0, value)
+
+    def any(self, mine: bool) -> bool:
+        return any([self._from(rank, mine) for rank in range(self.size)])
 
     def _from(self, rank: int, value: Any) -> Any:
         """What the process of this rank gives, as JSON."""
@@ -214,6 +223,37 @@ class Processes(Group):
             late = f"in {TIMEOUT} s" if "imed out" in cause else f"({cause.splitlines()[0][:100]})"
             what = f"another process does not answer {late}"
         return f"{what}, so rank {self.rank} stops too; --resume continues from the last checkpoint"
+
+
+def _name(store: Any, rank: int, size: int, seconds: float) -> str:
+    """A name for these processes that no others have had, agreed on through the launcher's store.
+
+    After a failure the store still holds what the processes before have written, and a launcher
+    that took the place of a lost one counts its restarts anew. So each process shows a word of its
+    own, and rank 0 answers to each word with the name, until every process has read it.
+    """
+    word = secrets.token_hex(8)
+    until = time.monotonic() + seconds
+    if rank > 0:
+        store.set(f"charlm/word/{rank}", word)
+        store.wait([f"charlm/name/{word}"], datetime.timedelta(seconds=seconds))
+        name: str = store.get(f"charlm/name/{word}").decode()
+        store.set(f"charlm/read/{name}/{rank}", "")
+        return name
+    waiting = set(range(1, size))
+    while waiting:
+        if time.monotonic() > until:
+            raise LostProcessError(
+                f"rank {', '.join(map(str, sorted(waiting)))} did not come within {seconds:g} s"
+            )
+        for other in list(waiting):
+            if store.check([f"charlm/word/{other}"]):
+                shown = store.get(f"charlm/word/{other}").decode()
+                store.set(f"charlm/name/{shown}", word)
+            if store.check([f"charlm/read/{word}/{other}"]):
+                waiting.remove(other)
+        time.sleep(0.02)
+    return word
 
 
 def leave(code: int) -> NoReturn:
