@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -276,6 +277,7 @@ def _read(file: BinaryIO, size: int) -> Counts:
             and any(weights)
             and all(isinstance(each, str) for each in owner)
             and isinstance(about, dict)
+            and _plausible(about)
         )
     except KeyError:
         valid = False
@@ -288,6 +290,17 @@ def _read(file: BinaryIO, size: int) -> Counts:
         contexts = len(levels[-1].keys) if levels else 1
         levels.append(_read_level(tensors, number, contexts, vocab_size))
     return Counts(NGramModel(vocab_size, order, tuple(levels)), weights, *owner, about)
+
+
+def _plausible(facts: dict[str, Any]) -> bool:
+    """Whether what a file says about its counts has the types that it is read with."""
+    characters = facts.get("characters", 0)
+    bits = [value for key, value in facts.items() if key.startswith("val_bits_per_char")]
+    return (
+        type(characters) is int
+        and characters >= 0
+        and all(type(each) is float and 0.0 <= each < math.inf for each in bits)
+    )
 
 
 def _width(vocab_size: int) -> int:

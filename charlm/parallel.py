@@ -40,6 +40,14 @@ LOOK = 0.5
 """Seconds between two looks whether the command is still alive."""
 
 
+BEAT, STALE = 5.0, 120.0
+"""Seconds between two touches of a command's marker, and after how many seconds without one its
+work is given up. File systems of several machines may show a change a minute late."""
+
+_touched: dict[str, tuple[int, float]] = {}
+"""When this process saw the time of a marker change, by its own clock."""
+
+
 class LostWorkError(CharlmError):
     """A piece of work was lost with its process and may be tried again."""
 
@@ -50,8 +58,9 @@ class UnwantedError(CharlmError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Whether work is still wanted: as long as the file ``marker`` is there. Who does it looks now
-    and then, on whatever machine it is, and can leave things as they should be."""
+    """Whether work is still wanted: as long as the file ``marker`` is there and the command touches
+    it. Who does the work looks now and then, on whatever machine it is, and can leave things as
+    they should be."""
 
     marker: str
 
@@ -65,8 +74,14 @@ class Wanted:
         marker = folder / f".wanted-{secrets.token_hex(4)}"
         marker.touch()
         wanted = cls(str(marker))
+
+        def touch() -> None:
+            with contextlib.suppress(OSError):
+                os.utime(marker)
+
         try:
-            yield wanted
+            with every(BEAT, touch):
+                yield wanted
         finally:
             wanted.withdraw()
 
@@ -82,7 +97,16 @@ class Wanted:
             os.unlink(self.marker)
 
     def __call__(self) -> bool:
-        return os.path.exists(self.marker)
+        try:
+            touched = os.stat(self.marker).st_mtime_ns
+        except OSError:
+            return False
+        # Only whether it changes counts: the clocks of two machines may differ.
+        before, since = _touched.get(self.marker, (None, 0.0))
+        if touched != before:
+            since = time.monotonic()
+            _touched[self.marker] = touched, since
+        return time.monotonic() - since < STALE
 
     def check(self) -> None:
         """UnwantedError if the work is not wanted any more."""
@@ -311,7 +335,9 @@ def _cluster(address: str, again: str) -> Iterator[Any]:
         raise CharlmError(
             f"--dask needs Dask, which is not installed: {how_to_install('cluster')}"
         ) from error
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # every error is told below
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("distributed"):  # every error is told below
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError) as error:

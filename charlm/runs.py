@@ -22,6 +22,8 @@ from charlm.rundir import Run, check_file, find_model
 from charlm.text import dataset
 from charlm.text.newlines import RULES
 
+WITHOUT_COUNTS = "give --network-only, or delete the file"
+
 
 @dataclass(frozen=True)
 class OpenModel:
@@ -63,11 +65,13 @@ class OpenModel:
             return None
         if not os.path.lexists(self.run.counts):
             return None
-        found = counts.read(self.run.counts)
+        try:
+            found = counts.read(self.run.counts)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; {WITHOUT_COUNTS}") from error
         if not found.belongs_to(self.checkpoint):
             raise CheckpointError(
-                f"{self.run.counts} belongs to another model than {self.path}; give "
-                "--network-only, or delete the file"
+                f"{self.run.counts} belongs to another model than {self.path}; {WITHOUT_COUNTS}"
             )
         return found
 

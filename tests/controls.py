@@ -368,8 +368,8 @@ CONTROLS = [
     Control(
         "a run that was killed begins anew",
         "sweeps/work.py",
-        "    begun = task.run.last.exists() or task.run.previous.exists()\n",
-        "    begun = False\n",
+        "    begun = task.run.best.exists() and (",
+        "    begun = False and (",
         "test_sweep.py::test_a_run_that_is_killed_is_taken_up_again_and_ends_as_if_nothing_had_been",
     ),
     Control(

@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from conftest import write_text
 import charlm as package
 from charlm import checkpoint, counts
 from charlm.config import SampleConfig
+from charlm.errors import CheckpointError
 
 Invoke = Callable[..., Result]
 SHAPE = [
@@ -198,7 +200,7 @@ def test_damaged_counts_are_refused_in_one_line(
 ) -> None:
     damaged = shutil.copytree(counted, tmp_path / "run")
     (damaged / "counts.safetensors").write_bytes(content)
-    for command in ("sample", "eval", "info"):
+    for command in ("sample", "eval"):
         result = charlm(command, damaged)
         assert result.exit_code == 1
         assert result.stderr.startswith(f"error: {damaged}/counts.safetensors: ")
@@ -352,3 +354,30 @@ def test_a_moved_corpus_has_its_test_part(charlm: Invoke, counted: Path, tmp_pat
     )
     expected = facts(charlm("eval", counted, "--test", "--json", "--network-only"))
     assert found["bits_per_char"] == expected["bits_per_char"]
+
+
+def test_what_does_not_use_the_counts_works_without_them(
+    charlm: Invoke, counted: Path, tmp_path: Path
+) -> None:
+    damaged = shutil.copytree(counted, tmp_path / "run")
+    (damaged / "counts.safetensors").write_bytes(b"some text\n")
+    assert charlm("inspect", "unroll", damaged, "ciao").exit_code == 0
+    result = charlm("info", damaged)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("the counts cannot be used: ")
+    refused = charlm("sample", damaged)
+    assert "give --network-only, or delete the file" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"characters": "x"}, {"characters": -1}, {"val_bits_per_char_mixture": "0.5"}],
+)
+def test_counts_that_say_nonsense_about_themselves_are_refused(
+    counted: Path, tmp_path: Path, facts: dict[str, Any]
+) -> None:
+    found = counts.read(counted / "counts.safetensors")
+    forged = tmp_path / "counts.safetensors"
+    forged.write_bytes(counts.dump(replace(found, facts=found.facts | facts)))
+    with pytest.raises(CheckpointError, match="damaged metadata"):
+        counts.read(forged)

@@ -134,6 +134,10 @@ def source_of(
     options: Mapping[str, Any], corpus: tuple[str, ...], weights: tuple[float, ...] = ()
 ) -> Source:
     """Where the text comes from and how it is read."""
+    for each in () if weights else corpus:
+        name, _, number = each.rpartition("=")
+        if name and os.path.exists(name) and not os.path.exists(each) and _number(number):
+            raise RequestError(f"{each}: no such file; to read texts by weight, add --mix")
     from charlm.text.dataset import Source
 
     return Source(
@@ -146,6 +150,14 @@ def source_of(
         weights=weights,
         separator=unescaped(options["separator"] or ""),
     )
+
+
+def _number(typed: str) -> bool:
+    try:
+        float(typed)
+    except ValueError:
+        return False
+    return True
 
 
 def weighted(corpus: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[float, ...]]:

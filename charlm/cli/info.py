@@ -18,13 +18,18 @@ def command(model: str | None, as_json: bool) -> None:
     charlm info checkpoints/book/best.safetensors --json
     """
     from charlm import checkpoint, runs
-    from charlm.cli.terminal import echo, echo_json
+    from charlm.cli.terminal import echo, echo_json, say
     from charlm.display import one_line
+    from charlm.errors import CheckpointError
 
     found = runs.open_model(model)
     path, loaded = found.path, found.checkpoint
     size = path.stat().st_size
-    beside = found.counts
+    try:
+        beside = found.counts
+    except CheckpointError as error:
+        say(f"the counts cannot be used: {error}")
+        beside = None
     if as_json:
         facts = {
             "file": str(path),

@@ -283,7 +283,8 @@ def workers_options(group: str = "Options") -> Decorator[Any]:
             "--dask",
             group=group,
             metavar="ADDRESS",
-            help="Train on the workers of this Dask scheduler, such as tcp://host:8786.",
+            help="Train on the workers of this Dask scheduler, such as tcp://host:8786, instead of "
+            "--jobs.",
         )
         jobs = option(
             "--jobs",
@@ -305,6 +306,11 @@ def chosen_workers(jobs: int | None, dask: str | None) -> Workers:
         raise RequestError(
             "--jobs and --dask both say who does the work; give one: the workers of a Dask "
             "scheduler decide how many processes there are"
+        )
+    if dask is not None and not re.fullmatch(r"[a-z]+://[^\s/]+", dask):
+        raise RequestError(
+            f"--dask is {dask[:60]!r}; give the address of a Dask scheduler, such as "
+            "tcp://host:8786"
         )
     return Workers(jobs or os.cpu_count() or 1, dask or "")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
 import shutil
 import sys
@@ -105,9 +107,11 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
         with sweep.locked():
             errors = _run(sweep, workers, interrupted)
     _show(sweep)
-    if errors:
+    missing = len(sweep.cells) - len(sweep.finished())
+    if missing:
+        failed = "failed" if errors else "are missing (were files removed meanwhile?)"
         raise CharlmError(
-            f"{len(errors)} of {len(sweep.cells)} runs failed; the same command tries them again"
+            f"{missing} of {len(sweep.cells)} runs {failed}; the same command tries them again"
         )
 
 
@@ -158,13 +162,14 @@ def _prepare(ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any
         grid,
         options["seeds"],
     )
-    name = options["name"] or f"{texts.name}-sweep"
+    plain = re.sub(r"[^\w.-]+", "-", texts.name).strip("-.") or "text"
+    name = f"{plain}-sweep" if options["name"] is None else options["name"]
     sweep = Sweep(options["out"] / name, design)
     if options["level"] == "char":
         for cell in sweep.cells:
             asked = cell.configuration
             fit_window(len(texts.train), asked["batch_size"], asked["seq_len"])
-    if options["name"] is not None and not sweep.file.exists():
+    if options["name"] is not None and not os.path.lexists(sweep.path):
         rundir.check_name(options["out"], name)
     sweep.check()
     return sweep
@@ -192,7 +197,7 @@ def _run(sweep: Sweep, workers: Workers, interrupted: Interruption) -> dict[str,
     """Make what is missing; the errors of the runs that failed. Exits if interrupted."""
     total, before = len(sweep.cells), len(sweep.finished())
     if before == total:
-        say(f"all {total} runs are finished already")
+        say(f"all of the {total} runs are finished already" if total > 1 else "finished already")
     else:
         minutes = sweep.design.train.minutes
         about = ""
@@ -200,7 +205,7 @@ def _run(sweep: Sweep, workers: Workers, interrupted: Interruption) -> dict[str,
             rounds = -(-(total - before) // workers.jobs)
             about = f"; about {rounds * minutes:g} minutes"
         done = f", {before} of them finished already" if before else ""
-        say(f"sweep   {total} runs{done}, {workers.describe()}{about}")
+        say(f"sweep   {total} {'runs' if total > 1 else 'run'}{done}, {workers.describe()}{about}")
         say(f"out     {sweep.path}")
     screen = Screen(sweep)
 
@@ -240,6 +245,8 @@ def _described(varied: dict[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -287,18 +294,25 @@ def _show(sweep: Sweep) -> None:
         say(f"{len(rows) - 1 - _SHOWN} more rows are in {sweep.table}")
     ranked = ranking.rank(sweep.cells, finished)
     first = ranked[0].outcomes[0]
-    beside = [f"before training {first.untrained_bits:.4f}"]
-    if first.ngram_bits is not None:
+    beside = [f"an untrained model {first.untrained_bits:.4f}"]
+    counted = first.ngram_bits is not None
+    if counted:
         beside.append(f"the n-gram counts alone {first.ngram_bits:.4f}")
-    echo(f"\nbeside them: {', '.join(beside)}")
+    echo(f"\nfor comparison, bits/char: {', '.join(beside)}")
     if first.test_bits is None and len(finished) > 1:
         say(
-            f"the best of {len(finished)} runs was chosen on the validation text, which flatters "
-            "it; with --test-fraction 0.1 the table has a column that no choice has seen"
+            f"the validation text has chosen the best of {len(finished)} runs, so its loss there "
+            "is a little too good; --test-fraction adds a column for a text that chose nothing"
         )
+    means = [row.bits for row in ranked]
+    if counted and len(means) > 1 and max(means) - min(means) < 0.002:
+        say("the counts decide nearly everything here; --no-counts compares the networks alone")
     cell = next(each for each in sweep.cells if each.name == best)
     bits = f"{finished[best].bits_per_char:.4f} bits/char"
     echo(f"best   run {best}: {bits}, {_described(cell.varied)}")
+    overall = ranking.best(sweep.every_outcome())
+    if overall != best:
+        echo(f"       of all grids in {sweep.path} run {overall}, which charlm sample uses")
     files = [sweep.table]
     try:
         from charlm.sweeps import plots

@@ -436,7 +436,8 @@ def _train(
             f"stopped at step {progress.step:,} of {trainer.end:,}: {config.patience} evaluations "
             "without an improvement (--patience)"
         )
-    if progress.pace is not None and ending.finished and trainer.end != config.steps:
+    timed = progress.pace is not None and ending.finished and ending is not Ending.PATIENCE
+    if timed and not over and trainer.end != config.steps:
         say(
             f"planned {config.steps:,} steps at the start and made {progress.step:,}, as many as "
             "the time allowed"

@@ -3,6 +3,7 @@ made once is found again, whatever grid it belongs to."""
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 from collections.abc import Sequence
@@ -22,8 +23,12 @@ _FIELDS = {
     spec.name: spec
     for config in (ModelOptions, TrainOptions)
     for spec in fields(config)
-    if spec.metadata.get("option", True)
+    if spec.metadata.get("option", True) and spec.name != "seed"  # --seeds
 }
+
+_SEED = next(spec for spec in fields(TrainOptions) if spec.name == "seed")
+
+MOST_RUNS = 10_000
 
 _YES, _NO = ("true", "yes", "on"), ("false", "no", "off")
 
@@ -74,6 +79,11 @@ class Design:
 
         Raises RequestError for values that make no sense together.
         """
+        number = math.prod(map(len, self.grid.values())) * self.seeds
+        if number > MOST_RUNS:
+            raise RequestError(
+                f"the grid has {number:,} runs, more than {MOST_RUNS:,}; give fewer values or seeds"
+            )
         found: dict[str, Cell] = {}
         for seed in range(self.train.seed, self.train.seed + self.seeds):
             for values in itertools.product(*self.grid.values()):
@@ -110,11 +120,16 @@ def grid_of(asked: Sequence[str]) -> dict[str, tuple[Value, ...]]:
         if name == "seed":
             raise RequestError("--grid cannot vary the seed; give --seeds N")
         if name not in _FIELDS:
+            close = difflib.get_close_matches(name.removeprefix("no_"), _FIELDS, n=1)
+            known = f"it can vary {', '.join(sorted(_FIELDS))}"
             raise RequestError(
-                f"--grid cannot vary {typed[:60]!r}; it can vary {', '.join(sorted(_FIELDS))}"
+                f"--grid cannot vary {typed[:60]!r}; "
+                + (f"did you mean {close[0]}?" if close else known)
             )
         if name in grid:
             raise RequestError(f"--grid varies {name} twice; give all its values at once")
+        if not all(value.strip() for value in values.split(",")):
+            raise RequestError(f"--grid is {each[:60]!r}, with an empty value; a comma too many?")
         converted = [_value(name, value.strip()) for value in values.split(",")]
         grid[name] = tuple(dict.fromkeys(converted))
     return grid
@@ -135,7 +150,7 @@ def _value(name: str, typed: str) -> Value:
             if kind is float and not math.isfinite(value):
                 raise ValueError
     except ValueError:
-        what = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        what = {bool: "true or false", int: "a whole number", float: "a finite number"}[kind]
         raise RequestError(f"--grid {name} has the value {typed[:60]!r}; give {what}") from None
     config(**{name: value})
     return value  # type: ignore[no-any-return]
@@ -144,7 +159,7 @@ def _value(name: str, typed: str) -> Value:
 def _typed(options: dict[str, Any]) -> tuple[str, ...]:
     """The options that are not at their default, as they are typed."""
     words: list[str] = []
-    for name, spec in _FIELDS.items():
+    for name, spec in (*_FIELDS.items(), ("seed", _SEED)):
         value = options[name]
         if value == spec.default:
             continue

@@ -1,10 +1,10 @@
 """The directory of a sweep.
 
-sweep.json          which text, which runs, and which of them is the best
+sweep.json          which text, which runs, and which of all that are finished here is the best
 cells/NAME.json     a finished run: its configuration and what it has reached, written last
 cells/NAME.txt      what ``charlm train`` printed
 runs/NAME/          the run itself
-results.csv         a line per finished run
+results.csv         a line per finished run of the newest grid
 loss.svg, loss.png  the figure
 
 NAME is the hash of the configuration. So the same command computes what is missing, and a larger
@@ -13,6 +13,7 @@ grid only what is new.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
@@ -25,13 +26,16 @@ from charlm import sealed
 from charlm.errors import CharlmError, CheckpointError, RequestError
 from charlm.files import write_atomically
 from charlm.parallel import UnwantedError, Wanted, Workers, every
-from charlm.rundir import SWEEP_FILE, locked_directory
+from charlm.rundir import SWEEP_FILE, Run, locked_directory
 from charlm.sweeps import ranking, work
-from charlm.sweeps.design import Cell, Design
+from charlm.sweeps.design import NAME_LENGTH, Cell, Design
 from charlm.sweeps.work import Outcome, Task
 
 FORMAT = "charlm-sweep/1"
 AGAIN = "choose another --name"
+
+_OURS = {SWEEP_FILE, "cells", "runs", "results.csv", "loss.svg", "loss.png"}
+"""What there may be in the directory of a sweep."""
 
 Finished = dict[str, Outcome]
 """The outcome of every finished run, by its name."""
@@ -51,14 +55,18 @@ class Sweep:
         """RequestError if the directory is that of something else, or of another text."""
         if not os.path.lexists(self.path):
             return
-        if not self.file.exists():
-            if self.path.is_dir() and not any(self.path.iterdir()):
-                return
+        if not self.path.is_dir() or any(each.name not in _OURS for each in self.path.iterdir()):
             raise RequestError(f"{self.path} exists and is not a sweep; {AGAIN}")
-        found = sealed.read(self.file, AGAIN)
-        if found.get("format") != FORMAT:
-            raise CheckpointError(f"{self.file}: not a sweep of this version of charlm; {AGAIN}")
-        if found.get("text") != self.design.text:
+        texts = [content["configuration"]["text"] for content in self._results().values()]
+        if self.file.exists():
+            try:
+                found = sealed.read(self.file, AGAIN)
+            except CheckpointError:
+                found = {"format": FORMAT}  # it is written anew; the results have checksums too
+            if found.get("format") != FORMAT:
+                raise CheckpointError(f"{self.file}: of another version of charlm; {AGAIN}")
+            texts += [found["text"]] if "text" in found else []
+        if any(text != self.design.text for text in texts):
             raise RequestError(
                 f"{self.path} is a sweep of another text, or of one that is divided otherwise; "
                 f"their losses cannot be compared; {AGAIN}"
@@ -77,17 +85,38 @@ class Sweep:
     def locked(self) -> AbstractContextManager[None]:
         """Hold the directory's lock; BusyError if another process holds it."""
         return locked_directory(
-            self.path, f"{self.path} is being computed by another process; wait for it, or {AGAIN}"
+            self.path, f"{self.path} is being trained by another process; wait for it, or {AGAIN}"
         )
 
     def task(self, cell: Cell) -> Task:
         return Task(str(self.path.absolute()), cell.name, cell.configuration, cell.arguments)
 
+    def _results(self) -> dict[str, dict[str, Any]]:
+        """The content of every valid result in the directory, whatever grid it belongs to."""
+        found = {}
+        for path in sorted((self.path / "cells").glob("*.json")):
+            with contextlib.suppress(CheckpointError):
+                content = sealed.read(path, "")
+                named = sealed.digest(content.get("configuration", {}))[:NAME_LENGTH]
+                run = Run(self.path / "runs" / path.stem)
+                if (
+                    content.get("format") == work.FORMAT
+                    and named == path.stem
+                    and run.best.exists()
+                ):
+                    found[path.stem] = content
+        return found
+
+    def every_outcome(self) -> Finished:
+        """What is finished in the directory, also of other grids."""
+        return {name: Outcome(**each["outcome"]) for name, each in self._results().items()}
+
     def finished(self) -> Finished:
         """What is there of the runs of this sweep. CheckpointError for a damaged file."""
         found: Finished = {}
         for cell in self.cells:
-            path = self.task(cell).result
+            task = self.task(cell)
+            path = task.result
             if not path.exists():
                 continue
             remedy = "remove it and give the command again"
@@ -96,7 +125,8 @@ class Sweep:
                 content.get("configuration") != cell.configuration
             ):
                 raise CheckpointError(f"{path}: of another run; {remedy}")
-            found[cell.name] = Outcome(**content["outcome"])
+            if task.run.best.exists():
+                found[cell.name] = Outcome(**content["outcome"])
         return found
 
     def run(
@@ -143,10 +173,11 @@ class Sweep:
             "text": self.design.text,
             "grid": {name: list(values) for name, values in self.design.grid.items()},
             "runs": [cell.name for cell in self.cells],
-            "best": ranking.best(finished),
+            "best": ranking.best(self.every_outcome()),
         }
         sealed.write(self.file, content)
-        write_atomically(self.table, self._csv(finished).encode())
+        if finished:
+            write_atomically(self.table, self._csv(finished).encode())
 
     def _csv(self, finished: Finished) -> str:
         out = io.StringIO()

@@ -87,10 +87,16 @@ def train(task: Task, wanted: Wanted) -> None:
     _wait_for(task.run)
     if task.result.exists():  # made by the process that we waited for
         return
-    begun = task.run.last.exists() or task.run.previous.exists()
+    begun = task.run.best.exists() and (task.run.last.exists() or task.run.previous.exists())
     where = ["--name", task.name, "--out", str(task.run.path.parent), "--force"]
     resume = ["--resume", str(task.run.path)]
-    _child(task, ["train", *(resume if begun else [*task.arguments, *where])], wanted)
+    try:
+        _child(task, ["train", *(resume if begun else [*task.arguments, *where])], wanted)
+    except CharlmError as error:
+        if begun and type(error) is CharlmError:
+            raise CharlmError(f"{error}; to train it anew, remove {task.run.path}") from error
+        raise
+    _check_text(task)
     sealed.write(
         task.result,
         {
@@ -99,6 +105,20 @@ def train(task: Task, wanted: Wanted) -> None:
             "outcome": asdict(outcome_of(task.run)),
         },
     )
+
+
+def _check_text(task: Task) -> None:
+    """CharlmError if the run has read another text than that of the sweep; it is removed then."""
+    wanted = task.configuration["text"]["sha256"]
+    found = read_header(task.run.best).provenance.get("corpus_sha256")
+    if found != wanted:
+        with task.run.locked():
+            task.run.clear()
+        raise CharlmError(
+            f"the text that {socket.gethostname()} reads is not the one that the sweep began with "
+            f"(checksum {str(found)[:12]} instead of {wanted[:12]}); bring that back, or choose "
+            "another --name"
+        )
 
 
 def _wait_for(run: Run) -> None:

@@ -89,7 +89,7 @@ def command(
     controls: dict[str, Flow] = {}
     units: dict[str, str] = {}
     for name in names:
-        loaded = load(name)
+        loaded = load(name, network_only=True)
         ids = ids_of(loaded, text)
         units[name] = loaded.tokenizer.unit
         for kept, built in (

@@ -65,7 +65,7 @@ def command(
     only_one(figure=figure, json=as_json)
     names = named_once(model, *others)
     text = text_of(file, encoding)
-    loaded = {name: load(name) for name in names}
+    loaded = {name: load(name, network_only=True) for name in names}
     found = {
         name: horizon.measure(
             each.config,

@@ -65,7 +65,7 @@ def command(
 
     only_one(html=html, figure=figure, json=as_json)
     text = text_of(file, encoding)
-    loaded = load(model)
+    loaded = load(model, network_only=True)
     text = known(loaded, text)
     ids = loaded.tokenizer.encode(text)
     seen = units.activations(loaded.engine, ids, loaded.tokenizer.normalize(text))

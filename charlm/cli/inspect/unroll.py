@@ -46,7 +46,7 @@ def command(
     from charlm.text.unknown import readable
 
     only_one(figure=figure, json=as_json)
-    loaded = load(model)
+    loaded = load(model, network_only=True)
     text, note = readable(loaded.tokenizer, text, what="TEXT", remedy="give a text without them")
     if note:
         say(note)
