@@ -436,7 +436,7 @@ def test_the_index_is_made_again_from_the_results(
 
 def test_a_text_that_changes_meanwhile_is_noticed(tmp_path: Path, text: str) -> None:
     made = small(tmp_path, text, steps=20)
-    (tmp_path / "b.txt").write_text(text[:9_000], encoding="utf-8")
+    (tmp_path / "b.txt").write_text(text[:1_200], encoding="utf-8")
     errors = made.run(Workers(1), quiet, quiet, never)
     assert len(errors) == 2
     assert all("is not the one that the sweep began with" in str(e) for e in errors.values())
