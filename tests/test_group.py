@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from group_worker import run
 
-from charlm import checkpoint
-from charlm.errors import RequestError
+from charlm import checkpoint, launch
+from charlm.cli import child
+from charlm.cli.train import _of_this_job
+from charlm.errors import LostProcessError, RequestError
 from charlm.models.bodies import Dropout
-from charlm.training.group import ALONE, Group
+from charlm.training.group import ALONE, Group, _name
 from charlm.training.rows import pieces
 
 Weights = dict[str, np.ndarray]
@@ -192,3 +201,83 @@ def test_a_mask_of_some_rows_is_part_of_that_of_all(own_generator: bool, layout:
     for first in (0, 2, 6):
         assert torch.equal(mask(whole[first : first + 2], (first, 8)), expected[first : first + 2])
     assert not torch.equal(mask(whole[2:4], None), expected[2:4])  # the control
+
+
+# ------------------------------------------------------------------------- how they find each other
+
+
+def names(store: Any, size: int) -> list[str]:
+    """What the processes of one start agree on, each in a thread; the last rank comes first."""
+    with ThreadPoolExecutor(size) as pool:
+        found = []
+        for rank in reversed(range(size)):
+            found.append(pool.submit(_name, store, rank, size, 20.0))
+            time.sleep(0.05)
+        return [each.result() for each in found]
+
+
+def test_processes_agree_on_a_name_whatever_others_have_left_in_the_store() -> None:
+    """A launcher's store outlives the processes; after a restart it is full of old words."""
+    store = dist.HashStore()  # type: ignore[attr-defined]
+    store.set("charlm/word/1", "of a process that is gone")
+    first, again = names(store, 3), names(store, 3)
+    assert len(set(first)) == len(set(again)) == 1
+    assert first != again
+
+
+def test_a_process_that_does_not_come_is_named() -> None:
+    with pytest.raises(LostProcessError, match=r"rank 1 did not come within 0\.2 s"):
+        _name(dist.HashStore(), 0, 2, 0.2)  # type: ignore[attr-defined]
+
+
+def test_a_launcher_says_who_a_process_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in launch.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert (launch.size(), launch.rank(), launch.restarts(), launch.job()) == (1, 0, 0, "")
+    for name, value in zip(launch.VARIABLES, ("3", "4", "1", "2", "book"), strict=True):
+        monkeypatch.setenv(name, value)
+    assert (launch.size(), launch.rank(), launch.local_rank()) == (4, 3, 1)
+    assert (launch.restarts(), launch.job()) == (2, "book")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    assert launch.job().endswith(f"-{os.getppid()}")
+    monkeypatch.setenv("WORLD_SIZE", "many")
+    assert launch.size() == 1
+
+
+class Restarted(Group):
+    """A group of which some process has been started again."""
+
+    def any(self, mine: bool) -> bool:
+        return True
+
+
+def test_a_job_that_was_started_again_finds_its_run_and_no_other(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, job in (("mine", "book"), ("other", "poems")):
+        shutil.copytree(trained, tmp_path / name)
+        last = checkpoint.read(tmp_path / name / "last.safetensors")
+        assert last.training is not None
+        changed = replace(last, training=last.training | {"job": job})
+        checkpoint.write(tmp_path / name / "last.safetensors", changed)
+    monkeypatch.setattr(launch, "job", lambda: "book")
+    assert _of_this_job(tmp_path, Restarted()) == str(tmp_path / "mine")
+    assert _of_this_job(tmp_path, Group()) is None  # nobody was started again
+    assert _of_this_job(tmp_path, None) is None
+    monkeypatch.setattr(launch, "job", lambda: "letters")
+    assert _of_this_job(tmp_path, Restarted()) is None
+
+
+def test_the_process_of_a_run_ends_when_its_pipe_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, write = os.pipe()
+    real, sent = os.read, list[int]()
+    monkeypatch.setattr(os, "read", lambda descriptor, size: real(read, size))
+    monkeypatch.setattr(signal, "pthread_kill", lambda thread, number: sent.append(number))
+    waiting = threading.Thread(target=child._end_with_parent)
+    waiting.start()
+    time.sleep(0.1)
+    assert sent == []
+    os.close(write)
+    waiting.join(10)
+    os.close(read)
+    assert sent == [signal.SIGTERM]

@@ -29,7 +29,7 @@ from charlm import parallel, rundir, sealed
 from charlm.checkpoint import read_header
 from charlm.cli.sweep import Screen
 from charlm.config import ModelOptions, TrainOptions
-from charlm.errors import CharlmError, CheckpointError, RequestError
+from charlm.errors import BusyError, CharlmError, CheckpointError, RequestError
 from charlm.parallel import Wanted, Workers
 from charlm.sweeps import plots, ranking, store, work
 from charlm.sweeps.design import Cell, Design, Value, grid_of
@@ -626,6 +626,51 @@ def test_a_result_of_another_run_is_refused(tmp_path: Path, text: str) -> None:
     sealed.write(made.task(first).result, content)
     with pytest.raises(CheckpointError, match="of another run"):
         made.finished()
+
+
+def test_the_options_of_the_corpus_reach_every_run(
+    charlm: Invoke, tmp_path: Path, text: str
+) -> None:
+    for name in ("a b.txt", "c.txt"):
+        (tmp_path / name).write_text(text + name, encoding="utf-8")
+    mixed = (f"{tmp_path / 'a b.txt'}=3", f"{tmp_path / 'c.txt'}=1", "--mix", "--nfc")
+    options = ("--val-fraction", 0.2, "--hidden-size", 8, "--steps", 8, "--jobs", 1, "--no-counts")
+    result = charlm("sweep", *mixed, *options, "--out", tmp_path / "out", "--name", "mixed")
+    assert result.exit_code == 0, result.stderr
+    last = read_header(rundir.find_run(str(tmp_path / "out" / "mixed")).last)
+    assert last.training is not None
+    source = last.training["source"]
+    assert source["weights"] == [3.0, 1.0]
+    assert source["sources"] == [str(tmp_path / "a b.txt"), str(tmp_path / "c.txt")]
+    assert source["val_fraction"] == 0.2
+    assert last.tokenizer.to_dict()["nfc"] is True
+
+
+def test_interrupted_it_says_how_to_continue(
+    charlm: Invoke, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from charlm.cli.signals import Interruption
+
+    monkeypatch.setattr(Interruption, "__call__", lambda self: True)
+    result = charlm("sweep", corpus, "--out", tmp_path / "out", "--steps", 20, "--jobs", 1)
+    assert result.exit_code == 130
+    assert "0 of 1 runs are finished, and what was begun is saved" in result.stderr
+
+
+def test_a_run_that_another_process_holds_is_waited_for(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = small(tmp_path, text, steps=20)
+    task = made.task(made.cells[0])
+    task.run.path.mkdir()
+    with task.run.locked():
+        monkeypatch.setattr(work, "PATIENCE", 0.1)
+        monkeypatch.setattr(work, "LOOK", 0.05)
+        with pytest.raises(BusyError, match="is being trained by another process"):
+            work.train(task, Wanted(""))
+    sealed.write(task.result, {"made": "by the other"})
+    work.train(task, Wanted(""))  # what it made is taken
+    assert not task.run.best.exists()
 
 
 # ------------------------------------------------------------------------------- on a terminal

@@ -149,7 +149,7 @@ def test_what_is_left_after_dropping_the_unseen_is_known(tokenizer: Tokenizer, t
     known = tokenizer.without_unseen(text)
     assert not len(tokenizer.unseen(known))
     assert tokenizer.decode(tokenizer.encode(known)) == tokenizer.normalize(known)
-    if not (isinstance(tokenizer, CharTokenizer) and tokenizer.nfc):
+    if tokenizer.newline != "unix" and not (isinstance(tokenizer, CharTokenizer) and tokenizer.nfc):
         assert len(known) + len(tokenizer.unseen(text)) == len(text)
 
 
