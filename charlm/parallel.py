@@ -183,11 +183,8 @@ class Workers:
         how: dict[str, Any] = {"batch_size": 1, "pre_dispatch": "all"}
         how["return_as"] = "generator_unordered"
         if self.dask:
-            with (
-                _cluster(self.dask, again) as client,
-                joblib.parallel_config("dask", client=client),
-            ):
-                yield from joblib.Parallel(n_jobs=-1, **how)(calls)
+            with _cluster(self.dask, again) as client:
+                yield from joblib.Parallel(n_jobs=-1, backend=_backend(client), **how)(calls)
             return
         from joblib.externals.loky import get_reusable_executor
 
@@ -326,6 +323,37 @@ def _silenced() -> Iterator[None]:
         threading.excepthook = before
 
 
+def _backend(client: Any) -> Any:
+    """joblib's Dask backend (1.6), but for two things.
+
+    It says that there are at least two threads: with one, joblib does all work in the command's own
+    process. And it tells joblib of a task that Dask has given up: joblib waits for that for ever.
+    """
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):  # type: ignore[misc]
+        def effective_n_jobs(self, n_jobs: int) -> int:
+            threads: int = super().effective_n_jobs(n_jobs)
+            return max(2, threads)
+
+        def submit(self, func: Any, callback: Callable[[Any], None]) -> Any:
+            future = super().submit(func, callback)
+
+            def given_up(done: Any) -> None:
+                if done.exception() is not None:
+                    callback(done.exception())
+
+            future.add_done_callback(given_up)
+            return future
+
+        def retrieve_result_callback(self, out: Any) -> Any:
+            if isinstance(out, BaseException):
+                raise out
+            return super().retrieve_result_callback(out)
+
+    return Backend(client=client)
+
+
 @contextlib.contextmanager
 def _cluster(address: str, again: str) -> Iterator[Any]:
     """A client of the Dask scheduler at ``address``. Its errors become one line."""
@@ -347,13 +375,14 @@ def _cluster(address: str, again: str) -> Iterator[Any]:
         ) from error
     try:
         with client:
-            client.wait_for_workers(1, timeout=CONNECT)
+            try:
+                client.wait_for_workers(1, timeout=CONNECT)
+            except TimeoutError as error:
+                raise RequestError(
+                    f"the Dask scheduler at {address} has no worker; start one on every machine: "
+                    f"dask worker {address}"
+                ) from error
             yield client
-    except TimeoutError as error:
-        raise RequestError(
-            f"the Dask scheduler at {address} has no worker; start one on every machine: dask "
-            f"worker {address}"
-        ) from error
     except distributed.KilledWorker as error:
         raise CharlmError(
             "a piece of work killed one Dask worker after the other, perhaps for lack of memory; "

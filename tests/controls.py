@@ -387,6 +387,13 @@ CONTROLS = [
         "test_experiment_grid.py::test_the_cells_of_a_killed_process_are_computed_by_another",
     ),
     Control(
+        "a cluster of one thread leaves the work to the command",
+        "parallel.py",
+        "            return max(2, threads)\n",
+        "            return threads\n",
+        "test_cluster.py::test_the_work_is_done_by_the_cluster_though_it_has_one_thread",
+    ),
+    Control(
         "a model forgets its newline rule",
         "text/tokenizer.py",
         '    return {} if newline == "keep" else {"newline": newline}',

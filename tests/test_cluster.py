@@ -10,17 +10,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from cluster_work import die, leave_pid
 from test_experiment_grid import begin, outcome, whole
 from test_sweep import Invoke, children_of_sweeps, never, quiet, same_weights, small
 
 from charlm import parallel
+from charlm.errors import CharlmError
 from charlm.experiments.position_invariance.grid import Grid
-from charlm.parallel import Workers
+from charlm.parallel import Wanted, Workers
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="needs signals"),
@@ -31,10 +33,18 @@ __all__ = ["whole"]  # the fixture
 
 
 class Cluster:
-    """A scheduler and two workers of one thread, each in a process of its own."""
+    """A scheduler and workers of one thread, each in a process of its own.
 
-    def __init__(self, folder: Path) -> None:
+    failures: how many workers a piece of work may kill before the scheduler gives it up
+    """
+
+    def __init__(self, folder: Path, workers: int = 2, failures: int = 3) -> None:
         self.folder = folder
+        paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(paths),  # where cluster_work is
+            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(failures),
+        }
         self.processes: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
         self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file)
@@ -44,7 +54,7 @@ class Cluster:
             time.sleep(0.05)
         time.sleep(0.1)  # the file is not written by rename
         self.address: str = json.loads(file.read_text())["address"]
-        for _ in range(2):
+        for _ in range(workers):
             self._start("worker", self.address, "--nthreads", "1", "--no-nanny")
 
     def _start(self, kind: str, *arguments: object) -> None:
@@ -53,12 +63,21 @@ class Cluster:
         with log:
             self.processes.append(
                 subprocess.Popen(
-                    [*command, "--no-dashboard"], stdout=log, stderr=log, cwd=self.folder
+                    [*command, "--no-dashboard"],
+                    stdout=log,
+                    stderr=log,
+                    cwd=self.folder,
+                    env=self.environment,
                 )
             )
 
     def kill_worker(self, number: int) -> None:
-        self.processes[1 + number].kill()
+        self.kill([1 + number])
+
+    def kill(self, numbers: Iterable[int]) -> None:
+        """0: the scheduler; from 1 on the workers."""
+        for number in numbers:
+            self.processes[number].kill()
 
     def end(self) -> None:
         for process in self.processes:
@@ -110,6 +129,34 @@ def test_a_sweep_ends_on_a_cluster_as_here_though_a_worker_is_lost(
     assert losses[0] == losses[1]
 
 
+def test_the_work_is_done_by_the_cluster_though_it_has_one_thread(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    """joblib would do it in the command's own process then."""
+    made = Cluster(tmp_path_factory.mktemp("cluster"), workers=1)
+    files = [str(tmp_path / name) for name in "ab"]
+    try:
+        with Wanted.within(tmp_path) as wanted:
+            found = list(Workers(dask=made.address).run(leave_pid, files, wanted))
+        assert sorted(found) == [(file, None) for file in files]
+        worker = made.processes[1].pid
+        assert [Path(file).read_text() for file in files] == [f"{worker} True"] * 2
+    finally:
+        made.end()
+
+
+@pytest.mark.slow
+def test_work_that_kills_its_workers_is_an_error_of_one_line(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    made = Cluster(tmp_path_factory.mktemp("cluster"), workers=2, failures=0)
+    try:
+        with Wanted.within(tmp_path) as wanted, pytest.raises(CharlmError, match="killed one Dask"):
+            list(Workers(dask=made.address).run(die, ["a"], wanted))
+    finally:
+        made.end()
+
+
 @pytest.mark.slow
 def test_the_position_experiment_ends_on_a_cluster_as_here_though_a_worker_is_lost(
     cluster: Cluster, whole: Grid, tmp_path: Path
@@ -148,10 +195,12 @@ def test_interrupted_on_a_cluster_the_runs_are_saved_and_end(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lost", [(0,), (0, 1, 2)])
 def test_a_scheduler_that_is_lost_is_an_error_of_one_line(
-    cluster: Cluster, charlm: Invoke, corpus: Path, tmp_path: Path
+    cluster: Cluster, charlm: Invoke, corpus: Path, tmp_path: Path, lost: tuple[int, ...]
 ) -> None:
-    ending = threading.Timer(6, cluster.end)
+    """Alone, or with its workers."""
+    ending = threading.Timer(6, cluster.kill, [lost])
     ending.start()
     result = charlm(
         *("sweep", corpus, "--out", tmp_path / "out", "--dask", cluster.address),
