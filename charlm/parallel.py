@@ -3,14 +3,13 @@
 Each piece leaves its result in a file. So nothing has to come back but the message that it is done,
 and a piece that was lost with its process is done again.
 
-Here joblib's own processes (loky) do the work; on a cluster those of a Dask scheduler, which must
-see the same files.
+Here joblib's own processes (loky) do the work; on a cluster those of a Dask scheduler
+(``charlm.cluster``), which must see the same files.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import multiprocessing.resource_tracker
 import os
 import secrets
@@ -18,14 +17,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from charlm.errors import CharlmError, RequestError
-from charlm.extras import how_to_install
+from charlm.errors import CharlmError
 
 Task = TypeVar("Task")
 
@@ -33,12 +30,8 @@ ATTEMPTS = 3
 """How often work is begun again without a piece being finished in between. A piece that needs more
 memory than there is would otherwise be begun for ever."""
 
-CONNECT = 10.0
-"""Seconds to wait for a Dask scheduler, and for its first worker."""
-
 LOOK = 0.5
 """Seconds between two looks whether the command is still alive."""
-
 
 BEAT, STALE = 5.0, 120.0
 """Seconds between two touches of a command's marker, and after how many seconds without one its
@@ -183,14 +176,15 @@ class Workers:
         how: dict[str, Any] = {"batch_size": 1, "pre_dispatch": "all"}
         how["return_as"] = "generator_unordered"
         if self.dask:
-            with _cluster(self.dask, again) as client:
-                yield from joblib.Parallel(n_jobs=-1, backend=_backend(client), **how)(calls)
+            from charlm import cluster
+
+            with cluster.connected(self.dask, again) as backend:
+                yield from joblib.Parallel(n_jobs=-1, backend=backend, **how)(calls)
             return
         from joblib.externals.loky import get_reusable_executor
 
         _start_trackers()
-        # One job would be done in this very process, by joblib's rule.
-        jobs = min(self.jobs, len(calls))
+        jobs = min(self.jobs, len(calls))  # if that is 1, joblib works in this very process
         with _silenced():
             try:
                 with _shielded():
@@ -321,74 +315,3 @@ def _silenced() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = before
-
-
-def _backend(client: Any) -> Any:
-    """joblib's Dask backend (1.6), but for two things.
-
-    It says that there are at least two threads: with one, joblib does all work in the command's own
-    process. And it tells joblib of a task that Dask has given up: joblib waits for that for ever.
-    """
-    from joblib._dask import DaskDistributedBackend
-
-    class Backend(DaskDistributedBackend):  # type: ignore[misc]
-        def effective_n_jobs(self, n_jobs: int) -> int:
-            threads: int = super().effective_n_jobs(n_jobs)
-            return max(2, threads)
-
-        def submit(self, func: Any, callback: Callable[[Any], None]) -> Any:
-            future = super().submit(func, callback)
-
-            def given_up(done: Any) -> None:
-                if done.exception() is not None:
-                    callback(done.exception())
-
-            future.add_done_callback(given_up)
-            return future
-
-        def retrieve_result_callback(self, out: Any) -> Any:
-            if isinstance(out, BaseException):
-                raise out
-            return super().retrieve_result_callback(out)
-
-    return Backend(client=client)
-
-
-@contextlib.contextmanager
-def _cluster(address: str, again: str) -> Iterator[Any]:
-    """A client of the Dask scheduler at ``address``. Its errors become one line."""
-    try:
-        from dask import distributed
-    except ImportError as error:
-        raise CharlmError(
-            f"--dask needs Dask, which is not installed: {how_to_install('cluster')}"
-        ) from error
-    for name in list(logging.root.manager.loggerDict):
-        if name.startswith("distributed"):  # every error is told below
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-    try:
-        client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise RequestError(
-            f"no Dask scheduler answers at {address}; start one with dask scheduler, and a worker "
-            f"on every machine: dask worker {address}"
-        ) from error
-    try:
-        with client:
-            try:
-                client.wait_for_workers(1, timeout=CONNECT)
-            except TimeoutError as error:
-                raise RequestError(
-                    f"the Dask scheduler at {address} has no worker; start one on every machine: "
-                    f"dask worker {address}"
-                ) from error
-            yield client
-    except distributed.KilledWorker as error:
-        raise CharlmError(
-            "a piece of work killed one Dask worker after the other, perhaps for lack of memory; "
-            f"what is finished remains: {again}"
-        ) from error
-    except (CancelledError, OSError) as error:
-        raise CharlmError(
-            f"the Dask scheduler at {address} is gone; what is finished remains: {again}"
-        ) from error

@@ -388,7 +388,7 @@ CONTROLS = [
     ),
     Control(
         "a cluster of one thread leaves the work to the command",
-        "parallel.py",
+        "cluster.py",
         "            return max(2, threads)\n",
         "            return threads\n",
         "test_cluster.py::test_the_work_is_done_by_the_cluster_though_it_has_one_thread",

@@ -19,7 +19,7 @@ from cluster_work import die, leave_pid
 from test_experiment_grid import begin, outcome, whole
 from test_sweep import Invoke, children_of_sweeps, never, quiet, same_weights, small
 
-from charlm import parallel
+from charlm import cluster as dask
 from charlm.errors import CharlmError
 from charlm.experiments.position_invariance.grid import Grid
 from charlm.parallel import Wanted, Workers
@@ -217,7 +217,7 @@ def test_a_scheduler_that_is_lost_is_an_error_of_one_line(
 def test_no_scheduler_is_an_error_of_one_line(
     charlm: Invoke, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel, "CONNECT", 1.0)
+    monkeypatch.setattr(dask, "CONNECT", 1.0)
     result = charlm(
         *("sweep", corpus, "--out", tmp_path / "out", "--dask", "tcp://127.0.0.1:9"),
         *("--steps", 10),

@@ -102,7 +102,7 @@ PACKAGE = Path(package.__file__).parent
 FLOORS = (
     # Knows no model, no text and no torch.
     "errors config arrays seeds files launch tensorfile display svg statistics extras sealed "
-    "parallel",
+    "cluster parallel",
     # Figures and pages, of whatever they are given.
     "drawing webpage",
     # Files to text to ids.

@@ -25,7 +25,7 @@ import pytest
 from click.testing import Result
 from safetensors.numpy import load_file
 
-from charlm import parallel, rundir, sealed
+from charlm import cluster, parallel, rundir, sealed
 from charlm.checkpoint import read_header
 from charlm.cli.sweep import Screen
 from charlm.config import ModelOptions, TrainOptions
@@ -400,7 +400,7 @@ def test_the_best_of_all_grids_stays_the_best(
     # A command that makes nothing, because nobody answers.
     where = ("--out", tmp_path, "--name", "copy", "--dask", "tcp://127.0.0.1:9")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parallel, "CONNECT", 1.0)
+        patch.setattr(cluster, "CONNECT", 1.0)
         result = charlm(
             "sweep", folder / "a.txt", "--grid", "hidden_size=9", "--seeds", 2, *OPTIONS, *where
         )

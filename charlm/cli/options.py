@@ -12,10 +12,12 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from charlm import rundir
 from charlm.config import check_value
 from charlm.errors import RequestError
 
@@ -272,6 +274,18 @@ def corpus_option(name: str = "corpus", group: str = "Options") -> Decorator[Any
         metavar="PATH",
         help="Where the run's corpus is now, if it has moved; its checksum must agree. Can be "
         "repeated.",
+    )
+
+
+def out_option(of: str) -> Decorator[Any]:
+    """``--out``, the directory that holds ``of``."""
+    return option(
+        "--out",
+        group="Run",
+        type=click.Path(path_type=Path),
+        default=rundir.DEFAULT_OUT,
+        show_default=True,
+        help=f"Directory that holds {of}.",
     )
 
 

@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,17 +28,22 @@ from charlm.cli.options import (
     from_fields,
     given,
     option,
+    out_option,
     typed,
     workers_options,
 )
 from charlm.cli.signals import Interruption
-from charlm.cli.terminal import echo, say, table, use_colour
+from charlm.cli.terminal import aligned, echo, say, table, use_colour
 from charlm.config import ModelOptions, TrainOptions
 from charlm.errors import CharlmError, RequestError
 from charlm.extras import how_to_install
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from charlm.parallel import Workers
+    from charlm.sweeps.design import Design
+    from charlm.sweeps.ranking import Row
     from charlm.sweeps.store import Finished, Sweep
 
 _SHOWN = 20
@@ -72,14 +76,7 @@ _SHOWN = 20
 @option(
     "--name", group="Run", help="Name of the sweep [default: the name of the corpus and -sweep]"
 )
-@option(
-    "--out",
-    group="Run",
-    type=click.Path(path_type=Path),
-    default=rundir.DEFAULT_OUT,
-    show_default=True,
-    help="Directory that holds the sweep.",
-)
+@out_option("the sweep")
 @click.pass_context
 def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> None:
     """Train many models of a text and compare them.
@@ -151,14 +148,15 @@ def _prepare(ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any
         "separator": options["separator"],
         "weights": list(weights),
     }
-    files = source.sources  # absolute
-    mixed = [f"{name}={weight!r}" for name, weight in zip(files, weights, strict=bool(weights))]
+    words = source.sources  # absolute
+    if weights:
+        words = tuple(f"{name}={w!r}" for name, w in zip(words, weights, strict=True))
     train = TrainOptions(**chosen(TrainOptions, options))
     design = Design(
         ModelOptions(**chosen(ModelOptions, options)),
         train,
         text,
-        (*(mixed or files), *_corpus_arguments(ctx, options)),
+        (*words, *_corpus_arguments(ctx, options)),
         grid,
         options["seeds"],
     )
@@ -250,19 +248,16 @@ def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _rows(sweep: Sweep, finished: Finished) -> list[list[str]]:
-    """The table, the best configuration first, with its heading."""
-    from charlm.sweeps.ranking import rank
-
-    rows = rank(sweep.cells, finished)
+def _rows(design: Design, rows: Sequence[Row]) -> list[list[str]]:
+    """The table with its heading."""
     if not rows:
         return []
-    seeds = sweep.design.seeds > 1
+    seeds = design.seeds > 1
     tested = any(row.test_bits is not None for row in rows)
     counted = any(each.ngram_bits is not None for row in rows for each in row.outcomes)
     heading = [
         *(["bits/char"] + ["best to worst seed"] * seeds + ["test"] * tested),
-        *(["network alone"] * counted + list(sweep.design.grid)),
+        *(["network alone"] * counted + list(design.grid)),
         *["parameters", "steps", "seconds", "run"],
     ]
     found = [heading]
@@ -288,11 +283,10 @@ def _show(sweep: Sweep) -> None:
     best = ranking.best(finished)
     if best is None:
         return
-    rows = _rows(sweep, finished)
-    table(rows[: _SHOWN + 1], left=0)
-    if len(rows) > _SHOWN + 1:
-        say(f"{len(rows) - 1 - _SHOWN} more rows are in {sweep.table}")
     ranked = ranking.rank(sweep.cells, finished)
+    table(_rows(sweep.design, ranked[:_SHOWN]), left=0)
+    if len(ranked) > _SHOWN:
+        say(f"{len(ranked) - _SHOWN} more configurations are in {sweep.table}")
     first = ranked[0].outcomes[0]
     beside = [f"an untrained model {first.untrained_bits:.4f}"]
     counted = first.ngram_bits is not None
@@ -336,9 +330,12 @@ class Screen:
     def draw(self) -> None:
         if not self.live:
             return
+        from charlm.sweeps.ranking import rank
+
         size = shutil.get_terminal_size()
         finished = self._sweep.finished()
-        lines = _aligned(_rows(self._sweep, finished))
+        rows = _rows(self._sweep.design, rank(self._sweep.cells, finished))
+        lines = aligned(rows, left=0)
         running = self._running(set(finished))
         left = len(self._sweep.cells) - len(finished) - len(running)
         running.append(f"{len(finished)} finished, {len(running)} running, {left} waiting")
@@ -369,8 +366,3 @@ class Screen:
             sys.stderr.write(f"\x1b[{self._lines}F\x1b[J")
             sys.stderr.flush()
             self._lines = 0
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
-    return ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]

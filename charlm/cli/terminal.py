@@ -87,17 +87,24 @@ def _finite(value: Any) -> Any:
 
 
 def table(rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """Print rows in aligned columns, two spaces apart; the first row is usually the heading.
+    """Print rows in aligned columns; the first row is usually the heading."""
+    for line in aligned(rows, left=left):
+        echo(line)
+
+
+def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
+    """Rows as lines with aligned columns, two spaces apart.
 
     left: how many columns, from the first, are aligned left; the others are aligned right
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [
+    return [
+        "  ".join(
             cell.ljust(width) if place < left else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        echo("  ".join(cells).rstrip())
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def write_result(option: str, path: Path, text: str) -> None:

@@ -25,6 +25,7 @@ from charlm.cli.options import (
     from_fields,
     given,
     option,
+    out_option,
     typed,
 )
 from charlm.cli.signals import Interruption
@@ -63,14 +64,7 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
 )
 @corpus_options
 @option("--name", group="Run", help="Name of the run [default: the name of the corpus]")
-@option(
-    "--out",
-    group="Run",
-    type=click.Path(path_type=Path),
-    default=rundir.DEFAULT_OUT,
-    show_default=True,
-    help="Directory that holds the runs.",
-)
+@out_option("the runs")
 @option("--force", group="Run", is_flag=True, help="Replace the run of this name.")
 @option(
     "--resume",

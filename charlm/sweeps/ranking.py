@@ -33,19 +33,23 @@ class Row:
 
     @property
     def test_bits(self) -> float | None:
+        """Mean bits per character of the test text; None if none was held back."""
         found = [each.test_bits for each in self.outcomes if each.test_bits is not None]
         return self._mean(found) if found else None
 
     @property
     def network_bits(self) -> float:
+        """Mean bits per character of the networks alone."""
         return self._mean([each.network_bits for each in self.outcomes])
 
     @property
     def seconds(self) -> float:
+        """Mean seconds of training, evaluation included."""
         return self._mean([each.seconds for each in self.outcomes])
 
     @property
     def steps(self) -> float:
+        """Mean number of training steps that were made."""
         return self._mean([each.steps for each in self.outcomes])
 
     @staticmethod

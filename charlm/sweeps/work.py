@@ -15,13 +15,16 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charlm import launch, sealed
 from charlm.checkpoint import read_header
 from charlm.errors import BusyError, CharlmError, CheckpointError
 from charlm.parallel import LOOK, LostWorkError, UnwantedError, Wanted
 from charlm.rundir import Run
+
+if TYPE_CHECKING:
+    from charlm.runs import OpenModel
 
 FORMAT = "charlm-sweep-cell/1"
 
@@ -206,7 +209,7 @@ def outcome_of(run: Run) -> Outcome:
     )
 
 
-def _test_bits(found: Any) -> float | None:
+def _test_bits(found: OpenModel) -> float | None:
     """Bits per character of the test text, if there is one."""
     from charlm.text.dataset import MAX_EXACT
 
