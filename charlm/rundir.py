@@ -52,13 +52,8 @@ class Run:
         """
         busy = f"{self.path} is being trained by another process; wait for it or use another --name"
         with locked_directory(self.path, busy):
-            self._sweep()
+            sweep_away(self.path)
             yield
-
-    def _sweep(self) -> None:
-        """Remove unfinished files of a killed process. Call under the lock: nobody else writes."""
-        for leftover in filter(_is_leftover, self.path.iterdir()):
-            leftover.unlink(missing_ok=True)
 
     def read_log(self) -> list[dict[str, Any]]:
         """The log's objects in order, without damaged lines."""
@@ -87,7 +82,7 @@ class Run:
         """Whether the directory holds a file worth keeping. A text or a log without a model is a
         leftover of a run that was never saved."""
         without_model = (self.stdin, self.log)
-        return any(p not in without_model and not _is_leftover(p) for p in self.path.iterdir())
+        return any(p not in without_model and not is_leftover(p) for p in self.path.iterdir())
 
     def cut_log(self, step: int) -> None:
         """Remove the records after ``step``: a resumed run will log them again."""
@@ -230,7 +225,13 @@ def _not_made(path: Path, error: OSError) -> CharlmError:
     )
 
 
-def _is_leftover(path: Path) -> bool:
+def sweep_away(directory: Path) -> None:
+    """Remove unfinished files of a killed process. Call under the lock: nobody else writes."""
+    for leftover in filter(is_leftover, directory.iterdir()):
+        leftover.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
     """Whether this is an unfinished file of a killed process (see ``charlm.files``)."""
     return path.name.startswith(".") and path.suffix in (".tmp", ".link")
 

@@ -414,7 +414,31 @@ def test_a_finished_run_that_is_gone_is_not_finished(sweep: Path, tmp_path: Path
     shutil.copytree(sweep, copy)
     shutil.rmtree(rundir.find_run(str(copy)).path)
     made = Sweep(copy, design(hidden_size=[8]))
-    assert len(made.every_outcome()) == 3
+    bits = {row["run"]: float(row["bits_per_char"]) for row in rows(sweep)}
+    left = {path.name for path in (copy / "runs").iterdir()}
+    assert len(left) == 3
+    assert made.best() in left
+    assert bits[str(made.best())] == min(bits[name] for name in left)
+
+
+def test_what_a_killed_command_has_left_does_no_harm(
+    charlm: Invoke, folder: Path, sweep: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(sweep, copy)
+    (copy / "sweep.json").unlink()
+    leftover = copy / ".results.csv.abc.tmp"
+    leftover.touch()
+    (copy / "cells" / ".wanted-abc").touch()
+    larger = ("--grid", "hidden_size=8,9,12", "--seeds", "2", "--jobs", 2)
+    where = ("--out", tmp_path, "--name", "copy")
+    result = charlm("sweep", folder / "a.txt", *larger, *OPTIONS, *where)
+    assert result.exit_code == 0, result.stderr
+    assert not leftover.exists()
+    assert not list((copy / "cells").glob(".wanted-*"))
+    (copy / "notes.txt").write_text("mine")
+    result = charlm("sweep", folder / "a.txt", *larger, *OPTIONS, *where)
+    assert result.exit_code == 0, result.stderr
 
 
 @pytest.mark.parametrize("harm", ["damaged", "removed"])

@@ -304,7 +304,7 @@ def _show(sweep: Sweep) -> None:
     cell = next(each for each in sweep.cells if each.name == best)
     bits = f"{finished[best].bits_per_char:.4f} bits/char"
     echo(f"best   run {best}: {bits}, {_described(cell.varied)}")
-    overall = ranking.best(sweep.every_outcome())
+    overall = sweep.best()
     if overall != best:
         echo(f"       of all grids in {sweep.path} run {overall}, which charlm sample uses")
     files = [sweep.table]

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 from charlm import sealed
@@ -46,7 +47,7 @@ class Cell:
     configuration: dict[str, Any]
     arguments: tuple[str, ...]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The hash of the configuration."""
         return sealed.digest(self.configuration)[:NAME_LENGTH]

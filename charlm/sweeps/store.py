@@ -19,6 +19,7 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from charlm import sealed
 from charlm.errors import CharlmError, CheckpointError, RequestError
 from charlm.files import write_atomically
 from charlm.parallel import UnwantedError, Wanted, Workers, every
-from charlm.rundir import SWEEP_FILE, Run, locked_directory
+from charlm.rundir import SWEEP_FILE, Run, is_leftover, locked_directory, sweep_away
 from charlm.sweeps import ranking, work
 from charlm.sweeps.design import NAME_LENGTH, Cell, Design
 from charlm.sweeps.work import Outcome, Task
@@ -50,12 +51,13 @@ class Sweep:
         self.cells = design.cells()
         self.file = path / SWEEP_FILE
         self.table = path / "results.csv"
+        self._finished: Finished = {}  # what has been read once
 
     def check(self) -> None:
         """RequestError if the directory is that of something else, or of another text."""
         if not os.path.lexists(self.path):
             return
-        if not self.path.is_dir() or any(each.name not in _OURS for each in self.path.iterdir()):
+        if not (self.path.is_dir() and (self.file.exists() or self._only_ours())):
             raise RequestError(f"{self.path} exists and is not a sweep; {AGAIN}")
         texts = [content["configuration"]["text"] for content in self._results().values()]
         if self.file.exists():
@@ -71,6 +73,10 @@ class Sweep:
                 f"{self.path} is a sweep of another text, or of one that is divided otherwise; "
                 f"their losses cannot be compared; {AGAIN}"
             )
+
+    def _only_ours(self) -> bool:
+        """Whether the directory could be a sweep whose sweep.json is lost, or not yet written."""
+        return all(each.name in _OURS or is_leftover(each) for each in self.path.iterdir())
 
     def begin(self) -> None:
         """Make the directory. Raises CharlmError if that is impossible."""
@@ -107,17 +113,21 @@ class Sweep:
                     found[path.stem] = content
         return found
 
-    def every_outcome(self) -> Finished:
-        """What is finished in the directory, also of other grids."""
+    @cached_property
+    def _before(self) -> Finished:
+        """What was finished in the directory when it was first asked for, also of other grids."""
         return {name: Outcome(**each["outcome"]) for name, each in self._results().items()}
+
+    def best(self) -> str | None:
+        """The name of the best run in the directory, whatever grid it belongs to."""
+        return ranking.best(self._before | self.finished())
 
     def finished(self) -> Finished:
         """What is there of the runs of this sweep. CheckpointError for a damaged file."""
-        found: Finished = {}
         for cell in self.cells:
             task = self.task(cell)
             path = task.result
-            if not path.exists():
+            if cell.name in self._finished or not path.exists():
                 continue
             remedy = "remove it and give the command again"
             content = sealed.read(path, remedy)
@@ -126,8 +136,8 @@ class Sweep:
             ):
                 raise CheckpointError(f"{path}: of another run; {remedy}")
             if task.run.best.exists():
-                found[cell.name] = Outcome(**content["outcome"])
-        return found
+                self._finished[cell.name] = Outcome(**content["outcome"])
+        return dict(self._finished)
 
     def run(
         self,
@@ -152,8 +162,12 @@ class Sweep:
         def look() -> None:
             if interrupted():
                 wanted.withdraw()
-            watch()
+            # Whatever cannot be shown must not keep Ctrl-C from being seen.
+            with contextlib.suppress(CharlmError, OSError):
+                watch()
 
+        for folder in (self.path, self.path / "cells"):
+            sweep_away(folder)
         Wanted.withdraw_old(self.path / "cells")
         with Wanted.within(self.path / "cells") as wanted, every(LOOK_AGAIN, look):
             for task, error in workers.run(work.train, missing, wanted):
@@ -173,7 +187,7 @@ class Sweep:
             "text": self.design.text,
             "grid": {name: list(values) for name, values in self.design.grid.items()},
             "runs": [cell.name for cell in self.cells],
-            "best": ranking.best(self.every_outcome()),
+            "best": self.best(),
         }
         sealed.write(self.file, content)
         if finished:
