@@ -10,19 +10,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import Result
 from cluster_work import die, leave_pid
+from sweeping import children_of_sweeps, never, quiet, same_weights, small
 from test_experiment_grid import begin, outcome, whole
-from test_sweep import Invoke, children_of_sweeps, never, quiet, same_weights, small
 
 from charlm import cluster as dask
 from charlm.errors import CharlmError
 from charlm.experiments.position_invariance.grid import Grid
 from charlm.parallel import Wanted, Workers
+
+Invoke = Callable[..., Result]
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="needs signals"),

@@ -1,9 +1,8 @@
-"""Sweeps: which runs there are, that each is what ``charlm train`` gives, that nothing is made
-twice and nothing is lost, and what is said about them."""
+"""``charlm sweep``: each run is what ``charlm train`` gives, nothing is made twice, and what is said
+about it."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
@@ -23,133 +22,16 @@ import numpy as np
 import psutil
 import pytest
 from click.testing import Result
-from safetensors.numpy import load_file
+from sweeping import design, outcome, same_weights, small
 
-from charlm import cluster, parallel, rundir, sealed
+from charlm import cluster, rundir, sealed
 from charlm.checkpoint import read_header
 from charlm.cli.sweep import Screen
-from charlm.config import ModelOptions, TrainOptions
-from charlm.errors import BusyError, CharlmError, CheckpointError, RequestError
-from charlm.parallel import Wanted, Workers
-from charlm.sweeps import plots, ranking, store, work
-from charlm.sweeps.design import Cell, Design, Value, grid_of
+from charlm.sweeps import store, work
 from charlm.sweeps.store import Sweep
-from charlm.sweeps.work import Outcome
-from charlm.text import dataset
 
 Invoke = Callable[..., Result]
 posix = pytest.mark.skipif(os.name != "posix", reason="needs signals")
-
-TEXT = {"name": "some", "sha256": "0" * 64}
-
-
-def design(**grid: Any) -> Design:
-    shared = ModelOptions(), TrainOptions(steps=10)
-    return Design(*shared, TEXT, ("some.txt",), {k: tuple(v) for k, v in grid.items()})
-
-
-# --------------------------------------------------------------------------------- which runs
-
-
-def test_a_grid_is_every_combination_with_every_seed() -> None:
-    made = Design(
-        *(ModelOptions(), TrainOptions(seed=5), TEXT, ("some.txt",)),
-        grid_of(["hidden_size=8,16", "dropout=0,0.5,0"]),
-        seeds=2,
-    )
-    assert [tuple(cell.varied.values()) for cell in made.cells()] == [
-        *[(8, 0.0, 5), (8, 0.5, 5), (16, 0.0, 5), (16, 0.5, 5)],
-        *[(8, 0.0, 6), (8, 0.5, 6), (16, 0.0, 6), (16, 0.5, 6)],
-    ]
-
-
-def test_a_run_is_called_after_what_it_is_and_not_after_its_grid() -> None:
-    (one,) = design(hidden_size=[16], dropout=[0.1]).cells()
-    (same,) = design(dropout=[0.1], hidden_size=[16]).cells()
-    assert one.name == same.name
-    assert one.name in {c.name for c in design(hidden_size=[8, 16], dropout=[0.0, 0.1]).cells()}
-    alone = Design(ModelOptions(hidden_size=16, dropout=0.1), TrainOptions(steps=10), TEXT, ())
-    assert alone.cells()[0].name == one.name
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        design(hidden_size=[16], dropout=[0.2]),
-        design(hidden_size=[17], dropout=[0.1]),
-        Design(
-            *(ModelOptions(hidden_size=16, dropout=0.1), TrainOptions(steps=11), TEXT),
-            ("some.txt",),
-        ),
-        Design(
-            *(ModelOptions(hidden_size=16, dropout=0.1), TrainOptions(steps=10, seed=2), TEXT),
-            ("some.txt",),
-        ),
-        Design(
-            *(ModelOptions(hidden_size=16, dropout=0.1), TrainOptions(steps=10)),
-            TEXT | {"sha256": "1" * 64},
-            ("some.txt",),
-        ),
-    ],
-)
-def test_everything_that_changes_the_result_changes_the_name(other: Design) -> None:
-    (one,) = design(hidden_size=[16], dropout=[0.1]).cells()
-    assert other.cells()[0].name != one.name
-
-
-def test_the_arguments_ask_for_the_configuration() -> None:
-    options = TrainOptions(steps=7, counts=False, schedule="linear")
-    asked = Design(ModelOptions(tie=True, dropout=0.25), options, TEXT, ("a.txt", "--nfc"))
-    assert asked.cells()[0].arguments == (
-        *("a.txt", "--nfc", "--dropout", "0.25", "--tie", "--schedule", "linear", "--steps", "7"),
-        "--no-counts",
-    )
-
-
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ("hidden-size=128, 256", {"hidden_size": (128, 256)}),
-        ("--dropout=0,.1", {"dropout": (0.0, 0.1)}),
-        ("cell=lstm,gru", {"cell": ("lstm", "gru")}),
-        ("tie=true,off", {"tie": (True, False)}),
-    ],
-)
-def test_values_of_a_grid_have_the_type_of_their_option(
-    asked: str, found: dict[str, tuple[Any, ...]]
-) -> None:
-    assert repr(grid_of([asked])) == repr(found)
-
-
-@pytest.mark.parametrize(
-    ("asked", "message"),
-    [
-        (["hidden_size"], "NAME=VALUE"),
-        (["hidden_size="], "NAME=VALUE"),
-        (["width=3"], "cannot vary 'width'; it can vary batch_size, cell, "),
-        (["hidden_size=wide"], "hidden_size has the value 'wide'; give a whole number"),
-        (["hidden_size=1.5"], "give a whole number"),
-        (["dropout=nan"], "give a finite number"),
-        (["dropout=1"], "--dropout is 1.0; give a value below 1"),
-        (["cell=cnn"], "--cell is 'cnn'; choose one of lstm"),
-        (["tie=maybe"], "give true or false"),
-        (["seed=1,2"], "--seeds N"),
-        (["dropout=0", "dropout=0.1"], "twice"),
-        (["hidden-sise=8"], "did you mean hidden_size?"),
-        (["no_counts=true"], "did you mean counts?"),
-        (["hidden_size=8,"], "a comma too many?"),
-    ],
-)
-def test_a_wrong_grid_is_refused_in_one_line(asked: list[str], message: str) -> None:
-    with pytest.raises(RequestError) as caught:
-        grid_of(asked)
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_values_that_make_no_sense_together_are_refused_before_anything_is_trained() -> None:
-    with pytest.raises(RequestError, match="--tie needs equal sizes"):
-        design(tie=[True], embedding_size=[8]).cells()
 
 
 # ----------------------------------------------------------------------------------- a real sweep
@@ -180,15 +62,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory, text: str, charlm: Invoke) 
 @pytest.fixture(scope="module")
 def sweep(folder: Path) -> Path:
     return folder / "checkpoints" / "a-sweep"
-
-
-def weights(run: Path) -> dict[str, Any]:
-    return load_file(run / "best.safetensors")
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    a, b = weights(one), weights(other)
-    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def outcomes(sweep: Path) -> dict[str, dict[str, Any]]:
@@ -458,36 +331,6 @@ def test_the_index_is_made_again_from_the_results(
     assert (copy / "sweep.json").read_bytes() == whole
 
 
-def test_a_text_that_changes_meanwhile_is_noticed(tmp_path: Path, text: str) -> None:
-    made = small(tmp_path, text, steps=20)
-    (tmp_path / "b.txt").write_text(text[:1_200], encoding="utf-8")
-    errors = made.run(Workers(1), quiet, quiet, never)
-    assert len(errors) == 2
-    assert all("is not the one that the sweep began with" in str(e) for e in errors.values())
-    assert made.finished() == {}
-    small(tmp_path, text, steps=20)  # the text is back
-    assert made.run(Workers(1), quiet, quiet, never) == {}
-    assert len(made.finished()) == 2
-
-
-def test_a_marker_that_nobody_touches_any_more_is_stale(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parallel, "BEAT", 0.05)
-    monkeypatch.setattr(parallel, "STALE", 0.5)
-    with Wanted.within(tmp_path) as wanted:
-        until = time.monotonic() + 1
-        while time.monotonic() < until:
-            assert wanted()
-            time.sleep(0.05)
-    assert not wanted()  # withdrawn
-    left = Wanted(str(tmp_path / "left"))
-    (tmp_path / "left").touch()  # of a command that was killed
-    assert left()
-    time.sleep(0.6)
-    assert not left()
-
-
 def test_a_sweep_without_a_finished_run_says_so(charlm: Invoke, tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.mkdir()
@@ -499,85 +342,7 @@ def test_a_sweep_without_a_finished_run_says_so(charlm: Invoke, tmp_path: Path) 
     assert charlm("sample", path).exit_code == 2
 
 
-# ------------------------------------------------------------------------------------- faults
-
-
-def small(path: Path, text: str, *, steps: int = 4000, **options: Any) -> Sweep:
-    """A sweep of two runs that take a few seconds."""
-    (path / "b.txt").write_text(text[:20_000], encoding="utf-8")
-    train = TrainOptions(
-        **({"batch_size": 8, "seq_len": 16, "steps": steps, "counts": False} | options)
-    )
-    arguments = (str(path / "b.txt"),)
-    grid: dict[str, tuple[Value, ...]] = {"hidden_size": (8, 12)}
-    read = dataset.read(dataset.Source((str(path / "b.txt"),)))
-    facts = {"name": "b", "sha256": read.sha256}
-    made = Sweep(path / "sweep", Design(ModelOptions(), train, facts, arguments, grid))
-    made.begin()
-    return made
-
-
-def never() -> bool:
-    return False
-
-
-def quiet(*_: Any) -> None:
-    pass
-
-
-def children_of_sweeps() -> list[psutil.Process]:
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "charlm.cli.child" in process.cmdline():
-                found.append(process)
-    return found
-
-
-class Killer:
-    """Kills the process of one run once the run has saved something."""
-
-    def __init__(self, sweep: Sweep) -> None:
-        self.sweep = sweep
-        self.killed: list[int] = []
-
-    def __call__(self) -> None:
-        for cell in self.sweep.cells:
-            if self.killed or not self.sweep.task(cell).run.last.exists():
-                continue
-            for process in children_of_sweeps():
-                with contextlib.suppress(psutil.Error):
-                    if cell.name in process.cmdline():
-                        process.kill()
-                        self.killed.append(process.pid)
-
-
-def test_the_process_of_a_run_has_one_thread(tmp_path: Path, text: str) -> None:
-    made = small(tmp_path, text, steps=20, row_blocks=1)
-    # One after the other: the processes of joblib limit threads themselves.
-    assert made.run(Workers(1), quiet, quiet, never) == {}
-    for cell in made.cells:
-        training = read_header(made.task(cell).run.last).training
-        assert training is not None
-        assert training["threads"] == 1
-
-
-@posix
-def test_a_run_that_is_killed_is_taken_up_again_and_ends_as_if_nothing_had_been(
-    tmp_path: Path, text: str
-) -> None:
-    made = small(tmp_path, text, save_every=50, eval_every=50, steps=600)
-    kill = Killer(made)
-    assert made.run(Workers(2), quiet, kill, never) == {}
-    assert kill.killed
-    assert len(made.finished()) == 2
-    said = [made.task(cell).output.read_text() for cell in made.cells]
-    assert any(line.startswith("resuming") for text in said for line in text.splitlines())
-    (tmp_path / "other").mkdir()
-    other = small(tmp_path / "other", text, save_every=50, eval_every=50, steps=600)
-    other.run(Workers(2), quiet, quiet, never)
-    for one, two in zip(made.cells, other.cells, strict=True):
-        assert same_weights(made.task(one).run.path, other.task(two).run.path)
+# --------------------------------------------------------------- failures, an end in the middle
 
 
 @posix
@@ -631,27 +396,6 @@ def test_ended_in_the_middle_it_saves_leaves_no_process_and_goes_on(
         assert "saved at step" in output.splitlines()[-1]
 
 
-def test_work_that_is_not_wanted_any_more_is_not_begun(tmp_path: Path, text: str) -> None:
-    made = small(tmp_path, text)
-    assert made.run(Workers(1), quiet, quiet, lambda: True) == {}
-    assert made.finished() == {}
-
-
-def test_a_machine_that_does_not_see_the_directory_says_so(tmp_path: Path) -> None:
-    task = work.Task(str(tmp_path / "nowhere"), "0" * 12, {}, ())
-    with pytest.raises(CharlmError, match=r"does not see .*nowhere"):
-        work.train(task, Wanted(""))
-
-
-def test_a_result_of_another_run_is_refused(tmp_path: Path, text: str) -> None:
-    made = small(tmp_path, text)
-    first, second = made.cells
-    content = {"format": work.FORMAT, "configuration": second.configuration, "outcome": {}}
-    sealed.write(made.task(first).result, content)
-    with pytest.raises(CheckpointError, match="of another run"):
-        made.finished()
-
-
 def test_the_options_of_the_corpus_reach_every_run(
     charlm: Invoke, tmp_path: Path, text: str
 ) -> None:
@@ -668,33 +412,6 @@ def test_the_options_of_the_corpus_reach_every_run(
     assert source["sources"] == [str(tmp_path / "a b.txt"), str(tmp_path / "c.txt")]
     assert source["val_fraction"] == 0.2
     assert last.tokenizer.to_dict()["nfc"] is True
-
-
-def test_interrupted_it_says_how_to_continue(
-    charlm: Invoke, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from charlm.cli.signals import Interruption
-
-    monkeypatch.setattr(Interruption, "__call__", lambda self: True)
-    result = charlm("sweep", corpus, "--out", tmp_path / "out", "--steps", 20, "--jobs", 1)
-    assert result.exit_code == 130
-    assert "0 of 1 runs are finished, and what was begun is saved" in result.stderr
-
-
-def test_a_run_that_another_process_holds_is_waited_for(
-    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = small(tmp_path, text, steps=20)
-    task = made.task(made.cells[0])
-    task.run.path.mkdir()
-    with task.run.locked():
-        monkeypatch.setattr(work, "PATIENCE", 0.1)
-        monkeypatch.setattr(work, "LOOK", 0.05)
-        with pytest.raises(BusyError, match="is being trained by another process"):
-            work.train(task, Wanted(""))
-    sealed.write(task.result, {"made": "by the other"})
-    work.train(task, Wanted(""))  # what it made is taken
-    assert not task.run.best.exists()
 
 
 # ------------------------------------------------------------------------------- on a terminal
@@ -734,72 +451,3 @@ def test_the_table_on_a_terminal_is_drawn_over_itself(
     before = written.getvalue()
     Screen(made).draw()
     assert written.getvalue() == before
-
-
-# ------------------------------------------------------------------------------------- ranking
-
-
-def outcome(bits: float, network: float = 3.0, **more: Any) -> Outcome:
-    facts: dict[str, Any] = {
-        "ngram_bits": None,
-        "untrained_bits": 6.0,
-        "test_bits": None,
-        "parameters": 100,
-        "steps": 10,
-        "best_step": 10,
-        "seconds": 1.0,
-        "model": "LSTM 1x8",
-        "made_with": {},
-    }
-    return Outcome(bits, network, **(facts | more))
-
-
-def cell(size: int, seed: int) -> Cell:
-    return Cell({"hidden_size": size, "seed": seed}, {"size": size, "seed": seed}, ())
-
-
-def test_configurations_are_ranked_by_their_mean_and_runs_by_themselves() -> None:
-    cells = [cell(8, 1), cell(16, 1), cell(8, 2), cell(16, 2)]
-    bits = [1.0, 1.5, 3.0, 1.7]
-    finished = {each.name: outcome(b) for each, b in zip(cells, bits, strict=True)}
-    found = ranking.rank(cells, finished)
-    assert [row.values for row in found] == [(16,), (8,)]
-    assert [row.bits for row in found] == [pytest.approx(1.6), pytest.approx(2.0)]
-    assert found[1].spread == (1.0, 3.0)
-    assert ranking.best(finished) == cells[0].name
-    assert ranking.best({}) is None
-
-
-def test_where_counts_decide_everything_the_network_decides() -> None:
-    cells = [cell(8, 1), cell(16, 1)]
-    finished = {
-        cells[0].name: outcome(1.25, network=3.5),
-        cells[1].name: outcome(1.25, network=2.5),
-    }
-    assert ranking.best(finished) == cells[1].name
-    assert ranking.rank(cells, finished)[0].values == (16,)
-
-
-def test_the_figure_has_every_run_where_it_belongs(tmp_path: Path) -> None:
-    cells = [cell(8, 1), cell(16, 1), cell(8, 2), cell(16, 2)]
-    finished = {
-        each.name: outcome(1.0 + n, parameters=10 ** (n + 2), seconds=2.0**n)
-        for n, each in enumerate(cells)
-    }
-    found = ranking.rank(cells, finished)
-    figure = plots.loss(found, ["hidden_size"])
-    left, right = figure.axes
-    for axes, places in ((left, [100, 1000, 10_000, 100_000]), (right, [1, 2, 4, 8])):
-        drawn = {
-            (float(x), float(y))
-            for line in axes.lines
-            if line.get_alpha() is not None
-            for x, y in np.asarray(line.get_xydata())
-        }
-        assert drawn == {(float(p), 1.0 + n) for n, p in enumerate(places)}
-    legend = left.get_legend()
-    assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["hidden size 8", "hidden size 16"]
-    first = plots.draw(found, ["hidden_size"], tmp_path)
-    again = [file.read_bytes() for file in first]
-    assert [file.read_bytes() for file in plots.draw(found, ["hidden_size"], tmp_path)] == again
