@@ -1,5 +1,4 @@
-"""``charlm sweep``: each run is what ``charlm train`` gives, nothing is made twice, and what is said
-about it."""
+"""``charlm sweep``: each run is what ``charlm train`` gives, nothing is made twice; what is said."""
 
 from __future__ import annotations
 
