@@ -1,4 +1,4 @@
-"""``charlm sweep``: each run is what ``charlm train`` gives, nothing is made twice; what is said."""
+"""``charlm sweep``: a run is what ``charlm train`` gives, nothing is made twice; what is said."""
 
 from __future__ import annotations
 
