@@ -145,6 +145,22 @@ def test_where_counts_decide_everything_the_network_decides() -> None:
     assert ranking.rank(cells, finished)[0].values == (16,)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1.2, 3.0, 9.9, 10.0, 1e4])
+def test_both_axes_have_numbers_whatever_they_span(factor: float) -> None:
+    cells = [cell(8, 1), cell(16, 1)]
+    finished = {
+        each.name: outcome(1.0 + n, parameters=round(37_000 * size), seconds=37.0 * size)
+        for n, (each, size) in enumerate(zip(cells, (1.0, factor), strict=True))
+    }
+    figure = plots.loss(ranking.rank(cells, finished), ["hidden_size"])
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        shown = [tick for tick in axes.get_xticks() if low <= tick <= high]
+        assert len(shown) >= 2
+        assert all(axes.xaxis.get_major_formatter()(tick, 0) for tick in shown)
+
+
 def test_the_figure_has_every_run_where_it_belongs(tmp_path: Path) -> None:
     cells = [cell(8, 1), cell(16, 1), cell(8, 2), cell(16, 2)]
     finished = {

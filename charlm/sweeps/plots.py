@@ -55,10 +55,7 @@ def loss(rows: Sequence[Row], names: Sequence[str]) -> Figure:
                 [sum(places) / len(places)], [row.bits], linestyle="", marker=mark, color=colour
             )
         axes.set_xlabel(label)
-        if len({measure(each) for row in rows for each in row.outcomes}) > 1:
-            axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(_thousands)
-        axes.xaxis.set_minor_formatter(mpl.ticker.NullFormatter())
+        _scale(axes, [measure(each) for row in rows for each in row.outcomes])
         grid(axes)
     left.set_ylabel("bits per character\n(validation)")
     for place, levels in ((0, colours), (1, marks)):
@@ -74,6 +71,18 @@ def loss(rows: Sequence[Row], names: Sequence[str]) -> Figure:
     if names:
         legend_below(left, columns=3)
     return figure
+
+
+def _scale(axes: mpl.axes.Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis for values that differ by a factor of ten, with three ticks a decade; in a
+    shorter range these could all be outside, so that is linear."""
+    if max(values) >= 10 * min(values) > 0:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(mpl.ticker.NullLocator())
+    else:
+        axes.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
+    axes.xaxis.set_major_formatter(_thousands)
 
 
 def _level(row: Row, place: int) -> Value:
