@@ -228,6 +228,8 @@ class Processes(Group):
 def _name(store: Any, rank: int, size: int, seconds: float) -> str:
     """A name for these processes that no others have had, agreed on through the launcher's store.
 
+    Raises LostProcessError if one of them does not come within ``seconds``.
+
     After a failure the store still holds what the processes before have written, and a launcher
     that took the place of a lost one counts its restarts anew. So each process shows a word of its
     own, and rank 0 answers to each word with the name, until every process has read it.
@@ -236,7 +238,10 @@ def _name(store: Any, rank: int, size: int, seconds: float) -> str:
     until = time.monotonic() + seconds
     if rank > 0:
         store.set(f"charlm/word/{rank}", word)
-        store.wait([f"charlm/name/{word}"], datetime.timedelta(seconds=seconds))
+        try:
+            store.wait([f"charlm/name/{word}"], datetime.timedelta(seconds=seconds))
+        except RuntimeError as error:
+            raise LostProcessError(f"rank 0 did not come within {seconds:g} s") from error
         name: str = store.get(f"charlm/name/{word}").decode()
         store.set(f"charlm/read/{name}/{rank}", "")
         return name
