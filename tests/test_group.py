@@ -27,7 +27,7 @@ from charlm.cli import child
 from charlm.cli.train import _of_this_job
 from charlm.errors import LostProcessError, RequestError
 from charlm.models.bodies import Dropout
-from charlm.training.group import ALONE, Group, _name
+from charlm.training.group import ALONE, Group, Processes, _name
 from charlm.training.rows import pieces
 
 Weights = dict[str, np.ndarray]
@@ -283,3 +283,33 @@ def test_the_process_of_a_run_ends_when_its_pipe_does(monkeypatch: pytest.Monkey
     waiting.join(10)
     os.close(read)
     assert sent == [signal.SIGTERM]
+
+
+def test_a_group_of_one_process_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
+    monkeypatch.delenv("TORCHELASTIC_USE_AGENT_STORE", raising=False)
+    one = Processes(torch.device("cpu"))
+    try:
+        assert (one.rank, one.size, one.writes) == (0, 1, True)
+        assert one.rows(8) == slice(0, 8)
+        assert not one.orphaned
+        values = torch.arange(6.0).reshape(1, 6)
+        for group in (one, ALONE):
+            part = values.clone()
+            group.sum(part)
+            group.broadcast(part)
+            assert torch.equal(part, values)
+            assert torch.equal(group.gather(values), values)
+            assert group.agree(0.1) == 0.1
+            assert group.tell({"a": [1, "é", None]}) == {"a": [1, "é", None]}
+            assert (group.any(True), group.any(False)) == (True, False)
+            with group.first():
+                pass
+            with pytest.raises(RequestError, match="taken"), group.first():
+                raise RequestError("taken")
+    finally:
+        one.end()
+    stops = pytest.raises(LostProcessError, match="so rank 0 stops too; --resume continues")
+    with stops, one._others():
+        raise RuntimeError("Connection closed by peer")
