@@ -10,6 +10,7 @@ Metadata, each value a JSON string:
     config      the ModelConfig
     tokenizer   the vocabulary
     provenance  corpus name and SHA-256, split, steps, validation bits per character, versions
+    items       only of a model of items: its end symbol and its labels (see charlm.itemfacts)
     training    only in a file from which training can be resumed (see charlm.training.state)
     sha256      of all of the above and of the tensors
 
@@ -33,6 +34,7 @@ from charlm import tensorfile
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
 from charlm.files import write_atomically
+from charlm.itemfacts import ItemFacts
 from charlm.tensorfile import Described, Tensors, brief, digest
 from charlm.text.tokenizer import Tokenizer, tokenizer_from_dict, tokenizer_to_json
 
@@ -57,12 +59,14 @@ class Checkpoint:
     provenance: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] | None = None
     extra: Tensors = field(default_factory=dict)
+    items: ItemFacts | None = None
 
     def __post_init__(self) -> None:
         tensors = {**self.weights, **self.extra}
         if len(tensors) < len(self.weights) + len(self.extra):
             raise CheckpointError("a name is used for a parameter and for another tensor")
         described = {name: (str(value.dtype), value.shape) for name, value in tensors.items()}
+        _check_items(self.config, self.tokenizer, self.items)
         _check_belong(self.config, self.tokenizer, self.training, described)
         for name, value in tensors.items():
             if value.dtype == np.float32 and not np.isfinite(value).all():
@@ -81,6 +85,7 @@ class Header:
     tokenizer: Tokenizer
     provenance: dict[str, Any]
     training: dict[str, Any] | None
+    items: ItemFacts | None = None
 
 
 def write(path: Path, checkpoint: Checkpoint, *, keep_as: Path | None = None) -> None:
@@ -105,6 +110,8 @@ def dump(checkpoint: Checkpoint) -> bytes:
         "tokenizer": tokenizer_to_json(checkpoint.tokenizer),
         "provenance": json.dumps(checkpoint.provenance, sort_keys=True, allow_nan=False),
     }
+    if checkpoint.items is not None:
+        metadata["items"] = json.dumps(checkpoint.items.to_dict(), sort_keys=True)
     if checkpoint.training is not None:
         metadata["training"] = json.dumps(checkpoint.training, sort_keys=True, allow_nan=False)
     return tensorfile.dump(
@@ -156,18 +163,20 @@ def _read_header(file: BinaryIO, size: int) -> tuple[Header, dict[str, str]]:
     entries, metadata = tensorfile.read_header(file, size)
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"not a charlm model (format {brief(metadata.get('format'))})")
-    keys = ("config", "tokenizer", "provenance", "training")
+    keys = ("config", "tokenizer", "provenance", "items", "training")
     parts = {
         key: tensorfile.parse_object(metadata, key)
         for key in keys
-        if key != "training" or key in metadata
+        if key not in ("items", "training") or key in metadata
     }
     header = Header(
         config=ModelConfig.from_dict(parts["config"]),
         tokenizer=tokenizer_from_dict(parts["tokenizer"]),
         provenance=parts["provenance"],
         training=parts.get("training"),
+        items=ItemFacts.from_dict(parts["items"]) if "items" in parts else None,
     )
+    _check_items(header.config, header.tokenizer, header.items)
     _check_belong(header.config, header.tokenizer, header.training, entries)
     return header, metadata
 
@@ -182,7 +191,24 @@ def _read(file: BinaryIO, size: int) -> Checkpoint:
         provenance=header.provenance,
         training=header.training,
         extra={name: value for name, value in tensors.items() if ":" in name},
+        items=header.items,
     )
+
+
+def _check_items(config: ModelConfig, tokenizer: Tokenizer, items: ItemFacts | None) -> None:
+    """Check that a model of items says where they end, and names as many labels as it has."""
+    if (items is None) != (config.task == "text"):
+        raise CheckpointError(
+            f"a model for {config.task} {'lacks' if items is None else 'has'} facts about items; "
+            "the file is damaged"
+        )
+    if items is not None and len(items.labels) != config.num_labels:
+        raise CheckpointError(
+            f"the model has {config.num_labels} labels, but {len(items.labels)} names; the file is "
+            "damaged"
+        )
+    if items is not None and len(tokenizer.unseen(items.end)):
+        raise CheckpointError("the model cannot read its own end symbol; the file is damaged")
 
 
 def _check_belong(
@@ -223,5 +249,6 @@ def _training_shapes(
     if type(batch_size) is not int or not 1 <= batch_size <= 65_536:
         raise CheckpointError("damaged metadata (training has no valid batch size)")
     slots = {f"optimizer:{name}/{slot}": shape for name, shape in shapes.items() for slot in _SLOTS}
-    states = {f"state:{n}": shape for n, shape in enumerate(config.state_shapes(batch_size))}
+    carried = config.carried_shapes(batch_size)
+    states = {f"state:{n}": shape for n, shape in enumerate(carried)}
     return slots, states

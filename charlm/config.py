@@ -22,6 +22,7 @@ from typing import Any, Self
 from charlm.errors import CheckpointError, RequestError
 
 CELLS = ("lstm", "gru", "rnn", "window", "conv")
+TASKS = ("text", "items", "classify", "tag", "rewrite")
 RECURRENT_CELLS = ("lstm", "gru", "rnn")
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 NONLINEARITIES = ("tanh", "relu")
@@ -188,6 +189,23 @@ class ModelOptions(_Config):
         before=0.0,
     )
     tie: bool = _option(False, "tie the input and output embeddings", type=bool)
+    task: str = _option(
+        "text",
+        "what the model does: write running text or items, classify, tag or rewrite items",
+        type=str,
+        choices=TASKS,
+        option=False,
+        before="text",
+    )
+    num_labels: int = _option(
+        0,
+        "labels: those that items are written as, or that the head chooses from",
+        type=int,
+        min=0,
+        max=65_536,
+        option=False,
+        before=0,
+    )
 
     def settle(self) -> ModelConfig:
         """Decide every open field. Raises RequestError as ``ModelConfig`` does.
@@ -225,6 +243,13 @@ class ModelConfig(ModelOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.task in ("classify", "tag") and not self.num_labels:
+            raise RequestError(f"a model for {self.task} needs labels")
+        if self.tie and self.task not in ("text", "items"):
+            raise RequestError(
+                f"--tie shares the embeddings of characters with the head, but with --task "
+                f"{self.task} the head does not score characters; leave it out"
+            )
         if self.tie and self.embedding_size != self.hidden_size:
             raise RequestError(
                 f"--tie needs equal sizes, but --embedding-size is {self.embedding_size} and "
@@ -247,6 +272,21 @@ class ModelConfig(ModelOptions):
         return self.cell in RECURRENT_CELLS
 
     @property
+    def writes(self) -> bool:
+        """Whether the model predicts the next character of what it reads, so that it can write."""
+        return self.task in ("text", "items")
+
+    @property
+    def both_ways(self) -> bool:
+        """Whether a second body reads each item from its end."""
+        return not self.writes
+
+    @property
+    def conditions(self) -> int:
+        """The number of labels that an item can be written as; 0 if it has none."""
+        return self.num_labels if self.writes else 0
+
+    @property
     def receptive_field(self) -> int | None:
         """Characters that can influence a prediction; None for a recurrent model: all of them."""
         if self.cell == "window":
@@ -262,9 +302,24 @@ class ModelConfig(ModelOptions):
         """
         V, E, H = self.vocab_size, self.embedding_size, self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {"body.embedding.weight": (V, E)}
+        if self.conditions:
+            shapes["body.labels.weight"] = (self.conditions, E)
+        shapes |= self._layer_shapes("body.")
+        if self.both_ways:
+            shapes |= self._layer_shapes("backward_body.")
+        outputs = V if self.writes else self.num_labels
+        if not self.tie:
+            shapes["head.weight"] = (outputs, (2 if self.both_ways else 1) * H)
+        shapes["head.bias"] = (outputs,)
+        return shapes
+
+    def _layer_shapes(self, body: str) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of the tensors of one body's layers."""
+        E, H = self.embedding_size, self.hidden_size
+        shapes: dict[str, tuple[int, ...]] = {}
         for layer in range(self.num_layers):
             fan_in = E if layer == 0 else H
-            name = f"body.layers.{layer}."
+            name = f"{body}layers.{layer}."
             if self.recurrent:
                 rows = GATES[self.cell] * H
                 shapes[name + "weight_ih_l0"] = (rows, fan_in)
@@ -277,9 +332,6 @@ class ModelConfig(ModelOptions):
                 else:
                     shapes[name + "weight"] = (H, self.context * E if layer == 0 else H)
                 shapes[name + "bias"] = (H,)
-        if not self.tie:
-            shapes["head.weight"] = (V, H)
-        shapes["head.bias"] = (V,)
         return shapes
 
     def state_shapes(self, batch_size: int) -> tuple[tuple[int, ...], ...]:
@@ -287,21 +339,29 @@ class ModelConfig(ModelOptions):
 
         The engine, the bodies in torch and the checkpoints all take the shapes from here. The
         layers of rnn, gru (h) and lstm (h, c) share arrays; a window has the last embedded inputs,
-        and each conv layer its own last inputs.
+        and each conv layer its own last inputs. A model with labels has one more array, the weight
+        of each label, (1, B, K): a model reads them with every character and does not change them.
 
         >>> ModelConfig.resolve(cell="lstm", num_layers=2, hidden_size=512).state_shapes(64)
         ((2, 64, 512), (2, 64, 512))
         """
+        labels = ((1, batch_size, self.conditions),) if self.conditions else ()
         if self.recurrent:
             state = (self.num_layers, batch_size, self.hidden_size)
-            return (state, state) if self.cell == "lstm" else (state,)
+            return (state, state, *labels) if self.cell == "lstm" else (state, *labels)
         if self.cell == "window":
-            return ((1, batch_size, self.context - 1, self.embedding_size),)
+            return ((1, batch_size, self.context - 1, self.embedding_size), *labels)
         widths = [self.embedding_size] + [self.hidden_size] * (self.num_layers - 1)
-        return tuple(
+        layers = (
             (1, batch_size, (self.kernel_size - 1) << layer, width)
             for layer, width in enumerate(widths)
         )
+        return (*layers, *labels)
+
+    def carried_shapes(self, batch_size: int) -> tuple[tuple[int, ...], ...]:
+        """The shapes of what training carries from one window to the next: the state, or nothing if
+        each item is read as a whole."""
+        return self.state_shapes(batch_size) if self.writes else ()
 
     @property
     def num_parameters(self) -> int:

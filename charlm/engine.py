@@ -139,6 +139,7 @@ class Engine:
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
         self.embedding = weights["body.embedding.weight"]  # (V, E)
+        self.labels = weights.get("body.labels.weight")  # (K, E), or None
         head = self.embedding if config.tie else weights["head.weight"]
         self.head_weight = np.ascontiguousarray(head.T)  # (H, V)
         self.head_bias = weights["head.bias"]  # (V,)
@@ -161,6 +162,15 @@ class Engine:
             return None
         return self.layers[0].project(self.embedding)
 
+    @cached_property
+    def label_table(self) -> Floats:
+        """What each label adds to a row of ``table``, or, without one, to an embedding: (K, ...)."""
+        assert self.labels is not None
+        if self.table is None:
+            return self.labels
+        layer = self.layers[0]  # W (x + l) + b = (W x + b) + W l
+        return layer.project(self.labels) - layer.project(np.zeros_like(self.labels))
+
     def initial_state(self, batch_size: int = 1) -> State:
         """The state before the first character: zeros of ``ModelConfig.state_shapes``."""
         shapes = self.config.state_shapes(batch_size)
@@ -181,6 +191,12 @@ class Engine:
         """
         table = self.table
         x = self.embedding[ids] if table is None else table[ids]  # (B, T, E) or (B, T, G * H)
+        labels: State = ()
+        if self.labels is not None:
+            *before, weights = state  # of the labels, (1, B, K)
+            state, labels = tuple(before), (weights,)
+            # With an axis of 1, each row is a product of its own (``_Recurrent.recur``).
+            x = x + weights[0][:, None] @ self.label_table
         after: list[State] = []
         for number, layer in enumerate(self.layers):
             projected = x if number == 0 and table is not None else layer.project(x)
@@ -192,9 +208,9 @@ class Engine:
             x = y if number == 0 else x + y
         if self.config.recurrent:
             if len(after) == 1:
-                return x, tuple(part[None] for part in after[0])
-            return x, tuple(np.stack(parts) for parts in zip(*after, strict=True))
-        return x, tuple(part[None] for parts in after for part in parts)
+                return x, (*(part[None] for part in after[0]), *labels)
+            return x, (*(np.stack(parts) for parts in zip(*after, strict=True)), *labels)
+        return x, (*(part[None] for parts in after for part in parts), *labels)
 
     def _part(self, state: State, layer: int) -> State:
         """The part of the state that belongs to one layer, without the axis of layers."""

@@ -326,7 +326,7 @@ CONTROLS = [
     Control(
         "the documents of a text keep their order",
         "text/streams.py",
-        "        keys = _mixed(np.arange(len(self._lengths), dtype=np.uint64) + seed)",
+        "        keys = scrambled(np.arange(len(self._lengths), dtype=np.uint64) + seed)",
         "        keys = np.arange(len(self._lengths))",
         "test_mixed_streams.py::test_every_epoch_and_every_seed_has_another_order",
     ),

@@ -11,6 +11,10 @@ of tensors. Axis 1 of each is the batch (``ModelConfig.state_shapes``):
     window     (x,)                  the last embedded inputs, (1, B, context - 1, E)
     conv       (x_0, ..., x_{L-1})   the last inputs of each layer, (1, B, (K - 1) * 2^l, E or H)
 
+A model with labels has the weight of each label behind these, (1, B, K): the labels' embeddings,
+weighted so, are added to the embedding of every character. One label has weight 1, a blend several
+weights; the body returns them as they were.
+
 Before the first character the state is zero. Reading a text at once, in chunks or character by
 character gives the same logits. From the second layer on, a layer adds its input to its output (a
 residual connection; He et al., 2016).
@@ -90,6 +94,7 @@ class Body(nn.Module):
         self.dropout = Dropout(config.dropout)
         self.embedding_dropout = Dropout(config.embedding_dropout)
         self.embedding_dropout.of_weights = True
+        self.labels = nn.Embedding(K, config.embedding_size) if (K := config.conditions) else None
         self.layers = nn.ModuleList()
 
     def initial_state(self, batch_size: int) -> TensorState:
@@ -99,6 +104,16 @@ class Body(nn.Module):
 
     def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         """ids (B, T) and the state before them -> features (B, T, H) and the state after them."""
+        x = self.embed(ids)  # (B, T, E)
+        if self.labels is None:
+            return self.run(x, state)
+        *before, weights = state  # of the labels, (1, B, K)
+        x = x + (weights[0] @ self.labels.weight).to(x.dtype)[:, None]
+        features, after = self.run(x, tuple(before))
+        return features, (*after, weights)
+
+    def run(self, x: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+        """``forward`` of embedded characters x (B, T, E); the state is that of the layers alone."""
         raise NotImplementedError
 
     def embed(self, ids: Tensor) -> Tensor:
@@ -132,8 +147,7 @@ class RecurrentBody(Body):
                 module = (nn.LSTM if config.cell == "lstm" else nn.GRU)(fan_in, H, batch_first=True)
             self.layers.append(module)
 
-    def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
-        x = self.embed(ids)  # (B, T, E)
+    def run(self, x: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         after: list[TensorState] = []
         for number, layer in enumerate(self.layers):
             before = tuple(part[number : number + 1] for part in state)  # each (1, B, H)
@@ -155,10 +169,10 @@ class WindowBody(Body):
                 nn.Linear(fan_in if layer == 0 else config.hidden_size, config.hidden_size)
             )
 
-    def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+    def run(self, x: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         C = self.config.context
         activation = getattr(torch, self.config.nonlinearity)
-        seen = torch.cat([state[0][0], self.embed(ids)], dim=1)  # (B, C - 1 + T, E)
+        seen = torch.cat([state[0][0], x], dim=1)  # (B, C - 1 + T, E)
         windows = seen.unfold(1, C, 1).transpose(2, 3)  # (B, T, C, E), oldest first
         x = windows.flatten(2)  # (B, T, C * E)
         for number, layer in enumerate(self.layers):
@@ -178,9 +192,8 @@ class ConvBody(Body):
                 nn.Conv1d(fan_in, config.hidden_size, config.kernel_size, dilation=2**layer)
             )
 
-    def forward(self, ids: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
+    def run(self, x: Tensor, state: TensorState) -> tuple[Tensor, TensorState]:
         activation = getattr(torch, self.config.nonlinearity)
-        x = self.embed(ids)  # (B, T, E)
         after: list[Tensor] = []
         for number, (layer, past) in enumerate(zip(self.layers, state, strict=True)):
             seen = torch.cat([past[0].to(x.dtype), x], dim=1)  # (B, reach + T, width)
@@ -211,6 +224,8 @@ def initialize_body(body: Body) -> None:
     H = config.hidden_size
     # A tied embedding is the head's matrix too, and the head must start small.
     nn.init.normal_(body.embedding.weight, std=1 / math.sqrt(H) if config.tie else 1.0)
+    if body.labels is not None:
+        nn.init.normal_(body.labels.weight, std=1 / math.sqrt(H) if config.tie else 1.0)
     for layer in body.layers:
         if isinstance(layer, nn.RNNBase):
             W, U = cast(Tensor, layer.weight_ih_l0), cast(Tensor, layer.weight_hh_l0)

@@ -74,7 +74,8 @@ def next_symbols(
 ) -> tuple[Tensor, int, TensorState]:
     """Predict ``targets`` (B, T), each the symbol after that in ``inputs`` (B, T).
 
-    Returns the sum of the cross-entropies in nats, their number B T, and the state after them.
+    A target of -100 is none. Returns the sum of the cross-entropies in nats, B T, and the state
+    after them.
     """
     logits, state = model(inputs, state)  # (B, T, V)
     return loss_sum(logits, targets), targets.numel(), state

@@ -9,13 +9,14 @@ is longer than ``reading.LONG`` neither the bytes nor the ids are in memory, but
 from __future__ import annotations
 
 import codecs
+import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +29,20 @@ from charlm.errors import (
     ShortCorpusError,
     UnknownCharacterError,
 )
-from charlm.text import cache, folding, newlines
+from charlm.text import cache, folding, items, newlines
 from charlm.text.folding import Folding
 from charlm.text.idfile import IdFile
+from charlm.text.items import ItemDataset
 from charlm.text.reading import Text, joint_survey, read_text
+from charlm.text.records import KINDS, Layout, Record, read_records
+from charlm.text.splitting import divide, divide_lines
 from charlm.text.streams import (
     AnyStreams,
     DocumentStreams,
     MixedStreams,
     Streams,
     document_ends,
+    fit_window,
     share_rows,
 )
 from charlm.text.survey import Survey
@@ -52,13 +57,23 @@ MAX_EXACT = 1_000_000
 pass over them takes a quarter of a minute, and the rest would change it by a few 0.001 nats."""
 
 
+SPLITS = ("auto", "end", "file", "line")
+"""How a text can be divided into training and validation text (``Source.split_by``)."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Where a run's text comes from, as the run stores it so that it can be read again.
 
     newline: the newline rule (``charlm.text.newlines``); ``auto`` is settled before it is stored
     weights: how much of a batch each of ``sources`` gets (``--mix``); empty: they are one text
-    separator: what ends a document (``--document-separator``); empty: there are no documents
+    separator: what ends a document (``--document-separator``) or, in a list, an item; empty: there
+        are no documents
+    records: if the corpus is a list of items, what they are for (``charlm.text.records.KINDS``)
+    text_column, label_column: the columns of items in CSV or JSON lines
+    split_by: ``end``: the end of the text validates; ``file``: the end of each file; ``line``:
+        lines from all over it; ``auto``, settled before it is stored: by file if there are several
+    shuffle_lines: the lines come in another order, and ``split_by`` is ``line``
     """
 
     sources: tuple[str, ...]
@@ -69,11 +84,27 @@ class Source:
     test_fraction: float = 0.0
     weights: tuple[float, ...] = ()
     separator: str = ""
+    records: str = ""
+    text_column: str = "text"
+    label_column: str = "label"
+    split_by: str = "end"
+    shuffle_lines: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON stores it; a field that earlier versions lack only if it says something."""
-        later = ("test_fraction", "weights", "separator")
-        return {key: value for key, value in asdict(self).items() if key not in later or value}
+        later = {
+            name: type(self).__dataclass_fields__[name].default
+            for name in (
+                *("test_fraction", "weights", "separator", "records", "text_column"),
+                *("label_column", "split_by", "shuffle_lines"),
+            )
+        }
+        return {key: value for key, value in asdict(self).items() if value != later.get(key, [])}
+
+    @property
+    def layout(self) -> Layout:
+        """How the items stand in their files, if the corpus is a list of them."""
+        return Layout(self.records, self.separator or "\n", self.text_column, self.label_column)
 
     @classmethod
     def from_dict(cls, values: Any) -> Source:
@@ -101,7 +132,13 @@ class Source:
             )
             and len(source.weights) in (0, len(source.sources))
             and all(isinstance(each, float | int) and 0 < each < 1e9 for each in source.weights)
-            and isinstance(source.separator, str)
+            and all(
+                isinstance(each, str)
+                for each in (source.separator, source.text_column, source.label_column)
+            )
+            and source.records in ("", *KINDS)
+            and source.split_by in SPLITS
+            and isinstance(source.shuffle_lines, bool)
         ):
             raise CheckpointError("the description of the corpus is damaged")
         return source
@@ -124,6 +161,8 @@ class Texts:
     train_parts, weights: the texts that ``train`` consists of, if they are mixed (``--mix``), and
         how much of a batch each gets
     separator: what ends a document, if there are documents
+    split_by: how it was divided, as ``Source`` stores it
+    items: of a list of items, the three parts
     """
 
     name: str
@@ -137,6 +176,8 @@ class Texts:
     train_parts: tuple[Utf8Text, ...] = ()
     weights: tuple[float, ...] = ()
     separator: str = ""
+    split_by: str = "end"
+    items: ItemTexts | None = None
 
     @classmethod
     def of(cls, train: str, val: str = "", *, name: str = "corpus", split: str = "") -> Texts:
@@ -165,7 +206,9 @@ class Texts:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the whole in UTF-8."""
+        """SHA-256 of the whole in UTF-8; of items with labels, that of lines with both."""
+        if self.items is not None:
+            return self.items.sha256
         return self.whole.sha256 if self.survey is None else self.survey.sha256
 
 
@@ -190,6 +233,8 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
         raise RequestError(
             f"--newline is {source.newline!r}; choose one of {', '.join(newlines.CHOICES)}"
         )
+    if source.records:
+        return _read_items(source, stdin)
     groups = [(name,) for name in source.sources] if source.weights else [source.sources]
     parts = [
         read_text(sources, encoding=source.encoding, stdin=stdin)
@@ -202,6 +247,7 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
         parts = [part.with_unix_newlines() for part in parts]
     name = parts[0].name
     test = Utf8Text(())
+    source = replace(source, split_by=_settle_split(source, parts[0]))
     if source.val_sources:
         *trains, val = (part.utf8 for part in parts)
         split = f"validation text from {', '.join(Path(s).name for s in source.val_sources)}"
@@ -209,17 +255,104 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
         divided = [_divided(part, source) for part in parts]
         trains = [each[0] for each in divided]
         val, test = (_joined([each[k] for each in divided]) for k in (1, 2))
-        split = _split_in_words(source, val, test)
+        split = _split_in_words(source, bool(val), bool(test))
     train = _joined(trains)
     survey = parts[0].survey
-    if len(parts) > 1:
+    if len(parts) > 1 or source.split_by == "file":
         survey = joint_survey([*train.blocks, *val.blocks, *test.blocks], name)
     mixed = tuple(trains) if source.weights else ()
     return Texts(
         *(name, train, val, split, notes, rule, test, survey, mixed),
         weights=source.weights,
         separator=source.separator,
+        split_by=source.split_by,
     )
+
+
+@dataclass(frozen=True)
+class ItemTexts:
+    """The items of the three parts of a corpus.
+
+    layout: what they are for, and how they stand in their files
+    """
+
+    train: list[Record]
+    val: list[Record]
+    test: list[Record]
+    layout: Layout
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of lines with text and label, training part first."""
+        sha = hashlib.sha256()
+        for record in (*self.train, *self.val, *self.test):
+            sha.update("\t".join(record).encode("utf-8", "surrogatepass") + b"\n")
+        return sha.hexdigest()
+
+    @property
+    def end(self) -> str:
+        """The character that ends an item."""
+        return items.end_symbol(self.layout.separator)
+
+    def text(self, records: Sequence[Record]) -> str:
+        """Items as one text, each with its end symbol behind it; to be rewritten, what it becomes
+        and another."""
+        if self.layout.kind == "rewrite":
+            return "".join(record.text + self.end + record.label + self.end for record in records)
+        return "".join(record.text + self.end for record in records)
+
+
+def _read_items(source: Source, stdin: BinaryIO | None) -> Texts:
+    """Read a list of items, and draw its parts by item."""
+    layout = source.layout
+    listing = read_records(source.sources, layout, encoding=source.encoding, stdin=stdin)
+    notes = listing.notes
+    texts = [record.text for record in listing.records]
+    strata = [
+        record.label if layout.kind in ("labelled", "classify") else ""
+        for record in listing.records
+    ]
+    held_out = source.val_fraction, source.test_fraction
+    given: list[Record] = []
+    if source.val_sources:
+        given = read_records(source.val_sources, layout, encoding=source.encoding).records
+        held_out, known = (0.0, 0.0), set(texts)
+        both = sum(record.text in known for record in given)
+        if both:
+            notes = (*notes, f"left out {both:,} validation items that are training items too")
+            given = [record for record in given if record.text not in known]
+    parts: tuple[list[Record], ...] = ([], [], [])
+    for record, part in zip(listing.records, divide(texts, strata, *held_out), strict=True):
+        parts[part].append(record)
+    train, val, test = parts[0], parts[1] or given, parts[2]
+    if source.val_sources:
+        split = f"validation items from {', '.join(Path(s).name for s in source.val_sources)}"
+    else:
+        split = _split_in_words(source, bool(val), bool(test), drawn="items, drawn")
+    found = ItemTexts(train, val, test, layout)
+    return Texts(
+        listing.name,
+        *(Utf8Text.of(found.text(part)) for part in (train, val)),
+        split,
+        notes,
+        newline="unix",
+        test=Utf8Text.of(found.text(test)),
+        items=found,
+    )
+
+
+def _settle_split(source: Source, text: Text) -> str:
+    """How the text is divided: ``source.split_by``, decided."""
+    if source.shuffle_lines or source.split_by == "line":
+        if text.utf8.on_disk:
+            raise RequestError(
+                f"{text.name} is too long to divide by lines, which is done in memory; leave out "
+                "--split-by line and --shuffle-lines"
+            )
+        return "line"
+    if source.split_by == "auto":
+        return "file" if len(text.sources) > 1 and not source.val_sources else "end"
+    return source.split_by
 
 
 def _joined(texts: Sequence[Utf8Text]) -> Utf8Text:
@@ -233,7 +366,21 @@ def _joined(texts: Sequence[Utf8Text]) -> Utf8Text:
 
 def _divided(text: Text, source: Source) -> tuple[Utf8Text, Utf8Text, Utf8Text]:
     """(training, validation, test part) of a text; documents are not divided."""
-    characters = len(text.utf8)
+    if source.split_by == "line":
+        parts = divide_lines(
+            str(text.utf8), source.val_fraction, source.test_fraction, shuffle=source.shuffle_lines
+        )
+        return Utf8Text.of(parts[0]), Utf8Text.of(parts[1]), Utf8Text.of(parts[2])
+    if source.split_by == "file":
+        each = [_cut(file, text.name, source) for file in text.utf8.files()]
+        train, val, test = (_joined([parts[k] for parts in each]) for k in range(3))
+        return train, val, test
+    return _cut(text.utf8, text.name, source)
+
+
+def _cut(text: Utf8Text, name: str, source: Source) -> tuple[Utf8Text, Utf8Text, Utf8Text]:
+    """(training, validation, test part): the beginning, what follows, the end."""
+    characters = len(text)
     # Both fractions are of the whole text. Without a test part this is the split of nanoGPT.
     held_out = source.val_fraction + source.test_fraction
     if held_out >= 1.0:
@@ -243,18 +390,18 @@ def _divided(text: Text, source: Source) -> tuple[Utf8Text, Utf8Text, Utf8Text]:
         )
     cuts = [cut_after(characters, part) for part in (source.test_fraction, held_out)]
     if source.separator:
-        cuts = [_end_of_document(text, cut, source.separator) for cut in cuts]
-    rest, test = text.utf8.split(cuts[0])
+        cuts = [_end_of_document(text, name, cut, source.separator) for cut in cuts]
+    rest, test = text.split(cuts[0])
     train, val = rest.split(cuts[1])
     return train, val, test
 
 
-def _end_of_document(text: Text, characters: int, separator: str) -> int:
+def _end_of_document(text: Utf8Text, name: str, characters: int, separator: str) -> int:
     """Where the last document ends that is complete in the first ``characters`` of a text; all of
     the text if that is asked for. RequestError if there is none."""
-    if characters == len(text.utf8):
+    if characters == len(text):
         return characters
-    start, _ = text.utf8.split(characters)
+    start, _ = text.split(characters)
     size = 2**16
     while True:
         size = min(size, characters)
@@ -264,16 +411,23 @@ def _end_of_document(text: Text, characters: int, separator: str) -> int:
         if size == characters:
             raise RequestError(
                 f"--document-separator {separator!r} does not occur in the first {characters:,} "
-                f"characters of {text.name}; check it, or lower --val-fraction"
+                f"characters of {name}; check it, or lower --val-fraction"
             )
         size *= 16
 
 
-def _split_in_words(source: Source, val: Utf8Text, test: Utf8Text) -> str:
+def _split_in_words(source: Source, val: bool, test: bool, drawn: str = "") -> str:
     if not val and not test:
         return "all of it to train, nothing to validate"
     first = 1 - (source.val_fraction if val else 0.0) - (source.test_fraction if test else 0.0)
-    parts = [f"first {first:.4g} to train"]
+    if source.split_by == "line":
+        drawn = "lines, drawn"
+    if drawn:
+        held = [f"{source.val_fraction:.4g} to validate"] * val
+        held += [f"{source.test_fraction:.4g} to test"] * test
+        return f"{drawn}: {first:.4g} to train, {', '.join(held)}"
+    each = "of each file: " if source.split_by == "file" else ""
+    parts = [f"{each}first {first:.4g} to train"]
     if val:
         parts.append(f"{'next' if test else 'last'} {source.val_fraction:.4g} to validate")
     if test:
@@ -339,6 +493,23 @@ class Dataset:
     def _ends(self, ids: Ids | IdFile) -> NDArray[np.int64]:
         return document_ends(ids, np.array(self.separator))
 
+    item_facts: ClassVar[None] = None
+    """``ItemDataset`` has some."""
+
+    def window(self, batch_size: int | None, seq_len: int | None) -> tuple[int, int]:
+        """Choose (batch_size, seq_len) as ``fit_window`` does."""
+        unit = f"{self.tokenizer.unit}s"
+        return fit_window(len(self.train_ids), batch_size, seq_len, unit=unit)
+
+    def steps_per_epoch(self, batch_size: int, seq_len: int) -> int:
+        """How many training steps read the training part once, with windows of this size."""
+        return (len(self.train_ids) - 1) // (batch_size * seq_len)
+
+    @property
+    def train_symbols(self) -> int:
+        """How many symbols the training part has."""
+        return len(self.train_ids)
+
     @property
     def train_ids(self) -> Ids | IdFile:
         return self.ids[: self.cut]
@@ -399,12 +570,18 @@ def choose_tokenizer(
         raise RequestError(f"--min-count {min_count}: {error}; lower it") from error
 
 
-def encode(texts: Texts, tokenizer: Tokenizer) -> Dataset:
-    """Encode both parts.
+AnyDataset = Dataset | ItemDataset
+"""What a run trains on: running text, or items."""
+
+
+def encode(texts: Texts, tokenizer: Tokenizer) -> AnyDataset:
+    """Encode both parts: a ``Dataset`` of running text, an ``ItemDataset`` of a list of items.
 
     Raises CorpusError if the text is too short to be a corpus, UnknownCharacterError if the
     tokenizer lacks a character of it.
     """
+    if texts.items is not None:
+        return _encode_items(texts, texts.items, tokenizer)
     if len(texts.train) < 2:
         raise CorpusError(
             f"{texts.name}: {len(texts.train)} of {len(texts.whole)} characters left to train on; "
@@ -437,6 +614,30 @@ def encode(texts: Texts, tokenizer: Tokenizer) -> Dataset:
     separator = tuple(tokenizer.encode(texts.separator).tolist())
     folded = _folding(texts, tokenizer)
     return Dataset(texts.name, tokenizer, ids, cut, facts, folded, exact, mix, separator)
+
+
+def _encode_items(texts: Texts, found: ItemTexts, tokenizer: Tokenizer) -> ItemDataset:
+    if found.layout.kind == "tag" and (isinstance(tokenizer, ByteTokenizer) or tokenizer.nfc):
+        raise RequestError(
+            "--task tag needs one tag for each character of the file; leave out --tokenizer byte "
+            "and --nfc"
+        )
+    facts = {
+        "corpus": texts.name,
+        "corpus_sha256": texts.sha256,
+        "corpus_characters": texts.characters,
+        "train_characters": len(texts.train),
+        "val_characters": len(texts.val),
+        **({"test_characters": len(texts.test)} if texts.test else {}),
+        "train_items": len(found.train),
+        "val_items": len(found.val),
+        **({"test_items": len(found.test)} if found.test else {}),
+        "split": texts.split,
+    }
+    return items.encode(
+        *(texts.name, (found.train, found.val), tokenizer, found.end, facts),
+        kind=found.layout.kind,
+    )
 
 
 def _in_memory(texts: Texts, tokenizer: Tokenizer) -> tuple[Ids, int]:

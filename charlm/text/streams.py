@@ -140,6 +140,7 @@ class Batch:
     inputs, targets: (B, T); a target is the input one place further
     starts_epoch: the streams start at new places here, so the carried state must be reset
     restarts: (B,) which streams do, if only some of them do
+    labels: (B,) the number of each item's label, if there are labels
     """
 
     inputs: Ids
@@ -147,12 +148,22 @@ class Batch:
     epoch: int
     starts_epoch: bool
     restarts: NDArray[np.bool_] | None = None
+    labels: NDArray[np.int64] | None = None
+
+    @property
+    def counted(self) -> int:
+        """How many targets there are, without what only fills a row."""
+        return int(np.count_nonzero(self.targets >= 0))
 
     def rows(self, which: slice) -> Batch:
         """The batch of some of the streams."""
-        restarts = None if self.restarts is None else self.restarts[which]
         return Batch(
-            self.inputs[which], self.targets[which], self.epoch, self.starts_epoch, restarts
+            self.inputs[which],
+            self.targets[which],
+            self.epoch,
+            self.starts_epoch,
+            None if self.restarts is None else self.restarts[which],
+            None if self.labels is None else self.labels[which],
         )
 
 
@@ -243,7 +254,7 @@ class DocumentStreams(Streams):
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The numbers of the documents in the order of this epoch, (D,)."""
         seed = np.uint64(derive(self.seed, "streams", epoch))
-        keys = _mixed(np.arange(len(self._lengths), dtype=np.uint64) + seed)
+        keys = scrambled(np.arange(len(self._lengths), dtype=np.uint64) + seed)
         return np.argsort(keys, kind="stable").astype(np.int64)
 
     def _lay(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -270,7 +281,7 @@ class DocumentStreams(Streams):
         return np.stack(rows)
 
 
-def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def scrambled(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Every number scrambled, two different ones to different numbers (the finalizer of SplitMix64,
     Steele, Lea & Flood, 2014). NumPy's own permutations may change from version to version."""
     mixed = numbers * np.uint64(0x9E3779B97F4A7C15)

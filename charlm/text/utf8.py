@@ -140,6 +140,18 @@ class Utf8Text:
                 left -= held
         return self, Utf8Text(())
 
+    def files(self) -> list[Utf8Text]:
+        """The text of each block apart, with the line end that was added after it, if any."""
+        found: list[Utf8Text] = []
+        for number, block in enumerate(self.blocks):
+            marks = None if self._marks is None else [self._marks[number]]
+            characters = None if marks is None else sum(marks[0])
+            if found and len(block) == 1:
+                found[-1] = found[-1] + Utf8Text([block])
+            else:
+                found.append(Utf8Text([block], characters=characters, marks=marks))
+        return found
+
     def slices(self, size: int | None = None) -> Iterator[str]:
         """The text in pieces of about ``size`` bytes (default: ``SLICE``), cut where NFC and the
         newline rule allow it.

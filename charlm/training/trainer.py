@@ -15,28 +15,26 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 import charlm
 from charlm import checkpoint
-from charlm.arrays import Ids
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, SampleConfig, TrainConfig
 from charlm.errors import CheckpointError, DivergenceError
 from charlm.generate import CharLM
 from charlm.models.bodies import TensorState
-from charlm.models.language import LanguageModel, build, next_symbols
 from charlm.rundir import Run
 from charlm.surprisal import LN2
 from charlm.tensorfile import Tensors
-from charlm.text.dataset import Dataset, Source
+from charlm.text.dataset import AnyDataset, Source
+from charlm.text.items import ItemDataset
 from charlm.text.streams import Batch
-from charlm.training import evaluate
 from charlm.training.evaluate import Interrupted
 from charlm.training.graph import OPTIMIZERS as RECORDABLE
 from charlm.training.graph import StepGraph
 from charlm.training.group import ALONE, Group
+from charlm.training.objectives import learning_of
 from charlm.training.optim import Optimizers, learning_rate
 from charlm.training.pace import PLANS, Pace
 from charlm.training.rows import Blocks, pieces
@@ -107,7 +105,7 @@ class Trainer:
         self,
         model_config: ModelConfig,
         config: TrainConfig,
-        dataset: Dataset,
+        dataset: AnyDataset,
         source: Source,
         device: torch.device | None = None,
         group: Group = ALONE,
@@ -118,7 +116,8 @@ class Trainer:
         self.dataset = dataset
         self.source = source
         self.device = device or torch.device("cpu")
-        self.model: LanguageModel = build(model_config, config.seed).to(self.device)
+        self.learning = learning_of(model_config, dataset, self.device)
+        self.model = self.learning.build(model_config, config.seed).to(self.device)
         self.optimizers = Optimizers(self.model, config, group)
         self.streams = dataset.streams(*config.window, config.seed)
         # Of the rows of this process alone.
@@ -128,7 +127,9 @@ class Trainer:
         # Blocks of rows are for processors, where reading a loss waits for nothing.
         alone = group.size == 1
         self.late = self.device.type != "cpu" and config.row_blocks == 1 and alone
-        self.recorded = self.device.type == "cuda" and alone  # whether steps run as a CUDA graph
+        # Whether steps run as a CUDA graph, which needs batches of one shape.
+        same_shape = not isinstance(dataset, ItemDataset)
+        self.recorded = self.device.type == "cuda" and alone and same_shape
         self._graph: StepGraph | None = None
         self._unread: Tensor | None = None  # (loss, gradient norm) of the last step
         self._saved: Progress | None = None  # the progress at the last save
@@ -154,7 +155,7 @@ class Trainer:
                     self.model,
                     self._in_blocks(blocks),
                     self.optimizers,
-                    self._objective,
+                    self.learning.objective,
                     batch,
                     Batch.rows,
                     self.state,
@@ -164,7 +165,7 @@ class Trainer:
                 )
             else:
                 nats, self.state = update(
-                    *(self.model, self.optimizers, self._objective, batch, self.state),
+                    *(self.model, self.optimizers, self.learning.objective, batch, self.state),
                     *(config, step, self.place),
                 )
         except DivergenceError as error:
@@ -186,7 +187,7 @@ class Trainer:
             self.model,
             self._in_blocks(several) if several > 1 else None,
             self.optimizers,
-            self._objective,
+            self.learning.objective,
             batch,
             Batch.rows,
             self.state,
@@ -220,7 +221,7 @@ class Trainer:
             found, self.state = graph(batch, self.state, step, self.place)
         else:
             found, self.state = update_late(
-                *(self.model, self.optimizers, self._objective, batch, self.state),
+                *(self.model, self.optimizers, self.learning.objective, batch, self.state),
                 *(self.config, step, self.place),
             )
         nats = self.read()  # of the step before
@@ -248,24 +249,6 @@ class Trainer:
             return finite(found, learning_rate(self.config, self._place_of(step)))
         except DivergenceError as error:
             raise DivergenceError(f"step {step:,}: {error}; {REMEDY}") from error
-
-    def _objective(
-        self, model: nn.Module, batch: Batch, state: TensorState
-    ) -> tuple[Tensor, int, TensorState]:
-        """The cross-entropy of every next symbol of a window, from the state before it."""
-        if batch.starts_epoch:
-            state = self.model.initial_state(len(batch.inputs))
-        elif batch.restarts is not None:  # the initial state is zero
-            goes_on = self._tensor(~batch.restarts).to(torch.bool)
-            rows = [goes_on.view(1, -1, *[1] * (each.ndim - 2)) for each in state]
-            state = tuple(
-                each.where(row, each.new_zeros(())) for each, row in zip(state, rows, strict=True)
-            )
-        return next_symbols(model, self._tensor(batch.inputs), self._tensor(batch.targets), state)
-
-    def _tensor(self, ids: Ids | NDArray[np.bool_]) -> Tensor:
-        # A blocking copy would wait for all work that was queued on the GPU before.
-        return torch.from_numpy(ids.astype(np.int64)).to(self.device, non_blocking=True)
 
     # -------------------------------------------------------------------------------- the loop
 
@@ -456,8 +439,7 @@ class Trainer:
             "train_nats_per_char": train_nats and train_nats * symbols_per_char,
         }
         if self.dataset.can_validate:
-            ids = self.dataset.val_ids
-            nats = evaluate.mean_nats(self.model, ids, interrupted=interrupted, group=self.group)
+            nats = self.learning.validation_nats(self.model, interrupted, self.group)
             nats *= symbols_per_char
             # The last step may have spoiled the weights, which no training loss has shown yet.
             if not math.isfinite(nats):
@@ -533,6 +515,7 @@ class Trainer:
         parts: dict[str, Any] = {
             "config": self.model.config,
             "tokenizer": self.dataset.tokenizer,
+            "items": self.dataset.item_facts,
             "weights": self.weights(),
             "provenance": self.provenance(),
         }
