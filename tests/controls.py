@@ -93,7 +93,7 @@ CONTROLS = [
     ),
     Control(
         "a fallback leaves the damaged last in its place",
-        "cli/train.py",
+        "cli/resuming.py",
         "        checkpoint.write(run.last, saved)\n",
         "",
         "test_resume.py::test_previous_is_whole_at_every_moment_of_a_fallback",

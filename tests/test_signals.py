@@ -64,7 +64,7 @@ from charlm.training import evaluate
 from charlm.training import plan
 from charlm.training import summary
 from charlm.training.trainer import Trainer
-cli_train = importlib.import_module("charlm.cli.train")
+cli_train = importlib.import_module("charlm.cli.training")
 
 here, sent = map(pathlib.Path, sys.argv[1:3])
 now = []

@@ -1,0 +1,199 @@
+"""A new run of ``charlm train``: its text, its model, and every setting decided."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from charlm import launch, rundir, runs
+from charlm.cli.corpusoptions import check_corpus_options, source_of, weighted
+from charlm.cli.options import chosen, either, fields_of, given, typed
+from charlm.cli.terminal import say
+from charlm.config import CELLS, ModelOptions, TrainOptions
+from charlm.errors import RequestError, UnknownCharacterError
+from charlm.text.unknown import ONLY_LF, sees_only_lf
+
+if TYPE_CHECKING:
+    from charlm.checkpoint import Checkpoint
+    from charlm.text.dataset import Dataset, Source, Texts
+    from charlm.training.group import Group
+    from charlm.training.trainer import Trainer
+
+
+def prepared(
+    ctx: click.Context,
+    corpus: tuple[str, ...],
+    options: dict[str, Any],
+    began: float,
+    group: Group | None,
+) -> tuple[Trainer, BinaryIO | None]:
+    """A trainer for a new run, with every setting decided, and the text of standard input, if that
+    was read."""
+    if not corpus:
+        raise RequestError("no corpus given; type charlm train corpus.txt, or give --resume RUN")
+    _check_options(ctx, options)
+    from charlm.text import dataset as data
+    from charlm.text.idfile import IdFile
+    from charlm.training import parity, plan
+    from charlm.training.devices import choose_device
+    from charlm.training.group import ALONE
+    from charlm.training.trainer import Trainer
+
+    device = choose_device(options["device"])
+    shape = chosen(ModelOptions, options)
+    start: Checkpoint | None = None
+    if options["init_from"] is not None:
+        start, shape = _start_from(ctx, options)
+    corpus, weights = weighted(corpus) if options["mix"] else (corpus, ())
+    source = source_of(options, corpus, weights)
+    piped = _piped(source)
+    texts = _read_corpus(source, piped, start)
+    source = replace(source, newline=texts.newline)
+    if start is not None:
+        try:
+            dataset = data.encode(texts, start.tokenizer.with_newline(texts.newline))
+        except UnknownCharacterError as error:
+            raise UnknownCharacterError(
+                f"{texts.name} has {error}; remove them, or train a new model without --init-from"
+            ) from error
+        _check_folded(dataset)
+    else:
+        tokenizer = data.choose_tokenizer(
+            texts, level=options["level"], min_count=options["min_count"], nfc=options["nfc"]
+        )
+        dataset = data.encode(texts, tokenizer)
+    shape["vocab_size"] = dataset.tokenizer.vocab_size
+    model = ModelOptions(**shape)
+    model.settle()  # refuse a wrong shape before timing anything
+    _describe_corpus(texts, dataset)
+    if weights:
+        parts = zip(corpus, weights, texts.train_parts, strict=True)
+        mixed = (f"{Path(n).name} {w:g} ({len(part):,} characters)" for n, w, part in parts)
+        say(f"mix     by weight, to train: {', '.join(mixed)}")
+    if isinstance(dataset.ids, IdFile):
+        size = len(dataset.ids) * dataset.ids.dtype.itemsize
+        say(
+            f"cache   {dataset.ids.path.parent} keeps its characters as numbers, {size / 1e6:,.0f} "
+            "MB; charlm corpus cache clear removes them"
+        )
+    parity.check(model.settle(), device)
+    notes = texts.notes
+    del texts  # training needs the ids alone
+    train = TrainOptions(**chosen(TrainOptions, options))
+    group = group or ALONE
+    settled = plan.settle(model, train, dataset, source, device, began=began, group=group)
+    for note in (*notes, *settled.notes):
+        say(note)
+    trainer = Trainer(settled.model, settled.train, dataset, source, device, group)
+    trainer.progress.pace, trainer.progress.split = settled.pace, settled.split
+    if start is not None:
+        trainer.load_weights(start.weights)
+    return trainer, piped
+
+
+def _describe_corpus(texts: Texts, dataset: Dataset) -> None:
+    symbols = "bytes" if dataset.tokenizer.kind == "byte" else "symbols"
+    say(
+        f"corpus  {texts.name}: {texts.characters:,} characters, "
+        f"{dataset.tokenizer.vocab_size} {symbols}"
+    )
+    parts = [texts.train, texts.val, *([texts.test] if texts.test else [])]
+    say(f"split   {texts.split} ({' / '.join(f'{len(part):,}' for part in parts)} characters)")
+    if dataset.folding is not None:
+        say(
+            f"folded  {100 * dataset.folding.share:.3g} % of the characters, of "
+            f"{dataset.folding.types:,} types, are read as the unknown symbol"
+        )
+
+
+def _read_corpus(source: Source, piped: BinaryIO | None, start: Checkpoint | None) -> Texts:
+    """The corpus. Its line ends are read as those of the model to start from, unless --newline
+    says how."""
+    from charlm.text import dataset
+
+    def read(source: Source) -> Texts:
+        if piped is not None:
+            piped.seek(0)
+        return dataset.read(source, piped)
+
+    if start is None or source.newline != "auto":
+        return read(source)
+    unix = replace(source, newline="unix")
+    if start.tokenizer.newline == "unix":
+        return read(unix)
+    texts = read(source)
+    has_cr = bool(texts.counts[ord("\r")])
+    if not has_cr or not sees_only_lf(start.tokenizer):
+        return texts
+    texts = read(unix)
+    return replace(texts, notes=(*texts.notes, ONLY_LF))
+
+
+def _piped(source: Source) -> BinaryIO | None:
+    """What comes from standard input if the corpus or the validation text is "-", else None."""
+    asked = (*source.sources, *source.val_sources).count("-")
+    if asked > 1:
+        raise RequestError("standard input can be read only once; give - once")
+    if asked and sys.stdin is None:
+        raise RequestError("- means standard input, which is closed; give a file")
+    from charlm.text.reading import keep
+
+    if asked and launch.size() > 1:
+        raise RequestError(
+            "- means standard input, which only one of several processes gets; give a file"
+        )
+    return keep(sys.stdin.buffer) if asked else None
+
+
+def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
+    """Refuse wrong options before torch is imported, which takes seconds."""
+    if options["moved_to"]:
+        raise RequestError(
+            "--corpus says where the corpus of a run is now, for --resume; to train on a text, "
+            f"type charlm train {shlex.quote(options['moved_to'][0])}"
+        )
+    ModelOptions(**chosen(ModelOptions, options)).settle()
+    TrainOptions(**chosen(TrainOptions, options)).check_length()
+    for name, spec in fields_of(ModelOptions).items():
+        cells = spec.metadata.get("cells", CELLS)
+        if name in given(ctx) and options["cell"] not in cells and options["init_from"] is None:
+            raise RequestError(
+                f"{typed(ctx, name)} has no effect with --cell {options['cell']}, only with "
+                f"{either(cells)}; leave it out"
+            )
+    check_corpus_options(ctx, options)
+    if options["name"] is not None:
+        rundir.check_name(options["out"], options["name"], force=options["force"])
+
+
+TRAINED_WITH = {"dropout", "embedding_dropout"}
+"""The fields of a model that another run with the same weights may have otherwise."""
+
+
+def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint, dict[str, Any]]:
+    """The model of --init-from and its shape; RequestError if an option contradicts it."""
+    start = runs.open_model(options["init_from"], options["out"]).checkpoint
+    shape = start.config.to_dict()
+    for name in given(ctx) & {*fields_of(ModelOptions), "level", "min_count", "nfc"} - TRAINED_WITH:
+        if options[name] != shape.get(name):
+            raise RequestError(
+                f"--init-from uses the model's shape and vocabulary; leave out {typed(ctx, name)}"
+            )
+    return start, shape | {name: options[name] for name in TRAINED_WITH}
+
+
+def _check_folded(dataset: Dataset) -> None:
+    """RequestError if the model of --init-from has never seen many of the corpus's characters."""
+    from charlm.text.folding import MAX_FOLDED
+
+    if dataset.folding is not None and dataset.folding.share > MAX_FOLDED:
+        raise RequestError(
+            f"{100 * dataset.folding.share:.0f} % of {dataset.name} are characters that the model "
+            f"of --init-from has never seen, more than {100 * MAX_FOLDED:.0f} %; train a new model "
+            "without --init-from"
+        )
