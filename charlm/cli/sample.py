@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -23,14 +21,11 @@ from charlm.cli.options import (
     run_argument,
     unescaped,
 )
-from charlm.cli.terminal import say, write_result
+from charlm.cli.prompts import read_prompt
+from charlm.cli.samples import Sample, heading, put
+from charlm.cli.terminal import say
 from charlm.config import SampleConfig
-from charlm.errors import CharlmError, RequestError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from charlm.inspection.novelty import SuffixArray
+from charlm.errors import RequestError
 
 
 @click.command(cls=Command)
@@ -138,7 +133,7 @@ def command(
     if drawing["seed"] is None:
         drawing["seed"] = secrets.randbits(32)
     config = SampleConfig(**drawing)
-    text = _prompt(prompt, prompt_file)
+    text = read_prompt(prompt, prompt_file)
 
     from charlm import runs
     from charlm.text.unknown import readable
@@ -149,22 +144,12 @@ def command(
     if note:
         say(f"prompt: {note}")
     start = loaded.start(text, on_unknown)  # read once, however many samples follow
-    avoid = None
+    copies = None
     if novelty or max_copy:
-        from charlm.cli.texts import beginning, recent
-        from charlm.inspection import novelty as copied
-        from charlm.text.dataset import MAX_EXACT
+        from charlm.cli.copies import Copies
 
-        texts = opened.texts
-        trained_on = loaded.tokenizer.normalize(recent(texts))
-        held_out = loaded.tokenizer.normalize(
-            beginning(texts.val, MAX_EXACT, "the validation text")
-        )
-        index = copied.SuffixArray(trained_on)
-        if max_copy:
-            if loaded.tokenizer.kind != "char":
-                raise RequestError("--max-copy needs a model of characters; this one is of bytes")
-            avoid = copied.no_copies(index, max_copy)
+        copies = Copies(opened)
+    avoid = copies.avoid(max_copy) if copies and max_copy else None
     if show_probs:
         from charlm.cli import probabilities
 
@@ -177,7 +162,7 @@ def command(
         say(f"by chance each {loaded.tokenizer.unit} has {100 / loaded.tokenizer.vocab_size:.1f} %")
         for number, each in enumerate(draws):
             if num_samples > 1:
-                click.echo(_heading(number))
+                click.echo(heading(number))
             probabilities.show(loaded, text, each, alternatives)
         return
     stops = [unescaped(each) for each in stop]
@@ -186,151 +171,8 @@ def command(
         for pieces in loaded.streams(start, config, num_samples, stop=stops, avoid=avoid)
     ]
     try:
-        _put(samples, text, config, as_json, out, talk=novelty)
+        put(samples, text, config, as_json, out, talk=novelty)
     finally:
-        for number, sample in enumerate(samples if novelty else [], start=1):
-            _say_novelty(
-                f"sample {number}: " if num_samples > 1 else "", sample.text, index, held_out
-            )
-
-
-class Sample:
-    """The pieces of a sample, while they are sampled; ``last`` is the last of them so far."""
-
-    def __init__(self, pieces: Iterator[str], *, keep: bool) -> None:
-        self._pieces = pieces
-        self._kept: list[str] | None = [] if keep else None
-        self.last = ""
-
-    def __iter__(self) -> Iterator[str]:
-        for piece in self._pieces:
-            self.last = piece
-            if self._kept is not None:
-                self._kept.append(piece)
-            yield piece
-
-    @property
-    def text(self) -> str:
-        """What has been sampled so far, if ``keep`` was set."""
-        return "".join(self._kept or ())
-
-
-def _put(
-    samples: list[Sample],
-    prompt: str,
-    config: SampleConfig,
-    as_json: bool,
-    out: Path | None,
-    talk: bool,
-) -> None:
-    """Print the samples, each character at once, or write them into a file.
-
-    talk: whether a message on stderr follows
-    """
-    if out is not None:
-        _write(out, ["".join(each) for each in samples], as_json, prompt, config)
-        return
-    if as_json:
-        for number, sample in enumerate(samples):
-            click.echo(_record(number, prompt, "".join(sample), config))
-        return
-    terminal, several = sys.stdout.isatty(), len(samples) > 1
-    for number, sample in enumerate(samples):
-        if several:
-            click.echo(_heading(number))
-        _show(prompt, terminal)
-        speaks = talk
-        try:
-            for piece in sample:
-                _show(piece, terminal)
-        except (KeyboardInterrupt, CharlmError):
-            speaks = True
-            raise
-        finally:
-            if terminal or several:
-                click.echo()
-            elif speaks and not (sample.last or prompt).endswith("\n"):
-                # A pipe gets the text alone. If it leads to the same screen as stderr, the message
-                # must not begin in the text's last line.
-                say("")
-
-
-def _heading(number: int) -> str:
-    """The line above a sample of several; they are numbered from 1."""
-    return f"{chr(10) if number else ''}--- {number + 1} ---"
-
-
-def _say_novelty(name: str, sample: str, text: SuffixArray, held_out: str) -> None:
-    """Print how much of the sample is copied and, as the control, how much of held-out text of the
-    same length occurs in the training text."""
-    from charlm.display import one_line
-    from charlm.inspection.novelty import GRAM, novelty
-
-    found = novelty(sample, text)
-    longest = one_line(found.longest)
-    shown = longest if len(longest) <= 60 else longest[:60] + "..."
-    share = (
-        ""
-        if found.share is None
-        else f"; {100 * found.share:.0f} % of its passages of {GRAM} characters are copies"
-    )
-    say(
-        f"{name}longest passage from the training text: {len(found.longest)} characters "
-        f'("{shown}"){share}'
-    )
-    if len(held_out) >= len(sample) > 0:
-        usual = novelty(held_out[: len(sample)], text)
-        share = "" if usual.share is None else f"; {100 * usual.share:.0f} %"
-        say(
-            f"{name}the same for held-out text of the same length: {len(usual.longest)} characters"
-            f"{share}"
-        )
-
-
-def _prompt(prompt: str | None, prompt_file: Path | None) -> str:
-    """The text of the prompt. A line end at the end of a file or of standard input is removed:
-    ``echo`` and editors add it, and the model would start a new line."""
-    if prompt is not None and prompt_file is not None:
-        raise RequestError("--prompt and --prompt-file both give the prompt; give one")
-    if prompt != "-" and prompt_file is None:
-        return prompt or ""
-    from charlm.text.reading import decode
-
-    if prompt_file is not None:
-        try:
-            data = prompt_file.read_bytes()
-        except OSError as error:
-            raise RequestError(
-                f"--prompt-file {prompt_file}: cannot be read ({error.strerror})"
-            ) from error
-        text = decode(data, str(prompt_file), remedy="save it as UTF-8")
-    else:
-        if sys.stdin is None:
-            raise RequestError("--prompt - reads standard input, which is closed")
-        text = decode(sys.stdin.buffer.read(), "standard input", remedy="send UTF-8")
-    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
-
-
-def _show(text: str, terminal: bool) -> None:
-    """Print at once. A terminal gets no control characters, a pipe gets the text unchanged."""
-    from charlm.display import printable
-
-    sys.stdout.write(printable(text) if terminal else text)
-    sys.stdout.flush()
-
-
-def _record(number: int, prompt: str, text: str, config: SampleConfig) -> str:
-    record = {"sample": number + 1, "seed": config.seed, "prompt": prompt, "text": text}
-    return json.dumps(record)
-
-
-def _write(out: Path, texts: list[str], as_json: bool, prompt: str, config: SampleConfig) -> None:
-    """Write the samples to a file atomically, in the same form as on stdout."""
-    if as_json:
-        lines = [_record(number, prompt, text, config) + "\n" for number, text in enumerate(texts)]
-        content = "".join(lines)
-    elif len(texts) == 1:
-        content = prompt + texts[0]
-    else:
-        content = "".join(f"{_heading(n)}\n{prompt}{text}\n" for n, text in enumerate(texts))
-    write_result("--out", out, content)
+        if copies is not None and novelty:
+            for number, sample in enumerate(samples, start=1):
+                copies.say(f"sample {number}: " if num_samples > 1 else "", sample.text)
