@@ -164,7 +164,7 @@ class Engine:
 
     @cached_property
     def label_table(self) -> Floats:
-        """What each label adds to a row of ``table``, or, without one, to an embedding: (K, ...)."""
+        """What a label adds to a row of ``table`` or, without one, to an embedding: (K, ...)."""
         assert self.labels is not None
         if self.table is None:
             return self.labels

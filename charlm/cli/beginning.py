@@ -20,7 +20,7 @@ from charlm.text.unknown import ONLY_LF, sees_only_lf
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
-    from charlm.text.dataset import Dataset, Source, Texts
+    from charlm.text.dataset import AnyDataset, Source, Texts
     from charlm.training.group import Group
     from charlm.training.trainer import Trainer
 
@@ -53,7 +53,7 @@ def prepared(
     source = source_of(options, corpus, weights)
     piped = _piped(source)
     texts = _read_corpus(source, piped, start)
-    source = replace(source, newline=texts.newline)
+    source = replace(source, newline=texts.newline, split_by=texts.split_by)
     if start is not None:
         try:
             dataset = data.encode(texts, start.tokenizer.with_newline(texts.newline))
@@ -67,7 +67,7 @@ def prepared(
             texts, level=options["level"], min_count=options["min_count"], nfc=options["nfc"]
         )
         dataset = data.encode(texts, tokenizer)
-    shape["vocab_size"] = dataset.tokenizer.vocab_size
+    shape |= dataset.shape
     model = ModelOptions(**shape)
     model.settle()  # refuse a wrong shape before timing anything
     _describe_corpus(texts, dataset)
@@ -75,7 +75,7 @@ def prepared(
         parts = zip(corpus, weights, texts.train_parts, strict=True)
         mixed = (f"{Path(n).name} {w:g} ({len(part):,} characters)" for n, w, part in parts)
         say(f"mix     by weight, to train: {', '.join(mixed)}")
-    if isinstance(dataset.ids, IdFile):
+    if isinstance(dataset, data.Dataset) and isinstance(dataset.ids, IdFile):
         size = len(dataset.ids) * dataset.ids.dtype.itemsize
         say(
             f"cache   {dataset.ids.path.parent} keeps its characters as numbers, {size / 1e6:,.0f} "
@@ -96,14 +96,23 @@ def prepared(
     return trainer, piped
 
 
-def _describe_corpus(texts: Texts, dataset: Dataset) -> None:
+def _describe_corpus(texts: Texts, dataset: AnyDataset) -> None:
     symbols = "bytes" if dataset.tokenizer.kind == "byte" else "symbols"
-    say(
-        f"corpus  {texts.name}: {texts.characters:,} characters, "
-        f"{dataset.tokenizer.vocab_size} {symbols}"
-    )
+    found = texts.items
+    what = f"{texts.characters:,} characters"
     parts = [texts.train, texts.val, *([texts.test] if texts.test else [])]
-    say(f"split   {texts.split} ({' / '.join(f'{len(part):,}' for part in parts)} characters)")
+    split = f"{' / '.join(f'{len(part):,}' for part in parts)} characters"
+    if found is not None:
+        sizes = [len(found.train), len(found.val), *([len(found.test)] if found.test else [])]
+        what = f"{sum(sizes):,} items, {what}"
+        split = f"{' / '.join(f'{size:,}' for size in sizes)} items"
+    say(f"corpus  {texts.name}: {what}, {dataset.tokenizer.vocab_size} {symbols}")
+    say(f"split   {texts.split} ({split})")
+    if dataset.item_facts is not None and dataset.item_facts.labels:
+        names, counts = dataset.item_facts.labels, dataset.item_facts.counts
+        most = sorted(zip(counts, names, strict=True), key=lambda each: (-each[0], each[1]))
+        shown = ", ".join(f"{name} {count:,}" for count, name in most[:8])
+        say(f"labels  {len(names)}: {shown}{', ...' if len(names) > 8 else ''}")
     if dataset.folding is not None:
         say(
             f"folded  {100 * dataset.folding.share:.3g} % of the characters, of "
@@ -187,7 +196,7 @@ def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint
     return start, shape | {name: options[name] for name in TRAINED_WITH}
 
 
-def _check_folded(dataset: Dataset) -> None:
+def _check_folded(dataset: AnyDataset) -> None:
     """RequestError if the model of --init-from has never seen many of the corpus's characters."""
     from charlm.text.folding import MAX_FOLDED
 

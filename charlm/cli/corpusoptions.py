@@ -16,6 +16,7 @@ from charlm.cli.options import (
     encoding_option,
     given,
     option,
+    typed,
     unescaped,
 )
 from charlm.errors import RequestError
@@ -88,6 +89,60 @@ _OPTIONS = (
         "document is divided between training and validation text.",
     ),
     option(
+        "--items",
+        group="Corpus",
+        is_flag=True,
+        help="The corpus is a list of items, one a line: the model learns to begin and to end one.",
+    ),
+    option(
+        "--item-separator",
+        group="Corpus",
+        metavar="TEXT",
+        help="With --items: what ends an item, in which \\n, \\t and \\\\ are a line end, a tab and "
+        "a backslash [default: a line end]",
+    ),
+    option(
+        "--labelled",
+        group="Corpus",
+        is_flag=True,
+        help="The corpus has an item, a tab and its label on each line (or is CSV or JSON lines): "
+        "the model learns to write an item of a label.",
+    ),
+    option(
+        "--task",
+        group="Corpus",
+        type=Choice(["classify", "tag", "rewrite"]),
+        help="The corpus has labels as with --labelled, and the model learns to give them: the "
+        "label of an item, a tag for each of its characters, or the text that it becomes.",
+    ),
+    option(
+        "--text-column",
+        group="Corpus",
+        default="text",
+        show_default=True,
+        help="Column of the items in CSV, or their key in JSON lines.",
+    ),
+    option(
+        "--label-column",
+        group="Corpus",
+        default="label",
+        show_default=True,
+        help="Column or key of the labels.",
+    ),
+    option(
+        "--split-by",
+        group="Corpus",
+        type=Choice(["end", "file", "line"]),
+        help="Take the validation text from the end of the text, from the end of each file, or "
+        "line by line from all over it.  [default: end; file if there are several]",
+    ),
+    option(
+        "--shuffle-lines",
+        group="Corpus",
+        is_flag=True,
+        help="Read the lines of the text in random order, and split it by line.",
+    ),
+    option(
         "--val-file", group="Corpus", multiple=True, help="Validate on this file; can be repeated."
     ),
 )
@@ -110,6 +165,14 @@ CORPUS_FIELDS = (
     "test_fraction",
     "mix",
     "separator",
+    "items",
+    "item_separator",
+    "labelled",
+    "task",
+    "text_column",
+    "label_column",
+    "split_by",
+    "shuffle_lines",
     "val_file",
 )
 """The names of what ``corpus_options`` adds."""
@@ -121,12 +184,57 @@ def check_corpus_options(ctx: click.Context, options: Mapping[str, Any]) -> None
         raise RequestError(
             "--document-separator is empty; give what ends a document, or leave it out"
         )
+    _check_items(ctx, options)
     if options["val_file"] and "val_fraction" in given(ctx):
         raise RequestError("--val-file and --val-fraction both set the validation text; give one")
     if options["val_file"] and options["test_fraction"]:
         raise RequestError(
             "--test-fraction divides the corpus, which --val-file leaves whole; keep the test text "
             "in a file of its own: charlm eval RUN FILE"
+        )
+
+
+_ITEMS = ("items", "labelled", "task")
+
+
+def kind_of(options: Mapping[str, Any]) -> str:
+    """What a list of items is for (``charlm.text.records.KINDS``); empty for running text."""
+    if options["task"]:
+        return str(options["task"])
+    return "labelled" if options["labelled"] else "items" if options["items"] else ""
+
+
+def _check_items(ctx: click.Context, options: Mapping[str, Any]) -> None:
+    named, kind = given(ctx), kind_of(options)
+    if options["task"] and options["labelled"]:
+        raise RequestError(
+            "--labelled and --task both say what the labels are for; give --labelled to write "
+            "items of a label, --task to find the labels"
+        )
+    for_text = {"separator", "mix", "split_by", "shuffle_lines"} & named
+    if kind and for_text:
+        raise RequestError(
+            f"{typed(ctx, min(for_text))} is for running text, and the corpus is a list of items, "
+            "whose parts are drawn by item; leave it out"
+        )
+    if options["item_separator"] is not None and kind != "items":
+        raise RequestError("--item-separator belongs to --items; give both, or leave it out")
+    if options["item_separator"] == "":
+        raise RequestError("--item-separator is empty; give what ends an item, or leave it out")
+    columns = {"text_column", "label_column"} & named
+    if columns and kind in ("", "items"):
+        raise RequestError(
+            f"{typed(ctx, min(columns))} belongs to --labelled and --task; give one of them"
+        )
+    if options["shuffle_lines"] and options["split_by"] not in (None, "line"):
+        raise RequestError(
+            f"--shuffle-lines splits by line, --split-by {options['split_by']} does not; leave "
+            "one out"
+        )
+    if options["separator"] and (options["split_by"] == "line" or options["shuffle_lines"]):
+        raise RequestError(
+            "--document-separator keeps documents whole, and lines would be drawn from them; leave "
+            "out --split-by line and --shuffle-lines"
         )
 
 
@@ -148,7 +256,12 @@ def source_of(
         val_sources=tuple(_absolute(name) for name in options["val_file"]),
         test_fraction=options["test_fraction"],
         weights=weights,
-        separator=unescaped(options["separator"] or ""),
+        separator=unescaped(options["item_separator"] or options["separator"] or ""),
+        records=kind_of(options),
+        text_column=options["text_column"],
+        label_column=options["label_column"],
+        split_by=options["split_by"] or ("end" if kind_of(options) else "auto"),
+        shuffle_lines=options["shuffle_lines"],
     )
 
 

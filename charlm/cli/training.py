@@ -102,13 +102,21 @@ def _summarize(run: Run, trainer: Trainer) -> None:
         click.echo("no validation loss: the run has no validation text (see --val-fraction)")
     else:
         result = found.score
+        counted = f"{result.characters:,} characters"
+        if found.items is not None:
+            counted += f", {found.items.items:,} end symbols among them"
         click.echo(
             f"best validation {result.bits_per_char:.4f} bits/char = "
-            f"{result.nats_per_char:.4f} nats/char over {result.characters:,} characters "
+            f"{result.nats_per_char:.4f} nats/char over {counted} "
             f"(step {trainer.progress.best_step:,}; uniform over the vocabulary: "
             f"{summary.uniform_bits(trainer.dataset, result):.4f} bits)"
         )
-        if trainer.dataset.exact is not None:
+        if found.items is not None:
+            click.echo(
+                f"    {found.items.bits_per_item:.3f} bits/item = {found.items.nats_per_item:.3f} "
+                "nats/item"
+            )
+        elif trainer.dataset.exact is not None:
             held_out = trainer.dataset.facts["val_characters"]
             say(f"measured: the beginning of the {held_out:,} characters of the validation text")
         if found.counts is not None and found.apart is not None:
@@ -116,9 +124,9 @@ def _summarize(run: Run, trainer: Trainer) -> None:
                 f"    network alone {found.network.bits_per_char:.4f}, {found.counts.name} alone "
                 f"{found.apart.ngram.bits_per_char:.4f}; together {found.counts.describe()}"
             )
-            counted = found.counts.facts["characters"]
-            if counted < len(trainer.dataset.train_ids):
-                say(f"counted: the last {counted:,} symbols of the training text, not all of it")
+            used = found.counts.facts["characters"]
+            if used < trainer.dataset.train_symbols:
+                say(f"counted: the last {used:,} symbols of the training text, not all of it")
         if result.folded_note:
             say(result.folded_note)
         if trainer.progress.best_step == 0:

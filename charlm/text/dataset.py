@@ -332,7 +332,8 @@ def _read_items(source: Source, stdin: BinaryIO | None) -> Texts:
     found = ItemTexts(train, val, test, layout)
     return Texts(
         listing.name,
-        *(Utf8Text.of(found.text(part)) for part in (train, val)),
+        Utf8Text.of(found.text(train)),
+        Utf8Text.of(found.text(val)),
         split,
         notes,
         newline="unix",
@@ -492,6 +493,11 @@ class Dataset:
 
     def _ends(self, ids: Ids | IdFile) -> NDArray[np.int64]:
         return document_ends(ids, np.array(self.separator))
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The fields of a ``ModelConfig`` that follow from the corpus."""
+        return {"vocab_size": self.tokenizer.vocab_size}
 
     item_facts: ClassVar[None] = None
     """``ItemDataset`` has some."""

@@ -13,7 +13,7 @@ reads ``Anna`` and answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -162,6 +162,7 @@ class ItemStreams:
 class ItemDataset:
     """The items that a run trains on: as ``dataset.Dataset``, which is that of running text.
 
+    kind: what the items are read for (``charlm.text.records.KINDS``)
     train, val: the encoded parts
     item_facts: end symbol and labels, which the model's file stores
     facts: the part of the provenance that describes the corpus
@@ -169,11 +170,21 @@ class ItemDataset:
 
     name: str
     tokenizer: Tokenizer
+    kind: str
     train: Items
     val: Items
     item_facts: ItemFacts
     facts: dict[str, Any]
     folding: Folding | None = None
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """The fields of a ``ModelConfig`` that follow from the corpus."""
+        return {
+            "vocab_size": self.tokenizer.vocab_size,
+            "task": "items" if self.kind == "labelled" else self.kind,
+            "num_labels": len(self.item_facts.labels),
+        }
 
     def streams(self, batch_size: int, seq_len: int, seed: int) -> ItemStreams:
         """The training items as batches."""
@@ -211,6 +222,10 @@ class ItemDataset:
     def exact(self) -> Items:
         """The validation items of which the exact loss is computed."""
         return self.val.chosen(slice(MOST_EXACT))
+
+    def beginning(self, items: int) -> ItemDataset:
+        """The same with only the first validation items, to be timed."""
+        return replace(self, val=self.val.chosen(slice(items)))
 
     def provenance(self) -> dict[str, Any]:
         """What a shared model says about its corpus: never a path."""
@@ -296,6 +311,7 @@ def encode(
     return ItemDataset(
         name,
         tokenizer,
+        kind,
         encoded[0],
         encoded[1],
         ItemFacts(end, labels, counts),

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -30,14 +31,17 @@ from charlm.mixture import Mixed
 from charlm.models.predictor import network_on
 from charlm.ngram import NGramModel
 from charlm.surprisal import surprisals
-from charlm.text.dataset import Dataset, Source
-from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP, fit_window
+from charlm.text.dataset import AnyDataset, Source
+from charlm.text.items import ItemDataset
+from charlm.text.streams import DEFAULT_BATCH_SIZE, DEFAULT_SEQ_LEN, WARMUP
 from charlm.training import evaluate, recipe
 from charlm.training.group import ALONE, Group
+from charlm.training.objectives import learning_of
 from charlm.training.pace import Pace
 from charlm.training.precision import choose_precision
 from charlm.training.rows import Split, default_blocks, most_blocks
-from charlm.training.trainer import Trainer
+from charlm.training.summary import exact_loss
+from charlm.training.trainer import Trainer, never
 
 EVALUATIONS = 20
 """How often a run is evaluated if no interval is asked for."""
@@ -56,6 +60,9 @@ ORTHOGONALIZER = "minimax"
 
 WORTH_THE_RISK = 1.15
 """How many times faster one block of rows must be than several."""
+
+TIMED_ITEMS = 256
+"""Validation items that are timed; the others are assumed to take as long."""
 
 LEAST_STEPS = 10
 """The fewest training steps of a run with --minutes, however short the time."""
@@ -79,7 +86,7 @@ class Plan:
 class Trials:
     """What a copy of the run needs that is trained a little, only to be timed."""
 
-    dataset: Dataset
+    dataset: AnyDataset
     source: Source
     device: torch.device
     group: Group = ALONE
@@ -95,7 +102,7 @@ class Trials:
 def settle(
     model: ModelOptions,
     train: TrainOptions,
-    dataset: Dataset,
+    dataset: AnyDataset,
     source: Source,
     device: torch.device,
     *,
@@ -109,17 +116,19 @@ def settle(
     """
     notes: list[str] = []
     train.check_length()
+    items = isinstance(dataset, ItemDataset)
+    if items:  # their counts would run across the ends of items
+        train = replace(train, counts=False)
     trials = Trials(dataset, source, device, group)
     minutes, pace, split = train.minutes, None, None
     if minutes is not None and model.hidden_size is None and model.cell == "lstm":
         model, train, reason = _with_recipe(model, train, minutes, trials, began)
         notes.append(reason)
     model = replace(model, hidden_size=model.settle().hidden_size)
-    unit = f"{dataset.tokenizer.unit}s"
-    B, T = fit_window(len(dataset.train_ids), train.batch_size, train.seq_len, unit=unit)
+    B, T = dataset.window(train.batch_size, train.seq_len)
     open_batch = train.batch_size is None and B != DEFAULT_BATCH_SIZE
     open_window = train.seq_len is None and T != DEFAULT_SEQ_LEN
-    if open_batch or open_window:
+    if (open_batch or open_window) and not items:
         notes.append(
             f"small corpus: batch size {B} and window {T} instead of {DEFAULT_BATCH_SIZE} and "
             f"{DEFAULT_SEQ_LEN}"
@@ -130,7 +139,7 @@ def settle(
     if minutes is not None and blocks_are_open:
         train, reason = _with_fastest_blocks(model, train, minutes, trials)
         notes.extend([reason] if reason else [])
-    steps_per_epoch = (len(dataset.train_ids) - 1) // (B * T)
+    steps_per_epoch = dataset.steps_per_epoch(B, T)
     if minutes is not None:
         steps, evaluations, costs = _fill(model, train, minutes, trials, began)
         if train.eval_every is None:
@@ -198,7 +207,7 @@ def _with_recipe(
 ) -> tuple[ModelOptions, TrainOptions, str]:
     """Choose the hidden size, and the batch size if it is open, by a short timing."""
     narrow = replace(model, hidden_size=recipe.NARROW)
-    B, T = fit_window(len(trials.dataset.train_ids), train.batch_size, train.seq_len)
+    B, T = trials.dataset.window(train.batch_size, train.seq_len)
     trial = _complete(narrow, _with_window(narrow, train, B, T, trials.device), 1000, 1000)
     seconds = time_steps(trials.trainer(*trial), min(2.0, 1.2 * minutes))
     # As if the window were the default one, and a tenth of the time were not for training steps.
@@ -206,7 +215,7 @@ def _with_recipe(
     left = minutes * 60 - trials.since(began)
     chosen = recipe.choose(
         max(0, int(0.9 * left / seconds)),
-        len(trials.dataset.train_ids),
+        trials.dataset.train_symbols,
         processor=trials.device.type == "cpu",
         batch_is_open=train.batch_size is None and B == DEFAULT_BATCH_SIZE,
     )
@@ -268,9 +277,7 @@ def _fill(
     The speed depends on dropout, dropout on the number of steps, and that on the speed. So start
     from a guess, and time again if the guess was wrong about whether there is dropout.
     """
-    steps_per_epoch = (len(trials.dataset.train_ids) - 1) // (
-        (train.batch_size or 1) * (train.seq_len or 1)
-    )
+    steps_per_epoch = trials.dataset.steps_per_epoch(train.batch_size or 1, train.seq_len or 1)
     guess = 1000
     for _ in range(2):
         trial = _complete(model, train, guess, steps_per_epoch)
@@ -347,7 +354,16 @@ def measure(trainer: Trainer, *, seconds: float) -> Costs:
     dataset = trainer.dataset
     per_update = time_steps(trainer, min(6.0, 0.06 * seconds))
     evaluation = 0.0
-    if dataset.can_validate:
+    if isinstance(dataset, ItemDataset):
+        some = dataset.beginning(TIMED_ITEMS)
+        learning = learning_of(trainer.model.config, some, trainer.device)
+        if dataset.can_validate:
+            evaluate_some = partial(learning.validation_nats, trainer.model, never, trainer.group)
+            evaluate_some()
+            evaluation = (
+                trainer.group.agree(_timed(evaluate_some)) * len(dataset.val) / len(some.val)
+            )
+    elif dataset.can_validate:
         # Two lengths tell the fixed part (warm-up of the streams) from the cost of a character.
         ids = dataset.val_ids
         short = ids[: min(len(ids), 2 * evaluate.STREAMS * WARMUP)]
@@ -392,6 +408,10 @@ def _final(trainer: Trainer) -> float:
     model, dataset = trainer.checkpoint(resumable=False), trainer.dataset
     if not dataset.can_validate:
         return 0.0
+    if isinstance(dataset, ItemDataset):
+        part = dataset.beginning(TIMED_ITEMS)
+        seconds = _timed(lambda: exact_loss(model, part, trainer.device))
+        return seconds * len(dataset.exact) / len(part.val)
     network = network_on(trainer.device, model.config, model.weights)
     predictor, seconds = network, 0.0
     if trainer.config.counts:

@@ -13,12 +13,14 @@ from charlm import checkpoint, counts
 from charlm.checkpoint import Checkpoint
 from charlm.counts import Counts
 from charlm.errors import CheckpointError
+from charlm.itemscore import ItemScore, score_items
 from charlm.mixture import Apart, Mixed, Predictor
 from charlm.models.predictor import network_on
 from charlm.rundir import Run
 from charlm.surprisal import LN2, Score, count_folded, counted_characters, score, scores_apart
 from charlm.text import folding
-from charlm.text.dataset import Dataset
+from charlm.text.dataset import AnyDataset, Dataset
+from charlm.text.items import ItemDataset
 
 EXACT, EXACT_CHARACTERS = "val_exact", "val_exact_characters"
 """Keys of a model's provenance: its validation loss comes from one exact pass, and over how many
@@ -35,11 +37,13 @@ class Summary:
 
     network: of the network alone
     counts: the counts that are used with it, if any, and ``apart``, the loss of each part
+    items: of a model of items, its loss by item too
     """
 
     network: Score
     counts: Counts | None = None
     apart: Apart | None = None
+    items: ItemScore | None = None
 
     @property
     def score(self) -> Score:
@@ -50,7 +54,7 @@ class Summary:
 
 def finish(
     run: Run,
-    dataset: Dataset,
+    dataset: AnyDataset,
     *,
     with_counts: bool = False,
     device: torch.device = CPU,
@@ -70,6 +74,8 @@ def finish(
     (``charlm.text.folding``), as all scores of the summary do.
     """
     best = checkpoint.read(run.best)
+    if isinstance(dataset, ItemDataset):
+        return _finish_items(run, best, dataset, device, advanced)
     found = dataset.folding
     types = max(1, found.types) if found else 1
     facts: dict[str, Any] = {}
@@ -96,6 +102,44 @@ def finish(
     if facts and best.provenance != best.provenance | facts:
         checkpoint.write(run.best, replace(best, provenance=best.provenance | facts))
     return result
+
+
+def _finish_items(
+    run: Run,
+    best: Checkpoint,
+    dataset: ItemDataset,
+    device: torch.device,
+    advanced: Callable[[int, int], object],
+) -> Summary | None:
+    """``finish`` for a list of items, which has no counts."""
+    if not dataset.can_validate:
+        return None
+    found = exact_loss(best, dataset, device, advanced)
+    facts = {
+        _BITS: found.score.uncharged_bits,
+        "val_bits_per_item": found.bits_per_item,
+        EXACT: True,
+    }
+    if len(dataset.exact) < len(dataset.val):
+        facts["val_exact_items"] = found.items
+    if best.provenance != best.provenance | facts:
+        checkpoint.write(run.best, replace(best, provenance=best.provenance | facts))
+    return Summary(found.score, items=found)
+
+
+def exact_loss(
+    model: Checkpoint,
+    dataset: ItemDataset,
+    device: torch.device,
+    advanced: Callable[[int, int], object] = lambda done, total: None,
+) -> ItemScore:
+    """The exact loss of a model on the validation items."""
+    return score_items(
+        network_on(device, model.config, model.weights),
+        *(model.tokenizer, dataset.exact, model.config.num_labels),
+        folded_types=max(1, dataset.folding.types) if dataset.folding else 1,
+        advanced=advanced,
+    )
 
 
 def _counts_of(run: Run, best: Checkpoint) -> Counts | None:
@@ -150,10 +194,12 @@ def _known(best: Checkpoint, beside: Counts | None, dataset: Dataset, types: int
     return Summary(scores[0], beside, None if beside is None else Apart(*scores))
 
 
-def uniform_bits(dataset: Dataset, result: Score) -> float:
+def uniform_bits(dataset: AnyDataset, result: Score) -> float:
     """Bits per character of the validation text if every symbol is equally likely, and every folded
     character too."""
-    ids = dataset.exact_ids
     types = result.folded.types if result.folded else 1
+    if isinstance(dataset, ItemDataset):
+        return folding.uniform_bits(dataset.tokenizer, types) * dataset.symbols_per_char
+    ids = dataset.exact_ids
     symbols_per_char = len(ids) / dataset.tokenizer.count_characters(ids)
     return folding.uniform_bits(dataset.tokenizer, types) * symbols_per_char
