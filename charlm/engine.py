@@ -122,32 +122,21 @@ class Trace:
     state: State = ()
 
 
-class Engine:
-    """The forward pass of one model.
+class Body:
+    """The layers of a model: ids to features, one vector per character.
 
-    ``weights`` has the names and shapes of ``ModelConfig.parameter_shapes``. Their type decides the
-    precision: float32 as in a checkpoint, or float64 if the caller converts them.
-
-    >>> config = ModelConfig.resolve(vocab_size=5, cell="gru", hidden_size=3)
-    >>> shapes = config.parameter_shapes()
-    >>> engine = Engine(config, {name: np.zeros(shape) for name, shape in shapes.items()})
-    >>> logits, state = engine.step(np.array([4]), engine.initial_state())
-    >>> softmax(logits)  # with all weights 0, every character is equally likely
-    array([[0.2, 0.2, 0.2, 0.2, 0.2]])
+    name: which body, of a model with two; they share the embedding
     """
 
-    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+    def __init__(self, config: ModelConfig, weights: Weights, name: str = "body") -> None:
         self.config = config
         self.embedding = weights["body.embedding.weight"]  # (V, E)
         self.labels = weights.get("body.labels.weight")  # (K, E), or None
-        head = self.embedding if config.tie else weights["head.weight"]
-        self.head_weight = np.ascontiguousarray(head.T)  # (H, V)
-        self.head_bias = weights["head.bias"]  # (V,)
         self.dtype = self.embedding.dtype
         cell = {"rnn": RNN, "gru": GRU, "lstm": LSTM, "window": Window, "conv": Conv}[config.cell]
         self.layers: list[Layer] = []
         for number in range(config.num_layers):
-            prefix = f"body.layers.{number}."
+            prefix = f"{name}.layers.{number}."
             own = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
             self.layers.append(cell(config, own, number))
 
@@ -217,6 +206,27 @@ class Engine:
         if self.config.recurrent:
             return tuple(part[layer] for part in state)
         return (state[layer][0],) if layer < len(state) else ()
+
+
+class Engine(Body):
+    """The forward pass of one model.
+
+    ``weights`` has the names and shapes of ``ModelConfig.parameter_shapes``. Their type decides the
+    precision: float32 as in a checkpoint, or float64 if the caller converts them.
+
+    >>> config = ModelConfig.resolve(vocab_size=5, cell="gru", hidden_size=3)
+    >>> shapes = config.parameter_shapes()
+    >>> engine = Engine(config, {name: np.zeros(shape) for name, shape in shapes.items()})
+    >>> logits, state = engine.step(np.array([4]), engine.initial_state())
+    >>> softmax(logits)  # with all weights 0, every character is equally likely
+    array([[0.2, 0.2, 0.2, 0.2, 0.2]])
+    """
+
+    def __init__(self, config: ModelConfig, weights: Weights) -> None:
+        super().__init__(config, weights)
+        head = self.embedding if config.tie else weights["head.weight"]
+        self.head_weight = np.ascontiguousarray(head.T)  # (H, V)
+        self.head_bias = weights["head.bias"]  # (V,)
 
     def head(self, features: Floats) -> Floats:
         """features (..., H) -> logits (..., V)."""

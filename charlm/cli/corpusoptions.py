@@ -98,8 +98,8 @@ _OPTIONS = (
         "--item-separator",
         group="Corpus",
         metavar="TEXT",
-        help="With --items: what ends an item, in which \\n, \\t and \\\\ are a line end, a tab and "
-        "a backslash [default: a line end]",
+        help="With --items: what ends an item, in which \\n, \\t and \\\\ are a line end, a tab "
+        "and a backslash [default: a line end]",
     ),
     option(
         "--labelled",

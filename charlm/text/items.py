@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.arrays import Ids
-from charlm.errors import CorpusError, ShortCorpusError
+from charlm.errors import CorpusError, RequestError, ShortCorpusError
 from charlm.itemfacts import ItemFacts
 from charlm.text import folding
 from charlm.text.bundles import Bundles
@@ -88,6 +88,13 @@ class Items:
     def read(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(ids (B, T), lengths (B,)) of the items ``rows`` without an end symbol."""
         return pad(self.ids, self.begins[rows], self.lengths[rows])
+
+    def answers(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The labels (B,) of the items ``rows``, or their tags (B, T), padded with ``IGNORED``."""
+        assert self.labels is not None
+        if len(self.labels) == len(self):
+            return self.labels[rows]
+        return pad(self.labels, self.begins[rows], self.lengths[rows])[0]
 
     def chosen(self, rows: NDArray[np.int64] | slice) -> Items:
         """Some of the items."""
@@ -158,6 +165,27 @@ class ItemStreams:
         )
 
 
+class WholeItems:
+    """The batches of items that are read as a whole, with their labels or tags as targets, or, to
+    be rewritten, what they become and the end symbol."""
+
+    def __init__(self, items: Items, batch_size: int, seed: int) -> None:
+        self.items, self.batch_size, self.seq_len = items, batch_size, int(items.lengths.max())
+        self.bundles = Bundles(items.lengths, batch_size, None, seed)
+        self.steps_per_epoch = self.bundles.steps_per_epoch
+
+    def batch(self, step: int) -> Batch:
+        """Inputs (B, T), their lengths (B,) and the targets of the items that are read at
+        ``step``; the last batch of an epoch may have fewer rows."""
+        found = self.bundles.at(step)
+        ids, lengths = self.items.read(found.rows)
+        if self.items.targets is not None:
+            targets, _ = self.items.targets.padded(found.rows, after=True)
+        else:
+            targets = self.items.answers(found.rows)
+        return Batch(np.maximum(ids, 0), targets, found.epoch, starts_epoch=True, lengths=lengths)
+
+
 @dataclass(frozen=True)
 class ItemDataset:
     """The items that a run trains on: as ``dataset.Dataset``, which is that of running text.
@@ -186,8 +214,15 @@ class ItemDataset:
             "num_labels": len(self.item_facts.labels),
         }
 
-    def streams(self, batch_size: int, seq_len: int, seed: int) -> ItemStreams:
+    @property
+    def writes(self) -> bool:
+        """Whether the model learns to write items, not to answer about them."""
+        return self.kind in ("items", "labelled")
+
+    def streams(self, batch_size: int, seq_len: int, seed: int) -> ItemStreams | WholeItems:
         """The training items as batches."""
+        if not self.writes:
+            return WholeItems(self.train, batch_size, seed)
         return ItemStreams(self.train, batch_size, seq_len, seed)
 
     def window(self, batch_size: int | None, seq_len: int | None) -> tuple[int, int]:
@@ -198,6 +233,13 @@ class ItemDataset:
         """
         few = max(1, min(DEFAULT_BATCH_SIZE, len(self.train) // 8))
         longest = int(self.train.lengths.max()) + 1
+        if not self.writes:
+            if seq_len is not None:
+                raise RequestError(
+                    f"--seq-len has no effect with --task {self.kind}, which reads whole items; "
+                    "leave it out"
+                )
+            return batch_size or few, longest
         return batch_size or few, seq_len or min(longest, LONGEST_WINDOW)
 
     def steps_per_epoch(self, batch_size: int, seq_len: int) -> int:
@@ -205,8 +247,8 @@ class ItemDataset:
 
     @property
     def train_symbols(self) -> int:
-        """How many symbols are predicted in an epoch."""
-        return int(self.train.lengths.sum()) + len(self.train)
+        """How many symbols the training items have, end symbols included."""
+        return _symbols(self.train)
 
     @property
     def can_validate(self) -> bool:
@@ -215,6 +257,8 @@ class ItemDataset:
     @cached_property
     def symbols_per_char(self) -> float:
         """1 for characters; for bytes, the mean bytes of a character. End symbols are counted."""
+        if not self.writes:
+            return 1.0
         items = self.val if self.can_validate else self.train
         return _symbols(items) / count_characters(self.tokenizer, items)
 

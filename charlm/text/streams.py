@@ -141,6 +141,7 @@ class Batch:
     starts_epoch: the streams start at new places here, so the carried state must be reset
     restarts: (B,) which streams do, if only some of them do
     labels: (B,) the number of each item's label, if there are labels
+    lengths: (B,) symbols of each item, if items are read as a whole
     """
 
     inputs: Ids
@@ -149,6 +150,7 @@ class Batch:
     starts_epoch: bool
     restarts: NDArray[np.bool_] | None = None
     labels: NDArray[np.int64] | None = None
+    lengths: NDArray[np.int64] | None = None
 
     @property
     def counted(self) -> int:

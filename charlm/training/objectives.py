@@ -2,13 +2,14 @@
 
 The trainer, its optimizers, its schedule and its checkpoints are the same whatever is learned.
 
-    NextSymbol   the next symbol of running text, or of items        charlm.models.language
+    NextSymbol   the next symbol of running text, or of items     charlm.models.language
+    Labels       the label of an item, or a tag a character       charlm.models.readers
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,10 +25,8 @@ from charlm.text.dataset import AnyDataset
 from charlm.text.items import ItemDataset
 from charlm.text.streams import Batch
 from charlm.training import evaluate
+from charlm.training.answering import Labels
 from charlm.training.group import Group
-
-AnyModel: TypeAlias = LanguageModel
-"""A model that a run can train."""
 
 
 class Learning(Protocol):
@@ -103,4 +102,7 @@ class NextSymbol:
 
 def learning_of(config: ModelConfig, dataset: AnyDataset, device: torch.device) -> Learning:
     """What a run learns, by the task of its model."""
-    return NextSymbol(dataset, device)
+    if config.writes:
+        return NextSymbol(dataset, device)
+    assert isinstance(dataset, ItemDataset)
+    return Labels(dataset, device)

@@ -27,6 +27,7 @@ from charlm.config import (
     default_learning_rate,
     default_patience,
 )
+from charlm.errors import RequestError
 from charlm.mixture import Mixed
 from charlm.models.predictor import network_on
 from charlm.ngram import NGramModel
@@ -117,6 +118,8 @@ def settle(
     notes: list[str] = []
     train.check_length()
     items = isinstance(dataset, ItemDataset)
+    if train.row_blocks not in (None, 1) and not model.settle().writes:
+        raise RequestError(f"--row-blocks has no effect with --task {model.task}; leave it out")
     if items:  # their counts would run across the ends of items
         train = replace(train, counts=False)
     trials = Trials(dataset, source, device, group)

@@ -44,7 +44,7 @@ def most_blocks(model: ModelConfig, batch_size: int, device: torch.device) -> in
     torch has one function for the LSTM's whole loop over time on a processor. The loops of the
     other cells hold Python's lock 64 times in a window, so threads would wait for it.
     """
-    if device.type != "cpu" or model.cell != "lstm":
+    if device.type != "cpu" or model.cell != "lstm" or not model.writes:
         return 1
     return max(1, min(torch.get_num_threads(), batch_size // FEWEST_ROWS))
 

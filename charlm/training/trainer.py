@@ -21,7 +21,7 @@ import charlm
 from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, SampleConfig, TrainConfig
-from charlm.errors import CheckpointError, DivergenceError
+from charlm.errors import CheckpointError, DivergenceError, RequestError
 from charlm.generate import CharLM
 from charlm.models.bodies import TensorState
 from charlm.rundir import Run
@@ -111,6 +111,10 @@ class Trainer:
         group: Group = ALONE,
     ) -> None:
         group.check(config.batch_size)
+        if group.size > 1 and not model_config.writes:
+            raise RequestError(
+                f"--task {model_config.task} is trained by one process; start it without a launcher"
+            )
         self.group = group
         self.config = config
         self.dataset = dataset
@@ -431,12 +435,12 @@ class Trainer:
         """
         config, progress = self.config, self.progress
         train_nats = progress.loss_sum / progress.loss_count if progress.loss_count else None
-        symbols_per_char = self.dataset.symbols_per_char
+        symbols_per_char, unit = self.dataset.symbols_per_char, self.learning.unit
         record: dict[str, Any] = {
             "step": progress.step,
             "epoch": round(progress.step / self.streams.steps_per_epoch, 4),
             "learning_rate": learning_rate(config, self.place),
-            "train_nats_per_char": train_nats and train_nats * symbols_per_char,
+            f"train_nats_per_{unit}": train_nats and train_nats * symbols_per_char,
         }
         if self.dataset.can_validate:
             nats = self.learning.validation_nats(self.model, interrupted, self.group)
@@ -444,7 +448,7 @@ class Trainer:
             # The last step may have spoiled the weights, which no training loss has shown yet.
             if not math.isfinite(nats):
                 raise self._spoilt(f"validation loss {nats:.4g}")
-            record |= {"val_nats_per_char": nats, "val_bits_per_char": nats / LN2}
+            record |= {f"val_nats_per_{unit}": nats, f"val_bits_per_{unit}": nats / LN2}
             better = progress.best_nats is None or nats < progress.best_nats
         else:
             nats, better = math.nan, True
@@ -538,7 +542,7 @@ class Trainer:
             "steps": self.end,
             "batch_size": self.streams.batch_size,
             "seq_len": self.streams.seq_len,
-            "val_bits_per_char": None if nats is None else nats / LN2,
+            f"val_bits_per_{self.learning.unit}": None if nats is None else nats / LN2,
             "charlm": charlm.__version__,
             "torch": str(torch.__version__),
         }
