@@ -61,10 +61,11 @@ class ProgressReporter:
     """Prints the progress of training on stderr; implements ``charlm.training.trainer.Reporter``.
 
     symbols_per_char: the mean number of symbols in a character: 1, or more with bytes
+    unit: what the loss is counted by, char or item
     """
 
-    def __init__(self, steps: int, step: int, symbols_per_char: float) -> None:
-        self._steps = steps
+    def __init__(self, steps: int, step: int, symbols_per_char: float, unit: str = "char") -> None:
+        self._steps, self._unit = steps, unit
         self._symbols_per_char = symbols_per_char
         self._nats: float | None = None  # a moving average, which does not flicker
         self._characters = 0.0
@@ -77,7 +78,8 @@ class ProgressReporter:
         self._characters += characters / self._symbols_per_char
         if self._bar is not None:
             self._bar.set_postfix_str(
-                f"loss {self._nats:.3f} nats = {self._nats / LN2:.3f} bits/char, {self.speed}",
+                f"loss {self._nats:.3f} nats = {self._nats / LN2:.3f} bits/{self._unit}, "
+                f"{self.speed}",
                 refresh=False,
             )
             self._bar.update(1)
@@ -85,19 +87,21 @@ class ProgressReporter:
     @property
     def speed(self) -> str:
         rate = self._characters / max(1e-9, time.monotonic() - self._began)
-        return f"{rate / 1000:.0f}k char/s" if rate >= 10_000 else f"{rate:.0f} char/s"
+        each = f"{self._unit}/s"
+        return f"{rate / 1000:.0f}k {each}" if rate >= 10_000 else f"{rate:.0f} {each}"
 
     def evaluated(self, record: dict[str, Any]) -> None:
         self._steps = record.get("planned_steps", self._steps)
         if self._bar is not None:
             self._bar.total = self._steps
         line = f"step {record['step']:>6,}/{self._steps:,}"
-        if record["train_nats_per_char"] is not None:
-            line += f"  train {record['train_nats_per_char']:.4f} nats"
-        if "val_nats_per_char" in record:
+        unit = self._unit
+        if record[f"train_nats_per_{unit}"] is not None:
+            line += f"  train {record[f'train_nats_per_{unit}']:.4f} nats"
+        if f"val_nats_per_{unit}" in record:
             line += (
-                f"  validation {record['val_nats_per_char']:.4f} nats = "
-                f"{record['val_bits_per_char']:.4f} bits/char"
+                f"  validation {record[f'val_nats_per_{unit}']:.4f} nats = "
+                f"{record[f'val_bits_per_{unit}']:.4f} bits/{unit}"
             )
             line += " *" if record["best"] else "  "
         if self._characters:

@@ -37,7 +37,9 @@ def train(
         if run is not None:
             _describe_run(run, trainer)
             run.cut_log(progress.evaluated_at)
-        reporter = ProgressReporter(trainer.end, progress.step, trainer.dataset.symbols_per_char)
+        reporter = ProgressReporter(
+            trainer.end, progress.step, trainer.dataset.symbols_per_char, trainer.learning.unit
+        )
         try:
             ending = trainer.run(run, reporter, stop_at=stop_at, interrupted=interrupted)
         finally:
@@ -98,8 +100,12 @@ def _summarize(run: Run, trainer: Trainer) -> None:
         found = summary.finish(
             run, trainer.dataset, with_counts=wanted, device=trainer.device, advanced=advanced
         )
+    verb = "sample"
     if found is None:
         click.echo("no validation loss: the run has no validation text (see --val-fraction)")
+    elif isinstance(found, summary.Answered):
+        verb = trainer.model.config.task
+        click.echo(f"{found.describe()} (step {trainer.progress.best_step:,})")
     else:
         result = found.score
         counted = f"{result.characters:,} characters"
@@ -136,4 +142,4 @@ def _summarize(run: Run, trainer: Trainer) -> None:
             )
     beside = f"{run.counts}  " if run.counts.exists() else ""
     echo(f"files  {run.best}  {beside}{run.last}  {run.log}")
-    echo(f"next   charlm sample {shlex.quote(str(run.path))}")
+    echo(f"next   charlm {verb} {shlex.quote(str(run.path))}{'' if verb == 'sample' else ' FILE'}")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from charlm import checkpoint, counts
@@ -16,6 +17,7 @@ from charlm.errors import CheckpointError
 from charlm.itemscore import ItemScore, score_items
 from charlm.mixture import Apart, Mixed, Predictor
 from charlm.models.predictor import network_on
+from charlm.reader import Reader, nats_of, read_items
 from charlm.rundir import Run
 from charlm.surprisal import LN2, Score, count_folded, counted_characters, score, scores_apart
 from charlm.text import folding
@@ -52,6 +54,30 @@ class Summary:
         return best
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a run that classifies or tags has reached on its validation items.
+
+    unit: what is counted: item or char
+    nats: mean -ln p of the right label
+    accuracy: the share of right labels; most_frequent: what always giving the most frequent label
+        of the training items would reach
+    """
+
+    unit: str
+    count: int
+    nats: float
+    accuracy: float
+    most_frequent: float
+
+    def describe(self) -> str:
+        return (
+            f"best validation {self.nats:.4f} nats/{self.unit}, {100 * self.accuracy:.2f} % of "
+            f"{self.count:,} labels right; always the most frequent label: "
+            f"{100 * self.most_frequent:.2f} %"
+        )
+
+
 def finish(
     run: Run,
     dataset: AnyDataset,
@@ -59,7 +85,7 @@ def finish(
     with_counts: bool = False,
     device: torch.device = CPU,
     advanced: Callable[[int, int], object] = lambda done, total: None,
-) -> Summary | None:
+) -> Summary | Answered | None:
     """Count the training text, then score the best model on the validation text in one exact pass,
     as ``charlm eval`` does, and store the result in its provenance. None if there is no validation
     text; then there are no counts either, since nothing could choose their weights.
@@ -110,21 +136,23 @@ def _finish_items(
     dataset: ItemDataset,
     device: torch.device,
     advanced: Callable[[int, int], object],
-) -> Summary | None:
+) -> Summary | Answered | None:
     """``finish`` for a list of items, which has no counts."""
     if not dataset.can_validate:
         return None
     found = exact_loss(best, dataset, device, advanced)
-    facts = {
-        _BITS: found.score.uncharged_bits,
-        "val_bits_per_item": found.bits_per_item,
-        EXACT: True,
-    }
+    facts: dict[str, Any] = {EXACT: True}
+    if isinstance(found, Answered):
+        facts[f"val_bits_per_{found.unit}"] = found.nats / LN2
+        facts["val_accuracy"] = found.accuracy
+    else:
+        facts[_BITS] = found.score.uncharged_bits
+        facts["val_bits_per_item"] = found.bits_per_item
     if len(dataset.exact) < len(dataset.val):
-        facts["val_exact_items"] = found.items
+        facts["val_exact_items"] = len(dataset.exact)
     if best.provenance != best.provenance | facts:
         checkpoint.write(run.best, replace(best, provenance=best.provenance | facts))
-    return Summary(found.score, items=found)
+    return found if isinstance(found, Answered) else Summary(found.score, items=found)
 
 
 def exact_loss(
@@ -132,14 +160,33 @@ def exact_loss(
     dataset: ItemDataset,
     device: torch.device,
     advanced: Callable[[int, int], object] = lambda done, total: None,
-) -> ItemScore:
+) -> ItemScore | Answered:
     """The exact loss of a model on the validation items."""
+    if not model.config.writes:
+        return _answered(model, dataset, advanced)
     return score_items(
         network_on(device, model.config, model.weights),
         *(model.tokenizer, dataset.exact, model.config.num_labels),
         folded_types=max(1, dataset.folding.types) if dataset.folding else 1,
         advanced=advanced,
     )
+
+
+def _answered(
+    model: Checkpoint, dataset: ItemDataset, advanced: Callable[[int, int], object]
+) -> Answered:
+    """The exact loss of a model that classifies or tags."""
+    items = dataset.exact
+    answers = read_items(Reader(model.config, model.weights), items, advanced)
+    nats, count = nats_of(answers, items)
+    most = int(np.argmax(dataset.item_facts.counts))
+    right = frequent = 0
+    for number, answer in enumerate(answers):
+        wanted = np.atleast_1d(items.answers(np.array([number]))[0])
+        right += int((np.atleast_2d(answer).argmax(-1) == wanted).sum())
+        frequent += int((wanted == most).sum())
+    unit = "item" if model.config.task == "classify" else "char"
+    return Answered(unit, count, nats / count, right / count, frequent / count)
 
 
 def _counts_of(run: Run, best: Checkpoint) -> Counts | None:
