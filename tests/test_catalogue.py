@@ -14,7 +14,9 @@ import pytest
 
 from charlm.errors import CorpusError, RequestError
 from charlm.text import catalogue
-from charlm.text.catalogue import CATALOGUE, DOWNLOADS, Download, fetch
+from charlm.text.catalogue import CATALOGUE
+from charlm.text.downloads import DOWNLOADS, Download, fetch
+from charlm.text.generated import library
 
 BODY = b"Nel mezzo del cammin\ndi nostra vita\n"
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -148,7 +150,7 @@ def test_the_committed_diary_is_what_the_default_seed_makes() -> None:
 
 
 def test_python_prose_is_prose_once_each_in_the_seed_s_order() -> None:
-    text = catalogue.make_python_prose(1)
+    text = library.make_python_prose(1)
     paragraphs = text.rstrip("\n").split("\n\n")
     assert 900_000 < len(text) < 4_000_000
     assert len(paragraphs) == len(set(paragraphs))
@@ -161,7 +163,7 @@ def test_python_prose_is_prose_once_each_in_the_seed_s_order() -> None:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Path:
+def small_library(tmp_path: Path) -> Path:
     """A small standard library with everything that must be left out."""
     sentence = "This {} says something that a person might want to read."
     module, function = sentence.format("module"), sentence.format("function")
@@ -185,8 +187,8 @@ def library(tmp_path: Path) -> Path:
 
 
 @pytest.mark.filterwarnings("error")
-def test_python_prose_of_a_small_library(library: Path) -> None:
-    text = catalogue.make_python_prose(0, library)
+def test_python_prose_of_a_small_library(small_library: Path) -> None:
+    text = library.make_python_prose(0, small_library)
     paragraphs = sorted(text.rstrip("\n").split("\n\n"))
     assert paragraphs == [
         "And so it goes on, for a while.",
@@ -194,26 +196,26 @@ def test_python_prose_of_a_small_library(library: Path) -> None:
         "This function says something that a person might want to read.",
         "This module says something that a person might want to read.",
     ]
-    orders = {catalogue.make_python_prose(seed, library) for seed in range(20)}
+    orders = {library.make_python_prose(seed, small_library) for seed in range(20)}
     assert len(orders) > 5
-    assert catalogue.make_python_prose(0, library) == text
+    assert library.make_python_prose(0, small_library) == text
 
 
-def test_python_stdlib_of_a_small_library(library: Path) -> None:
-    text = catalogue.make_python_stdlib(library)
+def test_python_stdlib_of_a_small_library(small_library: Path) -> None:
+    text = library.make_python_stdlib(small_library)
     assert text.index("def (:") < text.index("x = 1 is 1") < text.index("class A")
     assert "This test" not in text
     assert "This package" not in text
     with pytest.raises(CorpusError, match="no standard library"):
-        catalogue.make_python_stdlib(library / "nowhere")
+        library.make_python_stdlib(small_library / "nowhere")
 
 
 def test_python_stdlib_of_this_interpreter() -> None:
-    text = catalogue.make_python_stdlib()
+    text = library.make_python_stdlib()
     assert 5_000_000 < len(text) < 30_000_000
     assert "class TestCase(object):" in text or "class TestCase:" in text
     assert "\r" not in text
-    assert catalogue.python_version().split()[1].count(".") == 2
+    assert library.python_version().split()[1].count(".") == 2
 
 
 def test_an_atomic_write_that_fails_leaves_nothing(

@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 
 from charlm.cli.corpus import command
 from charlm.errors import RequestError
-from charlm.text import catalogue
-from charlm.text.catalogue import CATALOGUE, Fetched
+from charlm.text import catalogue, downloads
+from charlm.text.catalogue import CATALOGUE
+from charlm.text.downloads import Fetched
 
 Run = Callable[[str], Result]
 
@@ -68,7 +69,7 @@ def test_stdout_carries_the_text_and_nothing_else(run: Run) -> None:
     ("line", "cause"),
     [
         ("make python-prose --chars 10", "--chars is only for viaggi"),
-        ("make python-stdlib --seed 1", "--seed is for"),
+        ("make python-stdlib --seed 1", "--seed is only for viaggi, python-prose, dates"),
         ("make viaggi --chars 0", "at least 1"),
         ("make petrarca", "choose viaggi, "),
         ("make dante", "charlm corpus get dante"),
@@ -95,7 +96,7 @@ def test_get_says_whether_it_downloaded(
         asked.append((name, directory, filename))
         return Fetched(directory / filename, reused)
 
-    monkeypatch.setattr(catalogue, "fetch", fake)
+    monkeypatch.setattr(downloads, "fetch", fake)
     result = run("get dante --out libri/commedia.txt")
     assert result.stdout.strip() == str(Path("libri/commedia.txt"))
     assert asked == [("dante", Path("libri"), "commedia.txt")]

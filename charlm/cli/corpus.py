@@ -1,9 +1,11 @@
-"""``charlm corpus``: list, make and download texts to train on."""
+"""``charlm corpus``: list, make and download texts and labelled lines to train on."""
 
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,16 +14,20 @@ from charlm.cli.terminal import echo, say, table
 from charlm.errors import RequestError
 from charlm.extras import how_to_install
 
+if TYPE_CHECKING:
+    from charlm.text.catalogue import Entry
+
 
 @click.group(cls=Group, context_settings=HELP)
 def command() -> None:
-    """List, make or download a text to train on.
+    """List, make or download a corpus to train on.
 
     \b
     charlm corpus list                              list available corpora
     charlm corpus make viaggi                       1 MB of Italian diary, in corpora/viaggi.txt
     charlm corpus make viaggi --chars 5000 --out -  5000 characters of it, on stdout
     charlm corpus make python-prose --seed 3        English prose, in another order
+    charlm corpus make dates                        labelled lines, in corpora/dates.tsv
     charlm corpus get dante                         the Divina Commedia, verified by SHA-256
     charlm corpus cache list                        what is kept of texts longer than memory
     """
@@ -31,35 +37,52 @@ def command() -> None:
 def list_() -> None:
     """List the corpora that can be made here or downloaded.
 
+    TASK is "text" for a plain text. The others are lines "text<TAB>label": classify (the label is a
+    class), tag (a tag for each character) and rewrite (the label is another text).
+
     \b
     charlm corpus list
     """
     from charlm.text.catalogue import CATALOGUE
 
-    rows = [("NAME", "HOW", "SIZE", "LANGUAGE", "DESCRIPTION")]
+    rows = [("NAME", "HOW", "TASK", "SIZE", "LANGUAGE", "DESCRIPTION")]
     rows += [
-        (e.name, e.kind, e.size, e.language, f"{e.description} ({e.source})") for e in CATALOGUE
+        (e.name, e.kind, e.task, e.size, e.language, f"{e.description} ({e.source})")
+        for e in CATALOGUE
     ]
-    table(rows, left=5)
+    table(rows, left=6)
 
 
-def _check(name: str, kind: str) -> None:
-    """RequestError unless ``name`` is a corpus that ``charlm corpus KIND`` (make or get)
-    provides."""
+def _entry(name: str, kind: str) -> Entry:
+    """The entry of ``name``; RequestError unless ``charlm corpus KIND`` (make or get) provides
+    it."""
     from charlm.text.catalogue import CATALOGUE
 
-    kinds = {entry.name: entry.kind for entry in CATALOGUE}
-    if name not in kinds:
-        raise RequestError(f"no corpus is called {name!r}; choose {either(kinds)}")
-    if kinds[name] != kind:
+    entries = {entry.name: entry for entry in CATALOGUE}
+    if name not in entries:
+        raise RequestError(f"no corpus is called {name!r}; choose {either(entries)}")
+    if entries[name].kind != kind:
         raise RequestError(
-            f"charlm corpus {kind} cannot {kind} {name}; type charlm corpus {kinds[name]} {name}"
+            f"charlm corpus {kind} cannot {kind} {name}; "
+            f"type charlm corpus {entries[name].kind} {name}"
         )
+    return entries[name]
 
 
-def _target(name: str, out: str | None) -> Path:
+def _check_options(entry: Entry, given: Mapping[str, int]) -> None:
+    """RequestError for an option of ``make`` that this corpus does not take."""
+    from charlm.text.catalogue import CATALOGUE
+
+    for option_name in given:
+        if option_name not in entry.options:
+            takers = [each.name for each in CATALOGUE if option_name in each.options]
+            only = " and ".join(filter(None, (", ".join(takers[:-1]), takers[-1])))
+            raise RequestError(f"--{option_name} is only for {only}; leave it out for {entry.name}")
+
+
+def _target(entry: Entry, out: str | None) -> Path:
     """The file to write; RequestError if it is a directory."""
-    path = Path("corpora", f"{name}.txt") if out is None else Path(out)
+    path = Path("corpora", entry.filename) if out is None else Path(out)
     if path.is_dir():
         raise RequestError(f"--out {path} is a directory; give a file name")
     return path
@@ -70,43 +93,43 @@ _force = option("--force", is_flag=True, help="Replace a file that contains anot
 
 @command.command()
 @click.argument("name")
-@option("--out", help="File to write; -: stdout [default: corpora/NAME.txt]")
+@option("--out", help="File to write; -: stdout [default: corpora/NAME.txt or NAME.tsv]")
 @option("--chars", type=Number(int, min=1), help="Characters, for viaggi [default: 1000000]")
 @option(
-    "--seed",
-    type=Number(int),
-    help="Random seed, for viaggi and python-prose [default: 2009]",
+    "--lines",
+    type=Number(int, min=1),
+    help="Lines, for what is drawn line by line, as dates [default: 20000]",
+)
+@option(
+    "--seed", type=Number(int), help="Random seed, for what is drawn or shuffled [default: 2009]"
 )
 @_force
-def make(name: str, out: str | None, chars: int | None, seed: int | None, force: bool) -> None:
-    """Make a corpus without the network: viaggi, python-prose or python-stdlib.
+def make(name: str, out: str | None, force: bool, **options: int | None) -> None:
+    """Make a corpus without the network.
+
+    Plain texts: viaggi, python-prose, python-stdlib. Lines "text<TAB>label": dates, numbers and
+    imperfetto to rewrite; accents, capitals, spaces and person to tag; surnames and first-names to
+    classify. The last two need the package faker.
 
     \b
     charlm corpus make viaggi
     charlm corpus make viaggi --chars 200000 --seed 7 --out diario.txt
     charlm corpus make python-prose --out - | head
+    charlm corpus make dates --lines 5000
+    charlm corpus make surnames --out names.tsv
     """
     from charlm.text import catalogue
 
-    _check(name, "make")
-    if chars is not None and name != "viaggi":
-        raise RequestError(f"--chars is only for viaggi; leave it out for {name}")
-    if seed is not None and name == "python-stdlib":
-        raise RequestError(f"--seed is for viaggi and python-prose; leave it out for {name}")
-    seed = catalogue.DEFAULT_SEED if seed is None else seed
-    if name == "viaggi":
-        text = catalogue.make_viaggi(catalogue.VIAGGI_CHARS if chars is None else chars, seed)
-        origin = f"seed {seed}"
-    elif name == "python-prose":
-        text = catalogue.make_python_prose(seed)
-        origin = f"{catalogue.python_version()}, seed {seed}"
-    else:
-        text = catalogue.make_python_stdlib()
-        origin = catalogue.python_version()
+    entry = _entry(name, "make")
+    given = {key: value for key, value in options.items() if value is not None}
+    _check_options(entry, given)
+    arguments = {"chars": "num_chars", "lines": "num_lines", "seed": "seed"}
+    made = catalogue.make(name, **{arguments[key]: value for key, value in given.items()})
+    text = made.text
     if out == "-":
         click.echo(text.encode("utf-8"), nl=False)
         return
-    path = _target(name, out)
+    path = _target(entry, out)
     if path.exists():
         if path.read_bytes() == text.encode("utf-8"):
             say("the file exists already, with the same text")
@@ -115,7 +138,7 @@ def make(name: str, out: str | None, chars: int | None, seed: int | None, force:
         if not force:
             raise RequestError(f"{path} contains another text; give --force to replace it")
     catalogue.write(path, text)
-    say(f"{len(text):,} characters, {origin}")
+    say(f"{made.size}, {made.origin}")
     echo(str(path))
 
 
@@ -134,14 +157,14 @@ def make(name: str, out: str | None, chars: int | None, seed: int | None, force:
 @option("--out", help="File to write [default: corpora/NAME.txt]")
 @_force
 def get(name: str, out: str | None, force: bool) -> None:
-    from charlm.text import catalogue
+    from charlm.text import downloads
 
-    _check(name, "get")
+    entry = _entry(name, "get")
     if out == "-":
         raise RequestError("charlm corpus get cannot write to stdout; give --out a file name")
-    path = _target(name, out)
-    fetched = catalogue.fetch(
-        name, path.parent, filename=path.name, force=force, downloads=catalogue.DOWNLOADS
+    path = _target(entry, out)
+    fetched = downloads.fetch(
+        name, path.parent, filename=path.name, force=force, downloads=downloads.DOWNLOADS
     )
     say("the file exists already; verified" if fetched.reused else "downloaded and verified")
     echo(str(fetched.path))

@@ -19,6 +19,26 @@ Every text is a function of the numbers that `rng.random()` returns, and of noth
 from __future__ import annotations
 
 from charlm.text.grammar.diary import diary, entries
-from charlm.text.grammar.sentences import POSITIONS, Position, Sentence, note, sentence, undated
+from charlm.text.grammar.sentences import (
+    POSITIONS,
+    Named,
+    Position,
+    Sentence,
+    named,
+    note,
+    sentence,
+    undated,
+)
 
-__all__ = ["POSITIONS", "Position", "Sentence", "diary", "entries", "note", "sentence", "undated"]
+__all__ = [
+    "POSITIONS",
+    "Named",
+    "Position",
+    "Sentence",
+    "diary",
+    "entries",
+    "named",
+    "note",
+    "sentence",
+    "undated",
+]

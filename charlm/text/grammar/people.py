@@ -222,6 +222,11 @@ def first_name(rng: Rng, gender: str) -> str:
     return pick(rng, words(WOMEN if gender == "f" else MEN))
 
 
+def homes() -> tuple[str, ...]:
+    """The Italian towns that people come from."""
+    return words(HOMES)
+
+
 @cache
 def _local_names() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     rows = (" ".join(part.split()) for part in _LOCAL.replace("\n ", " ").strip().splitlines())

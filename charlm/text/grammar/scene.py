@@ -23,9 +23,17 @@ from charlm.text.grammar.words import Noun, agree, beautiful, euphonic, sentence
 MARK = "\x01"
 # Marks a year of another role, if the scene is told with such marks.
 OTHER = "\x02"
+# Marks the end of a person's name, and twice the end of a word inside it, if the scene is told
+# with such marks.
+NAME = "\x03"
 
 _SIGNS = {"~": "imperfetto", "^": "trapassato", ">": "futuro", "_": "infinito"}
 _MEANS = {"t": "treno", "b": "bus", "n": "barca", "c": "auto"}
+# The words and rules that name a person, among other words.
+_PERSONS = frozenset(
+    words("compagni, gli, chi, nome, nomef, nomem, amica, amico, cognome, storico")
+)
+_CAPITALIZED = re.compile(rf"\b[^\W\d_a-z][\w-]+(?: [^\W\d_a-z][\w-]+)*(?![\w{NAME}-])")
 # How much one unit of a money roughly buys: an order of magnitude for a meal or a small purchase.
 _PRICES = {
     "lire": (300, 9),
@@ -81,6 +89,7 @@ class Scene:
     subject: str = ""  # of a single sentence: a name, or empty if the verb says it
     goal: str = "qui"  # of a single sentence: its town (qui) or its land (paese)
     marking: bool = False  # whether years of other roles are marked as well
+    naming: bool = False  # whether names of persons are marked
     used: set[str] = field(default_factory=set)
     recent: list[str] = field(default_factory=list)
 
@@ -110,7 +119,8 @@ class Scene:
     def word(self, name: str) -> str:
         """A word of the scene, or otherwise a template of the rule with that name."""
         known = _WORDS.get(name)
-        return known(self) if known else self.rule(name)
+        text = known(self) if known else self.rule(name)
+        return _named(text) if self.naming and name in _PERSONS else text
 
     # --- verbs and adjectives ------------------------------------------------------------------
 
@@ -209,6 +219,18 @@ class Scene:
         return Noun(dressed, noun.tag)
 
 
+def _named(text: str) -> str:
+    """The text with its names marked; "un amico di Parma" has none."""
+    towns = people.homes()
+
+    def mark(match: re.Match[str]) -> str:
+        if match[0] in towns or match[0] == "Papa":
+            return match[0]
+        return match[0].replace(" ", 2 * NAME + " ") + NAME
+
+    return _CAPITALIZED.sub(mark, text)
+
+
 _LOOSE = re.compile(r" (?=[.,;:!?])|(?<=«) ")
 
 
@@ -290,7 +312,7 @@ _WORDS: dict[str, Callable[[Scene], str]] = {
     "amica": lambda s: people.first_name(s.rng, "f"),
     "amico": lambda s: people.first_name(s.rng, "m"),
     "cognome": lambda s: people.surname(s.rng),
-    "casa_di": lambda s: pick(s.rng, words(people.HOMES)),
+    "casa_di": lambda s: pick(s.rng, people.homes()),
     "borgo": _village,
     "mezzo": _means,
     "prezzo": _price,

@@ -7,13 +7,14 @@ building), so that the year cannot be found by looking for four digits alone; ``
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from charlm.errors import RequestError
 from charlm.text.grammar import people
 from charlm.text.grammar.chance import Rng, between, chance, pick
-from charlm.text.grammar.scene import MARK, OTHER, Scene, finish, new_scene
+from charlm.text.grammar.scene import MARK, NAME, OTHER, Scene, finish, new_scene
 
 FIRST_YEAR, LAST_YEAR = 1950, 2025
 Position = Literal["start", "middle", "end"]
@@ -50,10 +51,10 @@ def _told(scene: Scene, rule: str, year: int | None) -> Sentence:
     return Sentence(before + after, year, len(before) if mark else -1, others)
 
 
-def _cast(rng: Rng, year: int) -> Scene:
+def _cast(rng: Rng, year: int, *, naming: bool = False) -> Scene:
     """A scene whose subject is io, noi or a name, travelling to a town or to a country."""
     scene = new_scene(rng, year, alone=1.0)
-    scene.marking = True
+    scene.marking, scene.naming = True, naming
     scene.goal = "paese" if chance(rng, 0.5) else "qui"
     form = rng.random()
     if form < 0.40:
@@ -97,3 +98,33 @@ def note(rng: Rng) -> Sentence:
 def undated(rng: Rng) -> Sentence:
     """A travel sentence without the year of the journey; its numbers mean other things."""
     return _told(_cast(rng, between(rng, FIRST_YEAR, LAST_YEAR)), "senza_anno", None)
+
+
+# A street is not a person, whoever it is called after.
+_NAME = re.compile(rf"(?<!\bvia )\b[\w-]+(?:{NAME}{NAME} [\w-]+)*{NAME}(?!{NAME})")
+
+
+@dataclass(frozen=True)
+class Named:
+    """A sentence and the spans of the persons' names in it: `text[start:end]` is one."""
+
+    text: str
+    persons: tuple[tuple[int, int], ...]
+
+
+def named(rng: Rng) -> Named:
+    """A travel sentence or note with every name of a person in it, from left to right.
+
+    A name of two words ("Marco Polo") is one span, two names in a row are two; titles
+    ("zia", "il signor") do not belong to it.
+    """
+    scene = _cast(rng, between(rng, FIRST_YEAR, LAST_YEAR), naming=True)
+    rule = pick(rng, (*_RULE.values(), "nota", "nota_anni", "senza_anno"))
+    marked = finish(scene.rule(rule)).replace(MARK, "").replace(OTHER, "")
+    text, spans, end = "", [], 0
+    for match in _NAME.finditer(marked):
+        text += marked[end : match.start()].replace(NAME, "")
+        start, end = len(text), match.end()
+        text += match[0].replace(NAME, "")
+        spans.append((start, len(text)))
+    return Named(text + marked[end:].replace(NAME, ""), tuple(spans))

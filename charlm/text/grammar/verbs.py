@@ -50,7 +50,14 @@ _ODD = {
     "sedere": ("seduto", "sedetti", "sedemmo", "sedette", "sedettero"),
 }
 # The stem of the imperfect and of noi, if the infinitive has lost it.
-_BASE = {"fare": "fac", "dire": "dic", "bere": "bev", "proporre": "propon", "distrarre": "distra"}
+_BASE = {
+    "fare": "fac",
+    "dire": "dic",
+    "bere": "bev",
+    "proporre": "propon",
+    "distrarre": "distra",
+    "tradurre": "traduc",
+}
 _FUTURE = {
     "andare": "andr",
     "vedere": "vedr",
