@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm import checkpoint, counts
+from charlm.checkpoint import Checkpoint
 from charlm.errors import CheckpointError, RequestError
 from charlm.generate import CharLM
 from charlm.rundir import Run, check_file, find_model
@@ -54,8 +55,35 @@ class OpenModel:
 
     @cached_property
     def model(self) -> CharLM:
-        """The model itself, ready to sample and to score: the network, and the run's counts."""
+        """The model itself, ready to sample and to score: the network, and the run's counts.
+
+        RequestError if it was trained for a task in which it writes nothing.
+        """
+        if not self.checkpoint.config.writes:
+            raise RequestError(self._not_for("predict the next character"))
         return CharLM(self.checkpoint, self.counts)
+
+    def for_task(self, task: str) -> Checkpoint:
+        """The model's file, for a command that needs a model of this task: classify, tag or
+        rewrite. RequestError if it is another one."""
+        config = self.checkpoint.config
+        if config.task != task and not (task == "classify" and config.conditions):
+            raise RequestError(self._not_for(task))
+        return self.checkpoint
+
+    def _not_for(self, what: str) -> str:
+        """Why the model cannot do what is asked, and what it can do."""
+        config = self.checkpoint.config
+        command = config.task
+        if config.writes:
+            command = "classify" if config.conditions else "sample"
+            trained = "to write items of a label" if config.conditions else "to write text"
+        else:
+            trained = f"with --task {config.task}"
+        return (
+            f"{self.name} cannot {what}: it was trained {trained}; type charlm {command} "
+            f"{shlex.quote(str(self.path.parent))}"
+        )
 
     @cached_property
     def counts(self) -> counts.Counts | None:

@@ -47,7 +47,8 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
-from charlm.experiments.position_invariance.saliency import Saliency
+from charlm.inspection import saliency as maps
+from charlm.inspection.saliency import Saliency
 from charlm.experiments.position_invariance.training import CurvePoint
 from charlm.parallel import Workers
 
@@ -844,14 +845,14 @@ def test_what_speaks_for_and_against_is_told_apart(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("NO_COLOR", raising=False)
     found = Saliency("abcd", np.array([2.0, -2.0, 1.0, 0.01]))
     assert found.shares.tolist() == [1, -1, 0.5, 0.005]
-    tones = re.findall(r"48;5;(\d+)m\x1b\[30m(.)", saliency.in_terminal(found, True))
+    tones = re.findall(r"48;5;(\d+)m\x1b\[30m(.)", maps.in_terminal(found, True))
     assert [character for _, character in tones] == ["a", "b", "c"]
     assert len({tone for tone, _ in tones}) == 3
-    assert saliency.in_terminal(found, True).endswith("d")
-    assert saliency.in_terminal(found, False).splitlines()[1].strip() == "9-5"
+    assert maps.in_terminal(found, True).endswith("d")
+    assert maps.in_terminal(found, False).splitlines()[1].strip() == "9-5"
     # If no character matters, nothing is marked and nothing is divided by zero.
     nothing = Saliency("ab", np.zeros(2))
-    assert saliency.in_terminal(nothing, True) == "ab"
+    assert maps.in_terminal(nothing, True) == "ab"
 
 
 def test_saliency_is_what_the_answer_loses_without_a_character(experiment: Path) -> None:

@@ -39,6 +39,8 @@ _COMMANDS = (
     "sample",
     "eval",
     "score",
+    "classify",
+    "tag",
     "compare",
     "inspect",
     "report",

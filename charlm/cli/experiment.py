@@ -232,8 +232,9 @@ def ask(
         texts = [sentence]
     if not any(text.strip() for text in texts):
         raise RequestError('the sentence is empty; give one, such as "Era il 2009."')
-    from charlm.experiments.position_invariance import saliency as maps
+    from charlm.experiments.position_invariance import saliency as explained
     from charlm.experiments.position_invariance.ask import NO_ANSWER
+    from charlm.inspection import saliency as maps
 
     answers = panel.answers(name, texts)
     if html is not None and len(texts) > 1:
@@ -244,7 +245,7 @@ def ask(
         if (not saliency and html is None) or (unanswered and len(texts) > 1):
             echo(answer or "?")
             continue
-        found = maps.of(panel, name, text, answer)
+        found = explained.of(panel, name, text, answer)
         if saliency:
             shown = f"{printable(answer) or '?'}  "
             click.echo(shown + maps.in_terminal(found, use_colour(), len(shown)))

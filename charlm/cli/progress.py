@@ -37,17 +37,21 @@ def bar(total: int, *, initial: int = 0, unit: str = "it", delay: float = 0.0) -
 
 
 @contextlib.contextmanager
-def reading_bar() -> Iterator[Callable[[int, int], object]]:
+def reading_bar(unit: str = "symbols") -> Iterator[Callable[[int, int], object]]:
     """A bar for the exact pass over a text: call what is yielded with (symbols read, all symbols).
-    It is drawn if the pass takes more than a second, and removed at the end."""
+    It is drawn if the pass takes more than a second, and removed at the end.
+
+    unit: what is counted, symbols or items
+    """
     drawn: tqdm[Any] | None = None
 
     def advanced(done: int, total: int) -> None:
         nonlocal drawn
-        drawn = drawn or bar(total, unit="symbols", delay=1.0)
+        drawn = drawn or bar(total, unit=unit, delay=1.0)
         if drawn is not None:
             drawn.leave = False
-            drawn.set_postfix_str("exact loss", refresh=False)
+            if unit == "symbols":
+                drawn.set_postfix_str("exact loss", refresh=False)
             drawn.update(done - drawn.n)
 
     try:
