@@ -47,9 +47,9 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
+from charlm.experiments.position_invariance.training import CurvePoint
 from charlm.inspection import saliency as maps
 from charlm.inspection.saliency import Saliency
-from charlm.experiments.position_invariance.training import CurvePoint
 from charlm.parallel import Workers
 
 Invoke = Callable[..., Result]

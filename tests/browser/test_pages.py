@@ -15,8 +15,7 @@ import pytest
 from click.testing import Result
 
 import charlm as package
-from charlm.inspection import saliency
-from charlm.inspection import reading, unrolling
+from charlm.inspection import reading, saliency, unrolling
 from charlm.inspection.textmap import shown
 
 pytestmark = pytest.mark.browser
