@@ -12,10 +12,11 @@ import numpy as np
 from charlm.cli.terminal import echo, use_colour, write_result
 from charlm.display import printable
 from charlm.engine import softmax
-from charlm.generate import CharLM, Drawn
+from charlm.generate import CharLM
 from charlm.inspection import textmap
 from charlm.inspection.pages import symbol_name
 from charlm.inspection.textmap import shown
+from charlm.single import Drawn
 
 
 def show(loaded: CharLM, prompt: str, draws: Iterator[Drawn], alternatives: int) -> None:
