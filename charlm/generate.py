@@ -200,11 +200,11 @@ class CharLM:
         """``text`` with its nats after a prompt: -ln p(text | prompt), by the model itself, before
         temperature and filters, to which no repetition penalty and nothing forbidden belongs.
 
-        ``text`` is read as ``evaluate`` reads it. After an empty prompt the model has read the
-        opening symbol. Raises UnknownCharacterError for an unknown character, CheckpointError if
-        the nats are not finite.
+        ``text`` is taken as it is written, without normalizing it. After an empty prompt the model
+        has read the opening symbol. Raises UnknownCharacterError for an unknown character,
+        CheckpointError if the nats are not finite.
         """
-        ids = self.tokenizer.encode(text)
+        ids = self.tokenizer.encode_written(text)
         nats = float(nats_after(self.predictor, start.logits, start.state, ids).sum())
         if not math.isfinite(nats):
             raise not_finite()
@@ -271,9 +271,18 @@ class CharLM:
             return int(self.tokenizer.encode(common)[0])
         return 0
 
-    def read(self, ids: list[int]) -> tuple[Floats, State]:
-        """The logits (V,) after ``ids`` and the state there, from the zero state."""
-        state = self.predictor.initial_state(1)
+    def extend(self, start: Start, text: str) -> Start:
+        """``start`` after ``text`` has followed, which is taken as it is written: only ``text`` is
+        read. Errors as in ``weigh``."""
+        ids = self.tokenizer.encode_written(text).tolist()
+        if not ids:
+            return start
+        before = start.ids if start.prompt else []  # without the opening symbol
+        return Start([*before, *ids], *self.read(ids, start.state), start.prompt + text)
+
+    def read(self, ids: list[int], state: State | None = None) -> tuple[Floats, State]:
+        """The logits (V,) after ``ids`` and the state there, from ``state`` or the zero state."""
+        state = self.predictor.initial_state(1) if state is None else state
         # In chunks, so that a long prompt needs no more memory than a short one.
         for start in range(0, len(ids), 1024):
             logits, state = self.predictor.last(np.array([ids[start : start + 1024]]), state)

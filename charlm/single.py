@@ -47,7 +47,7 @@ class Start(NamedTuple):
     ids: of the prompt; of the opening symbol if the prompt is empty
     logits: (V,) of the next symbol
     state: the model's, after the prompt
-    prompt: the prompt as it was read
+    prompt: the prompt as it was read, empty if only the opening symbol was
     """
 
     ids: list[int]
@@ -73,8 +73,7 @@ class _Past:
         self._text = tokenizer.decode(start.ids) if avoid is not None else ""
         self._repeats = Repeats(config.no_repeat) if config.no_repeat else None
         if self._repeats is not None and start.prompt:  # the opening symbol is not written
-            written = tokenizer.normalize(start.prompt)
-            for character, token in zip(written, start.ids, strict=True):
+            for character, token in zip(tokenizer.decode(start.ids), start.ids, strict=True):
                 self._repeats.add(character, token)
 
     def add(self, character: str, token: int) -> None:
@@ -162,6 +161,6 @@ def exhausted(
     if not config.no_repeat:
         return False
     past = _Past(tokenizer, start, config, avoid)
-    for character in text:  # one by one: NFC must not join what was sampled apart
-        past.add(character, int(tokenizer.encode(character)[0]))
+    for character, token in zip(text, tokenizer.encode_written(text).tolist(), strict=True):
+        past.add(character, token)
     return past.forbidden() is None
