@@ -581,10 +581,20 @@ class SampleConfig(_Config):
     )
     repetition_penalty: float = _option(
         1.0,
-        "above 1: make the characters among the last 64 less likely",
+        "above 1: make the characters among the last 64 less likely; spaces and common letters are "
+        "hit most, so --no-repeat is the better way to stop a text from going round in circles",
         type=float,
         above=0.0,
         max=100.0,
+    )
+    no_repeat: int = _option(
+        0,
+        "never write the same N characters in a row twice, the prompt included; unlike "
+        "--repetition-penalty it leaves single letters and spaces alone; if no character is left, "
+        "the text ends; 0: off",
+        type=int,
+        min=0,
+        max=1000,
     )
     seed: int | None = _option(
         None,

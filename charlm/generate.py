@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import os
 import secrets
-from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,44 +16,18 @@ from charlm import checkpoint
 from charlm.arrays import Floats, State
 from charlm.config import ModelConfig, SampleConfig
 from charlm.counts import Counts
-from charlm.engine import Engine, log_softmax
+from charlm.engine import Engine
 from charlm.errors import RequestError
 from charlm.lockstep import ABREAST, Lockstep
 from charlm.mixture import Apart, Mixed, Predictor
-from charlm.sampling import REPETITION_WINDOW, distribution, draw, not_finite
-from charlm.seeds import derive
+from charlm.ranking import Sample, best_first
+from charlm.sampling import not_finite
+from charlm.single import Avoid, Drawn, Start, checked, drawn
 from charlm.stopping import until
-from charlm.surprisal import Score, score, scores_apart
+from charlm.surprisal import Score, nats_after, score, scores_apart
 from charlm.text import unknown
 from charlm.text.folding import types_to_name
 from charlm.text.tokenizer import Tokenizer
-
-Avoid = Callable[[str], Collection[str]]
-
-
-class Drawn(NamedTuple):
-    """A character that was sampled.
-
-    probability: the model's own, before temperature and filters; 1 unless it was asked for
-    logits: (V,) of the symbol with which the character begins
-    """
-
-    text: str
-    probability: float
-    logits: Floats
-
-
-class Start(NamedTuple):
-    """A prompt that a model has read: any number of samples can begin here.
-
-    ids: of the prompt; of the opening symbol if the prompt is empty
-    logits: (V,) of the next symbol
-    state: the model's, after the prompt
-    """
-
-    ids: list[int]
-    logits: Floats
-    state: State
 
 
 class CharLM:
@@ -89,12 +62,22 @@ class CharLM:
         *,
         stop: str | Sequence[str] = (),
         on_unknown: str = "error",
+        include_prompt: bool = False,
+        include_stop: bool = False,
         **options: Any,
     ) -> str:
-        """The text that follows ``prompt``, without the prompt. Options as in ``SampleConfig``;
-        arguments and errors as in ``stream``."""
-        config = SampleConfig(**options)
-        return "".join(self.stream(prompt, config, stop=stop, on_unknown=on_unknown))
+        """The text that follows ``prompt``. Options as in ``SampleConfig``; arguments and errors as
+        in ``stream``."""
+        return "".join(
+            self.stream(
+                prompt,
+                SampleConfig(**options),
+                stop=stop,
+                on_unknown=on_unknown,
+                include_prompt=include_prompt,
+                include_stop=include_stop,
+            )
+        )
 
     def stream(
         self,
@@ -105,6 +88,8 @@ class CharLM:
         stop: str | Sequence[str] = (),
         on_unknown: str = "error",
         avoid: Avoid | None = None,
+        include_prompt: bool = False,
+        include_stop: bool = False,
     ) -> Generator[str]:
         """Yield the text that follows ``prompt``, at most ``config.length`` characters, as it is
         sampled.
@@ -115,13 +100,20 @@ class CharLM:
         on_unknown: what to do about unseen characters of the prompt (``charlm.text.unknown``)
         avoid: a function from the text so far, prompt included, to the characters that may not
         follow
+        include_prompt: the first piece is the prompt, which ``config.length`` does not count
+        include_stop: the text ends after the stop string, not before it
 
-        The same model, prompt, config with a seed, and number give the same text. Raises
-        UnknownCharacterError immediately, not when the first character is requested.
+        The same model, prompt, config with a seed, and number give the same text. With
+        ``config.no_repeat`` the text is shorter than ``config.length`` if every next character
+        would write a stretch of so many characters a second time. Raises
+        UnknownCharacterError immediately, not when the first character is requested, and
+        RequestError if ``no_repeat`` is asked of a model of bytes.
         """
-        config, start = config or SampleConfig(), self._started(prompt, on_unknown)
-        characters = (each.text for each in self._drawn(start, config, number, avoid, tell=False))
-        return until(characters, (stop,) if isinstance(stop, str) else stop, config.length)
+        config, start = self._ready(prompt, config, on_unknown)
+        characters = (each.text for each in self._drawn(start, config, number, avoid))
+        stop = (stop,) if isinstance(stop, str) else stop
+        pieces = until(characters, stop, config.length, include_stop=include_stop)
+        return _after(start.prompt, pieces) if include_prompt else pieces
 
     def streams(
         self,
@@ -132,23 +124,35 @@ class CharLM:
         stop: str | Sequence[str] = (),
         on_unknown: str = "error",
         avoid: Avoid | None = None,
+        include_prompt: bool = False,
+        include_stop: bool = False,
     ) -> list[Generator[str]]:
         """``count`` samples: the n-th iterator gives the characters of ``stream(..., number=n)``.
 
         64 texts at a time are sampled side by side, several times faster than one after the other
-        (``charlm.lockstep``); to read one samples as much of the others. With a repetition penalty
-        or ``avoid``, which need the past of each text, they are sampled one after the other.
+        (``charlm.lockstep``); to read one samples as much of the others. With a repetition
+        penalty, ``no_repeat`` or ``avoid``, which need the past of each text, they are sampled one
+        after the other.
 
         Without a seed in ``config``, a new one is chosen for all of them. Other arguments and
         errors as in ``stream``.
         """
-        config, start = config or SampleConfig(), self._started(prompt, on_unknown)
+        config, start = self._ready(prompt, config, on_unknown)
         if config.seed is None:
             config = replace(config, seed=secrets.randbits(32))
         stop = (stop,) if isinstance(stop, str) else stop
-        if count == 1 or avoid is not None or config.repetition_penalty != 1.0:
+        needs_past = avoid is not None or config.no_repeat or config.repetition_penalty != 1.0
+        if count == 1 or needs_past:
             return [
-                self.stream(start, config, number=number, stop=stop, avoid=avoid)
+                self.stream(
+                    start,
+                    config,
+                    number=number,
+                    stop=stop,
+                    avoid=avoid,
+                    include_prompt=include_prompt,
+                    include_stop=include_stop,
+                )
                 for number in range(count)
             ]
         found: list[Generator[str]] = []
@@ -162,10 +166,49 @@ class CharLM:
                 config,
                 numbers,
                 stop=stop,
+                include_stop=include_stop,
                 threads=os.cpu_count() or 1,
             )
             found += [lockstep.read(place) for place in range(len(numbers))]
-        return found
+        return [_after(start.prompt, each) for each in found] if include_prompt else found
+
+    def ranked(
+        self,
+        prompt: str | Start = "",
+        count: int = ABREAST,
+        *,
+        stop: str | Sequence[str] = (),
+        on_unknown: str = "error",
+        avoid: Avoid | None = None,
+        include_stop: bool = False,
+        **options: Any,
+    ) -> list[Sample]:
+        """``count`` samples with their log-probability, the most likely per character first.
+
+        The texts are those of ``streams``; options as in ``SampleConfig``, arguments and errors as
+        in ``stream``.
+        """
+        config, start = self._ready(prompt, SampleConfig(**options), on_unknown)
+        streams = self.streams(
+            start, config, count, stop=stop, avoid=avoid, include_stop=include_stop
+        )
+        return best_first(
+            self.weigh(start, "".join(pieces), number) for number, pieces in enumerate(streams)
+        )
+
+    def weigh(self, start: Start, text: str, number: int = 0) -> Sample:
+        """``text`` with its nats after a prompt: -ln p(text | prompt), by the model itself, before
+        temperature and filters, to which no repetition penalty and nothing forbidden belongs.
+
+        ``text`` is taken as it is written, without normalizing it. After an empty prompt the model
+        has read the opening symbol. Raises UnknownCharacterError for an unknown character,
+        CheckpointError if the nats are not finite.
+        """
+        ids = self.tokenizer.encode_written(text)
+        nats = float(nats_after(self.predictor, start.logits, start.state, ids).sum())
+        if not math.isfinite(nats):
+            raise not_finite()
+        return Sample(number, start.prompt, text, nats, self.tokenizer.count_characters(ids))
 
     def draws(
         self,
@@ -177,21 +220,44 @@ class CharLM:
         avoid: Avoid | None = None,
     ) -> Iterator[Drawn]:
         """The text that ``stream`` gives, with the model's probability of every character."""
-        config, start = config or SampleConfig(), self._started(prompt, on_unknown)
+        config, start = self._ready(prompt, config, on_unknown)
         return islice(self._drawn(start, config, number, avoid, tell=True), config.length)
+
+    def _drawn(
+        self,
+        start: Start,
+        config: SampleConfig,
+        number: int,
+        avoid: Avoid | None,
+        *,
+        tell: bool = False,
+    ) -> Iterator[Drawn]:
+        return drawn(self.predictor, self.tokenizer, start, config, number, avoid, tell=tell)
 
     def start(self, prompt: str = "", on_unknown: str = "error") -> Start:
         """Read ``prompt`` once, for any number of samples. UnknownCharacterError as in ``stream``;
         CheckpointError if the model's output is not finite."""
-        ids = self.read_prompt(prompt, on_unknown)
-        return Start(ids, *self.read(ids))
+        prompt = self._readable(prompt, on_unknown)
+        ids = self._ids_of_prompt(prompt)
+        return Start(ids, *self.read(ids), prompt)
 
-    def _started(self, prompt: str | Start, on_unknown: str) -> Start:
-        return prompt if isinstance(prompt, Start) else self.start(prompt, on_unknown)
+    def _ready(
+        self, prompt: str | Start, config: SampleConfig | None, on_unknown: str
+    ) -> tuple[SampleConfig, Start]:
+        """What every way of sampling needs; RequestError for what this model cannot do."""
+        config = config or SampleConfig()
+        if config.no_repeat and self.tokenizer.kind != "char":
+            raise RequestError("--no-repeat needs a model of characters; this one is of bytes")
+        return config, prompt if isinstance(prompt, Start) else self.start(prompt, on_unknown)
 
     def read_prompt(self, prompt: str, on_unknown: str = "error") -> list[int]:
         """The ids of ``prompt``, or of the opening symbol if nothing is left of it."""
-        prompt = unknown.readable(self.tokenizer, prompt, on_unknown, what="the prompt").text
+        return self._ids_of_prompt(self._readable(prompt, on_unknown))
+
+    def _readable(self, prompt: str, on_unknown: str) -> str:
+        return unknown.readable(self.tokenizer, prompt, on_unknown, what="the prompt").text
+
+    def _ids_of_prompt(self, prompt: str) -> list[int]:
         return [int(i) for i in self.tokenizer.encode(prompt)] or [self.opening]
 
     @property
@@ -205,71 +271,22 @@ class CharLM:
             return int(self.tokenizer.encode(common)[0])
         return 0
 
-    def read(self, ids: list[int]) -> tuple[Floats, State]:
-        """The logits (V,) after ``ids`` and the state there, from the zero state."""
-        state = self.predictor.initial_state(1)
+    def extend(self, start: Start, text: str) -> Start:
+        """``start`` after ``text`` has followed, which is taken as it is written: only ``text`` is
+        read. Errors as in ``weigh``."""
+        ids = self.tokenizer.encode_written(text).tolist()
+        if not ids:
+            return start
+        before = start.ids if start.prompt else []  # without the opening symbol
+        return Start([*before, *ids], *self.read(ids, start.state), start.prompt + text)
+
+    def read(self, ids: list[int], state: State | None = None) -> tuple[Floats, State]:
+        """The logits (V,) after ``ids`` and the state there, from ``state`` or the zero state."""
+        state = self.predictor.initial_state(1) if state is None else state
         # In chunks, so that a long prompt needs no more memory than a short one.
         for start in range(0, len(ids), 1024):
             logits, state = self.predictor.last(np.array([ids[start : start + 1024]]), state)
-        return self._checked(logits[0]), state
-
-    @staticmethod
-    def _checked(logits: Floats) -> Floats:
-        if not np.isfinite(logits).all():
-            raise not_finite()
-        return logits
-
-    def _drawn(
-        self,
-        start: Start,
-        config: SampleConfig,
-        number: int,
-        avoid: Avoid | None,
-        *,
-        tell: bool,
-    ) -> Iterator[Drawn]:
-        """Sample characters indefinitely. ``tell``: with their probabilities."""
-        ids, logits, state = start
-        text = self.tokenizer.decode(ids) if avoid is not None else ""
-        seed = secrets.randbits(32) if config.seed is None else config.seed
-        rng = np.random.default_rng(derive(seed, "sampling", number))
-        decoder = self.tokenizer.decoder()
-        recent = deque(ids, maxlen=REPETITION_WINDOW)
-        last = np.zeros(1, dtype=np.int64)
-        nats, first, begins = 0.0, logits, True
-        while True:
-            first = logits if begins else first
-            forbidden = self.tokenizer.forbidden
-            if avoid is not None:
-                forbidden = (*forbidden, *self._ids_of(avoid(text)))
-                if len(set(forbidden)) >= self.tokenizer.vocab_size:
-                    raise RequestError(
-                        "every character that could come next is to be avoided; avoid fewer"
-                    )
-            p = distribution(logits, config, recent=recent, forbidden=forbidden)
-            token = draw(p, rng)
-            recent.append(token)
-            own = -float(log_softmax(logits)[token]) if tell else 0.0
-            characters = decoder.feed(token)
-            continues = 0x80 <= token < 0xC0 and len(characters) < 2
-            if characters and not begins and not continues:
-                # This byte breaks the character before it off and begins another one.
-                yield Drawn(characters[0], math.exp(-nats), first)
-                characters, nats, first = characters[1:], 0.0, logits
-            # The probability of a character of several bytes is the product of theirs.
-            nats += own
-            begins = bool(characters)
-            for character in characters:
-                yield Drawn(character, math.exp(-nats), first)
-                nats = 0.0
-                text += character if avoid is not None else ""
-            last[0] = token
-            next_logits, state = self.predictor.step(last, state)
-            logits = self._checked(next_logits[0])
-
-    def _ids_of(self, characters: Collection[str]) -> list[int]:
-        known = [c for c in characters if not len(self.tokenizer.unseen(c))]
-        return [int(self.tokenizer.encode(c)[0]) for c in known]
+        return checked(logits[0]), state
 
     def evaluate(
         self,
@@ -311,6 +328,12 @@ class CharLM:
     def folded_types(self, text: str, corpus: Iterable[str] = ()) -> int:
         """How many different characters the unknown symbol represents; 1 without such a symbol."""
         return types_to_name(self.tokenizer, self.provenance, text, corpus)
+
+
+def _after(prompt: str, pieces: Generator[str]) -> Generator[str]:
+    if prompt:
+        yield prompt
+    yield from pieces
 
 
 def readable(model: CharLM, text: str, on_unknown: str, say: Callable[[str], None]) -> str:

@@ -50,12 +50,10 @@ _ROWS = 16  # at least so many texts make a thread worth starting
 class _Text:
     """One text: where its random numbers come from, and what can be shown of it so far."""
 
-    def __init__(
-        self, number: int, config: SampleConfig, stop: Sequence[str], decoder: Decoder
-    ) -> None:
+    def __init__(self, number: int, config: SampleConfig, ending: Ending, decoder: Decoder) -> None:
         assert config.seed is not None
         self.rng = np.random.default_rng(derive(config.seed, "sampling", number))
-        self.ending = Ending(stop, config.length)
+        self.ending = ending
         self.pieces: deque[str] = deque()
         self.error: CheckpointError | None = None
         self._decoder = decoder
@@ -97,8 +95,9 @@ class Lockstep:
     """The samples ``numbers`` of one seed, side by side: iterate over ``read(k)`` for the k-th.
 
     logits, state: the model's after the prompt, (V,) and of a batch of 1
-    config: with a seed, and without a repetition penalty, which would need the past of each text
-    stop: strings before which a text ends
+    config: with a seed, and without a repetition penalty or ``no_repeat``, which would need the
+    past of each text
+    stop: strings before which a text ends; with ``include_stop`` after them
     threads: the texts are divided among them, if there are enough
 
     To read one text draws as much of the others, which is kept until they are read. The texts may
@@ -115,20 +114,24 @@ class Lockstep:
         numbers: Sequence[int],
         *,
         stop: Sequence[str] = (),
+        include_stop: bool = False,
         threads: int = 1,
     ) -> None:
         self._predictor, self._tokenizer = predictor, tokenizer
         self._logits, self._state = logits, state
-        self._config, self._stop = config, stop
+        self._config, self._stop, self._include_stop = config, stop, include_stop
         self._numbers, self._threads = numbers, threads
         self._block_size = _FIRST_BLOCK
 
     @cached_property
     def _texts(self) -> list[_Text]:
         return [
-            _Text(number, self._config, self._stop, self._tokenizer.decoder())
+            _Text(number, self._config, self._ending(), self._tokenizer.decoder())
             for number in self._numbers
         ]
+
+    def _ending(self) -> Ending:
+        return Ending(self._stop, self._config.length, include_stop=self._include_stop)
 
     @cached_property
     def _rows(self) -> list[_Rows]:

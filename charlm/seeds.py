@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_PURPOSES = ("streams", "weights", "dropout", "sampling", "timing", "examples")
+_PURPOSES = ("streams", "weights", "dropout", "sampling", "timing", "examples", "choosing")
 
 
 def derive(seed: int, purpose: str, step: int = 0, rank: int = 0) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Generator, Iterator, Sequence
 
 
 class Ending:
-    """The first ``length`` characters, ending before the first of ``stops`` that is complete.
+    """The first ``length`` characters, ending before the first of ``stops`` that is complete; with
+    ``include_stop`` after it.
 
     Characters that may be the beginning of one of them are held back until that is decided. If
     several are complete at once, the longest counts; an empty one is ignored.
@@ -16,10 +17,11 @@ class Ending:
     (['s', '', 'e', '', ''], True)
     """
 
-    def __init__(self, stops: Sequence[str], length: int) -> None:
+    def __init__(self, stops: Sequence[str], length: int, *, include_stop: bool = False) -> None:
         self.left = length
         self.ended = length <= 0
         self._stops = [stop for stop in stops if stop]
+        self._include_stop = include_stop
         self._held = ""
 
     def feed(self, character: str) -> str:
@@ -32,18 +34,27 @@ class Ending:
         found = max((len(stop) for stop in self._stops if held.endswith(stop)), default=0)
         if found:
             self.ended = True
-            return held[:-found]
+            return held if self._include_stop else held[:-found]
         possible = 0 if self.ended else max(_overlap(held, stop) for stop in self._stops)
         shown = len(held) - possible
         self._held = held[shown:]
         return held[:shown]
 
+    def flush(self) -> str:
+        """What was held back, if no character follows."""
+        self.ended = True
+        return self._held
 
-def until(characters: Iterator[str], stops: Sequence[str], length: int) -> Generator[str]:
-    """The pieces that ``Ending`` shows of an endless text; no more of it is read than needed."""
-    ending = Ending(stops, length)
+
+def until(
+    characters: Iterator[str], stops: Sequence[str], length: int, *, include_stop: bool = False
+) -> Generator[str]:
+    """The pieces that ``Ending`` shows of a text, which may be endless; no more of it is read than
+    needed."""
+    ending = Ending(stops, length, include_stop=include_stop)
     while not ending.ended:
-        piece = ending.feed(next(characters))
+        character = next(characters, "")
+        piece = ending.feed(character) if character else ending.flush()
         if piece:
             yield piece
 

@@ -33,11 +33,7 @@ def surprisals(
     scored, of how many), for a progress bar.
     """
 
-    def read(ids: Ids, state: State) -> tuple[tuple[Floats], State]:
-        logits, state = model.forward(ids, state)
-        return (logits,), state
-
-    (nats,) = _one_pass(read, model.initial_state(1), ids, 1, chunk, advanced)
+    (nats,) = _one_pass(_alone(model), model.initial_state(1), ids, 1, chunk, advanced)
     return np.asarray(nats)
 
 
@@ -52,15 +48,42 @@ def surprisals_apart(
     return Apart(*_one_pass(model.apart, model.initial_state(1), ids, 3, chunk, advanced))
 
 
+def nats_after(
+    model: Predictor, logits: Floats, state: State, ids: Ids, *, chunk: int = 1024
+) -> NDArray[np.float64]:
+    """-ln p(id | what the model has read, all ids before it), in nats, of every id: (N,) -> (N,).
+
+    logits, state: the model's after what it has read, (V,) and of a batch of 1
+    """
+    if not len(ids):
+        return np.empty(0)
+
+    first = -log_softmax(logits.astype(np.float64))[int(ids[0])]
+    (others,) = _one_pass(_alone(model), state, ids, 1, chunk, lambda done, total: None)
+    return np.concatenate([[first], others])
+
+
+Read = Callable[[Ids, State], tuple[Iterable[Floats], State]]
+"""ids (1, T) -> for each model its logits (1, T, V), and the state after them."""
+
+
+def _alone(model: Predictor) -> Read:
+    def read(ids: Ids, state: State) -> tuple[tuple[Floats], State]:
+        logits, state = model.forward(ids, state)
+        return (logits,), state
+
+    return read
+
+
 def _one_pass(
-    read: Callable[[Ids, State], tuple[Iterable[Floats], State]],
+    read: Read,
     state: State,
     ids: Ids,
     models: int,
     chunk: int,
     advanced: Callable[[int, int], object],
 ) -> NDArray[np.float64]:
-    """(models, N - 1): ``read`` gives the logits (1, T, V) of each model for ids (1, T)."""
+    """(models, N - 1): -ln p of every id but the first, by each model."""
     nats = np.empty((models, max(0, len(ids) - 1)))
     for start in range(0, len(ids) - 1, chunk):
         read_now = np.asarray(ids[start : start + 1 + chunk], dtype=np.int64)

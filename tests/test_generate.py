@@ -196,6 +196,53 @@ def test_the_stop_string_counts_in_the_text_and_not_in_the_prompt() -> None:
     assert model.sample("ab", length=5, stop="bc") == "ca"
 
 
+@given(st.text("ab", max_size=30), STOPS, st.integers(0, 30))
+def test_with_its_stop_string_the_text_is_longer_by_that(
+    text: str, stops: list[str], length: int
+) -> None:
+    """Up to the first place at which a stop string is complete; otherwise the same text."""
+    text = text[:length]
+    ends = [e for e in range(1, len(text) + 1) for s in stops if s and text[:e].endswith(s)]
+    shown = "".join(until(iter(text), stops, length, include_stop=True))
+    assert shown == text[: min(ends, default=None)]
+
+
+def test_an_end_of_the_characters_is_an_end_of_the_text() -> None:
+    assert "".join(until(iter("aab"), ["abc"], 9)) == "aab"  # "ab" was held back
+    assert "".join(until(iter(""), [], 9)) == ""
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_prompt_and_stop_string_are_included_if_asked_for(make_lm: MakeLM, count: int) -> None:
+    model, config = make_lm(LETTERS), SampleConfig(length=500, seed=3)
+
+    def texts(include_prompt: bool = False, include_stop: bool = False) -> list[str]:
+        streams = model.streams(
+            "éd",
+            config,
+            count,
+            stop="ab",
+            include_prompt=include_prompt,
+            include_stop=include_stop,
+        )
+        return ["".join(each) for each in streams]
+
+    plain = texts()
+    assert all(len(text) < 500 for text in plain)
+    assert texts(include_prompt=True) == ["éd" + text for text in plain]
+    assert texts(include_stop=True) == [text + "ab" for text in plain]
+    assert texts(include_prompt=True, include_stop=True) == ["éd" + text + "ab" for text in plain]
+    written = model.sample(
+        "éd", include_prompt=True, include_stop=True, stop="ab", length=500, seed=3
+    )
+    assert written == "éd" + plain[0] + "ab"
+    assert "" not in model.stream("", config, include_prompt=True)
+
+
+def test_an_included_prompt_is_not_counted(make_lm: MakeLM) -> None:
+    assert len(make_lm(LETTERS).sample("abc", include_prompt=True, length=5)) == 8
+
+
 # ------------------------------------------------------------------------------------------- bytes
 
 

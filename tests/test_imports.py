@@ -108,8 +108,8 @@ FLOORS = (
     # Files to text to ids.
     "text",
     # The NumPy core, the file of a model and the directory of a run.
-    "engine bptt sampling stopping lockstep generate surprisal ngram ngramtree mixture counts "
-    "ladder overlap checkpoint rundir runs",
+    "engine bptt sampling stopping repeats ranking single lockstep generate surprisal ngram "
+    "ngramtree mixture counts ladder overlap checkpoint rundir runs",
     # Torch begins here.
     "models",
     "training",

@@ -199,7 +199,7 @@ def test_the_probabilities_of_several_samples_are_numbered(charlm: Invoke, train
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        (["--show-probs", "--json"], "leave out --stop, --json"),
+        (["--show-probs", "--json", "--stop", "a"], "leave out --stop, --json"),
         (["--alternatives", 2], "belongs to --show-probs"),
         (["--max-copy", 0], "--max-copy"),
         (["--corpus", "book.txt"], "--corpus belongs to --novelty and --max-copy"),

@@ -233,6 +233,14 @@ def only_one(**options: object) -> None:
         raise RequestError(f"{' and '.join(names)} each give the result; give one of them")
 
 
+def nothing_beside(option: str, why: str, **options: object) -> None:
+    """RequestError if one of ``options`` was given together with ``option``, which they do not suit
+    for the reason ``why``."""
+    names = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    if names:
+        raise RequestError(f"{option} {why}; leave out {', '.join(names)}")
+
+
 def named_once(*runs: str) -> list[str]:
     """The runs that were named; RequestError if one was named twice."""
     twice = [name for name in runs if runs.count(name) > 1]

@@ -9,13 +9,36 @@ from pathlib import Path
 import click
 import numpy as np
 
-from charlm.cli.terminal import echo, use_colour, write_result
+from charlm.cli.prompts import Prompt
+from charlm.cli.samples import Layout
+from charlm.cli.terminal import echo, say, use_colour, write_result
 from charlm.display import printable
 from charlm.engine import softmax
-from charlm.generate import CharLM, Drawn
+from charlm.generate import CharLM
 from charlm.inspection import textmap
 from charlm.inspection.pages import symbol_name
 from charlm.inspection.textmap import shown
+from charlm.single import Drawn
+
+
+def present(
+    loaded: CharLM,
+    prompt: str,
+    draws: list[Iterator[Drawn]],
+    alternatives: int,
+    figure: Path | None,
+) -> None:
+    """Print every sample, or draw all of them into the file ``figure``."""
+    tokenizer = loaded.tokenizer
+    if figure is not None:
+        draw(prompt, draws, tokenizer.vocab_size, figure)
+        return
+    say(f"by chance each {tokenizer.unit} has {100 / tokenizer.vocab_size:.1f} %")
+    layout = Layout(several=len(draws) > 1)
+    for number, each in enumerate(draws):
+        if layout.several:
+            click.echo(("\n" if number else "") + layout.heading(Prompt(prompt), number))
+        show(loaded, prompt, each, alternatives)
 
 
 def show(loaded: CharLM, prompt: str, draws: Iterator[Drawn], alternatives: int) -> None:

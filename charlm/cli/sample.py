@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,15 @@ from charlm.cli.options import (
     from_fields,
     json_option,
     network_only_option,
+    nothing_beside,
     on_unknown_option,
     option,
     run_argument,
     unescaped,
 )
-from charlm.cli.prompts import read_prompt
-from charlm.cli.samples import Sample, heading, put
-from charlm.cli.terminal import say
+from charlm.cli.prompts import read_prompts, readable_prompts
+from charlm.cli.samples import Draft, Layout, complete, show, show_drafts
+from charlm.cli.terminal import say, write_result
 from charlm.config import SampleConfig
 from charlm.errors import RequestError
 
@@ -44,13 +47,25 @@ from charlm.errors import RequestError
     type=click.Path(path_type=Path),
     help="Read the prompt from this file.",
 )
+@option(
+    "--prompts",
+    group="Prompt",
+    metavar="FILE",
+    help="Continue every line of this file, in their order, as --prompt with that line does; - "
+    "reads standard input. An empty line is an empty prompt.",
+)
+@option(
+    "--include-prompt/--no-include-prompt",
+    group="Prompt",
+    default=None,
+    help="Put the prompt before the text [default: yes, but not in the text of --json]",
+)
 @on_unknown_option("the prompt", group="Prompt")
 @option(
     "--num-samples",
     type=Number(int, min=1),
-    default=1,
-    show_default=True,
-    help="Number of samples to write; 64 at a time are sampled side by side.",
+    help="Number of samples to write; 64 at a time are sampled side by side "
+    "[default: 1; with --interactive 3]",
 )
 @option(
     "--stop",
@@ -59,7 +74,22 @@ from charlm.errors import RequestError
     help="End the text before this string, in which \\n, \\t and \\\\ are a line end, a tab and a "
     "backslash. Repeat it for several strings: the first that occurs ends the text.",
 )
-@json_option("Print one JSON object per sample.")
+@option("--include-stop", is_flag=True, help="End the text after that string, not before it.")
+@option(
+    "--rank",
+    is_flag=True,
+    help="Print the samples of each prompt when all are complete, the most likely first, with "
+    "their nats per character: by the model itself, before temperature and filters.",
+)
+@option(
+    "--interactive",
+    is_flag=True,
+    help="Write together: choose one of --num-samples ways to go on, sentence by sentence, or type "
+    "your own. The talk is on stderr, the text on stdout.",
+)
+@json_option(
+    "Print one JSON object per sample, with its log-probability: ln p(text | prompt) in nats."
+)
 @option(
     "--show-probs", is_flag=True, help="Show the model's probability of each character it wrote."
 )
@@ -90,9 +120,14 @@ def command(
     model: str | None,
     prompt: str | None,
     prompt_file: Path | None,
+    prompts: str | None,
+    include_prompt: bool | None,
     greedy: bool,
-    num_samples: int,
+    num_samples: int | None,
     stop: tuple[str, ...],
+    include_stop: bool,
+    rank: bool,
+    interactive: bool,
     on_unknown: str,
     as_json: bool,
     out: Path | None,
@@ -116,63 +151,117 @@ def command(
     charlm sample book --temperature 0.5 --length 2000
     charlm sample book --prompt "Nel mezzo" --seed 7
     charlm sample book --stop '\\n\\n' --stop Fine
+    charlm sample book --num-samples 10 --rank
+    charlm sample book --prompts beginnings.txt --json
+    charlm sample book --interactive > story.txt
+    charlm sample book --no-repeat 20
     charlm sample book --novelty --max-copy 30
     charlm sample book --show-probs
     charlm sample book --show-probs --figure sample.svg
     echo "Era il" | charlm sample book --prompt - --top-p 0.9
     """
-    if show_probs and (stop or as_json or out or novelty):
-        raise RequestError("--show-probs shows a text; leave out --stop, --json, --out, --novelty")
-    if not show_probs and (alternatives or figure):
+    beside = {
+        "stop": stop,
+        "include-prompt": include_prompt is not None,
+        "rank": rank,
+        "json": as_json,
+        "novelty": novelty,
+        "prompts": prompts,
+    }
+    if interactive:
+        beside |= {"show-probs": show_probs, "include-prompt": False}
+        nothing_beside("--interactive", "writes one text together with you", **beside)
+    if show_probs:
+        nothing_beside("--show-probs", "shows a text", out=out, **beside)
+    elif alternatives or figure:
         name = "--alternatives" if alternatives else "--figure"
         raise RequestError(f"{name} belongs to --show-probs; give both")
     if corpus and not (novelty or max_copy):
         raise RequestError("--corpus belongs to --novelty and --max-copy; give one of them")
+    if include_stop and not stop:
+        raise RequestError("--include-stop belongs to --stop; give both")
+    if interactive and prompt == "-":
+        raise RequestError("--interactive and --prompt - both read standard input; leave one out")
     if greedy:
         drawing["temperature"] = 0.0
     if drawing["seed"] is None:
         drawing["seed"] = secrets.randbits(32)
     config = SampleConfig(**drawing)
-    text = read_prompt(prompt, prompt_file)
+    asked = read_prompts(prompt, prompt_file, prompts)
 
     from charlm import runs
-    from charlm.text.unknown import readable
 
     opened = runs.open_model(model, corpus=corpus, network_only=network_only)
     loaded = opened.model
-    text, note = readable(loaded.tokenizer, text, on_unknown, what="the prompt")
-    if note:
-        say(f"prompt: {note}")
-    start = loaded.start(text, on_unknown)  # read once, however many samples follow
+    asked = readable_prompts(asked, prompts, loaded.tokenizer, on_unknown)
     copies = None
     if novelty or max_copy:
         from charlm.cli.copies import Copies
 
         copies = Copies(opened)
     avoid = copies.avoid(max_copy) if copies and max_copy else None
+    if interactive:
+        from charlm.cli import choosing
+
+        start = loaded.start(asked[0].text, on_unknown)
+        talk = choosing.Talk(loaded, start, config, num_samples or choosing.OFFERS, avoid)
+        choosing.write_together(talk, on_unknown, include_prompt is not False, out)
+        return
+    count = num_samples or 1
     if show_probs:
         from charlm.cli import probabilities
 
-        draws = [
-            loaded.draws(start, config, number=number, avoid=avoid) for number in range(num_samples)
-        ]
-        if figure is not None:
-            probabilities.draw(text, draws, loaded.tokenizer.vocab_size, figure)
-            return
-        say(f"by chance each {loaded.tokenizer.unit} has {100 / loaded.tokenizer.vocab_size:.1f} %")
-        for number, each in enumerate(draws):
-            if num_samples > 1:
-                click.echo(heading(number))
-            probabilities.show(loaded, text, each, alternatives)
+        start = loaded.start(asked[0].text, on_unknown)
+        draws = [loaded.draws(start, config, number=number, avoid=avoid) for number in range(count)]
+        probabilities.present(loaded, asked[0].text, draws, alternatives, figure)
         return
-    stops = [unescaped(each) for each in stop]
-    samples = [
-        Sample(pieces, keep=novelty)
-        for pieces in loaded.streams(start, config, num_samples, stop=stops, avoid=avoid)
-    ]
+    layout = Layout(
+        config.seed,
+        as_json,
+        include_prompt=not as_json if include_prompt is None else include_prompt,
+        several=count > 1,
+        ranked=rank,
+    )
+    drafts: list[Draft] = []
+    keep = novelty or config.no_repeat > 0
+
+    def sampled() -> Iterator[Draft]:
+        for each in asked:
+            start = loaded.start(each.text, on_unknown)  # read once, however many samples follow
+            streams = loaded.streams(
+                start,
+                config,
+                count,
+                stop=[unescaped(string) for string in stop],
+                avoid=avoid,
+                include_stop=include_stop,
+            )
+            for number, pieces in enumerate(streams):
+                drafts.append(Draft(number, each, start, pieces, keep=keep))
+                yield drafts[-1]
+
+    def early(draft: Draft) -> bool:
+        return draft.ended_early(loaded.tokenizer, config, avoid)
+
     try:
-        put(samples, text, config, as_json, out, talk=novelty)
+        if rank or as_json or out:
+            samples = complete(sampled(), loaded, ranked=rank, weigh=rank or as_json)
+            if rank:
+                chance = math.log(loaded.tokenizer.vocab_size)
+                say(f"by chance each {loaded.tokenizer.unit} has {chance:.4f} nats")
+            if out is not None:
+                write_result("--out", out, "".join(layout.blocks(samples)))
+            else:
+                show(samples, layout)
+        else:
+            show_drafts(sampled(), layout, lambda draft: novelty or early(draft))
     finally:
-        if copies is not None and novelty:
-            for number, sample in enumerate(samples, start=1):
-                copies.say(f"sample {number}: " if num_samples > 1 else "", sample.text)
+        for draft in drafts:
+            name = layout.name(draft.prompt, draft.number)
+            if early(draft):
+                say(
+                    f"{name}ends after {len(draft.text)} characters: any other would write "
+                    f"{config.no_repeat} characters a second time (--no-repeat)"
+                )
+            if copies is not None and novelty:
+                copies.say(name, draft.text)

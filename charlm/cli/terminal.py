@@ -38,12 +38,18 @@ def say(text: str) -> None:
     """
     if launch.rank() > 0:
         return
-    _print(text)
+    _print(one_line(text))
 
 
-def _print(text: str) -> None:
+def say_text(text: str, *, line_end: bool = True) -> None:
+    """Print a text of several lines, or a question, on stderr, with control characters as escapes.
+    If stderr cannot be written, as in ``say``."""
+    _print(printable(text), line_end)
+
+
+def _print(text: str, line_end: bool = True) -> None:
     try:
-        click.echo(one_line(text), err=True)
+        click.echo(text, err=True, nl=line_end)
     except OSError:
         discard(sys.stderr)
 
@@ -65,7 +71,7 @@ def say_error(message: str, *, always: bool = False) -> None:
     always: also if this process is one of several that do not speak
     """
     if always or launch.rank() == 0:
-        _print(f"error: {message}")
+        _print(one_line(f"error: {message}"))
 
 
 def echo(text: str) -> None:

@@ -149,11 +149,15 @@ class CharTokenizer:
         Raises UnknownCharacterError, naming the characters, if the vocabulary lacks one and has no
         unknown symbol.
         """
-        text = self.normalize(text)
+        return self.encode_written(self.normalize(text))
+
+    def encode_written(self, text: str) -> Ids:
+        """``encode`` without normalizing: the ids of a text that a model has written. (With NFC an
+        accent that was sampled after a letter would be joined to it.)"""
         ids: Ids = np.empty(len(text), dtype=self.dtype)
         for begin, found in self._lookup(text):
             if not self.unknown and found.min() < 0:
-                raise UnknownCharacterError(describe_unknown(text, self.unseen(text)))
+                raise UnknownCharacterError(describe_unknown(text, self._outside(text)))
             ids[begin : begin + len(found)] = found
         return ids
 
@@ -165,9 +169,12 @@ class CharTokenizer:
 
     def unseen(self, text: str) -> NDArray[np.int64]:
         """Positions in ``normalize(text)`` of the characters outside the vocabulary."""
+        return self._outside(self.normalize(text))
+
+    def _outside(self, text: str) -> NDArray[np.int64]:
         found = [
             begin + np.flatnonzero((ids < 0) | (ids >= len(self.characters)))
-            for begin, ids in self._lookup(self.normalize(text))
+            for begin, ids in self._lookup(text)
         ]
         return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
 
@@ -226,7 +233,10 @@ class ByteTokenizer:
 
     def encode(self, text: str) -> Ids:
         """The UTF-8 bytes of ``text``, (T,) uint8; UnknownCharacterError for a lone surrogate."""
-        text = self.normalize(text)
+        return self.encode_written(self.normalize(text))
+
+    def encode_written(self, text: str) -> Ids:
+        """``encode`` without normalizing: the ids of a text that a model has written."""
         try:
             data = text.encode("utf-8")
         except UnicodeEncodeError as error:
