@@ -78,8 +78,8 @@ def _describe_run(run: Run, trainer: Trainer) -> None:
     legs = len(trainer.progress.legs)
     more = f" more (leg {legs + 1} of the run)" if legs else ""
     say(
-        f"train   {config.steps:,} steps{more} of {B}x{T} ({epochs:.1f} epochs), {config.optimizer}, "
-        f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}"
+        f"train   {config.steps:,} steps{more} of {B}x{T} ({epochs:.1f} epochs), "
+        f"{config.optimizer}, learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}"
         + (f" and {model.embedding_dropout:g}" if model.embedding_dropout != model.dropout else "")
         + ", "
         f"{config.precision} on {trainer.device}"
