@@ -556,6 +556,14 @@ def further_learning_rate(first: float) -> float:
     return FURTHER_SHARE * first
 
 
+START_SHARE = 0.5
+
+
+def started_learning_rate(optimizer: str, hidden_size: int) -> float:
+    """Peak learning rate of a run that starts from the weights of another model."""
+    return START_SHARE * default_learning_rate(optimizer, hidden_size)
+
+
 def default_patience(epochs: float, evaluations: float) -> int:
     """A quarter of the evaluations, at least 5, if the text is read more than 10 times: from some
     pass on, a model of a short text only learns it by heart. 0 (never stop) for fewer passes, or

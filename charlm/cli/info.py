@@ -77,11 +77,16 @@ def command(model: str | None, as_json: bool) -> None:
 def in_words(key: str, value: Any) -> str:
     """What the provenance has as a list, in words; empty for anything else. A file can say anything
     there."""
+    from charlm import lineage
+
     try:
         if key == "legs":
             first, *more = [(int(leg["steps"]), float(leg["learning_rate"])) for leg in value]
             rest = (f", {steps:,} at {rate:.3g}" for steps, rate in more)
             return f"{first[0]:,} steps at {first[1]:.3g}" + "".join(rest)
+        if key == lineage.KEY:
+            found = lineage.earlier_models({key: value})
+            return ", then ".join(each.describe() for each in found)
     except (KeyError, TypeError, ValueError, OverflowError):
         pass
     return ""

@@ -49,7 +49,14 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
     "--init-from",
     group="Model",
     metavar="MODEL",
-    help="Start from the weights of this run or model file, with its shape and vocabulary.",
+    help="Start from the weights of this run or model file, with its shape and vocabulary; the "
+    "default learning rate is half the usual one.",
+)
+@option(
+    "--add-characters",
+    group="Model",
+    is_flag=True,
+    help="Add the characters of CORPUS that the model of --init-from has never seen.",
 )
 @from_fields(TrainOptions)
 @option(
@@ -95,6 +102,7 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
     charlm train --resume book --minutes 5         go on after the end, five minutes more
     charlm train --resume book --steps +400        the same, 400 steps more
     charlm train more.txt --init-from book         continue with book's weights on another text
+    charlm train new.txt --init-from book --add-characters
     """
     began = time.monotonic()
     with Interruption() as interrupted:

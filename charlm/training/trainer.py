@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import charlm
-from charlm import checkpoint
+from charlm import checkpoint, lineage
 from charlm.arrays import Ids
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, SampleConfig, TrainConfig
@@ -125,6 +125,7 @@ class Trainer:
         # Of the rows of this process alone.
         self.state: TensorState = self.model.initial_state(config.batch_size // group.size)
         self.progress = Progress()
+        self.started_from: list[dict[str, Any]] = []  # of the provenance (``charlm.lineage``)
         self._blocks: Blocks | None = None
         # Blocks of rows are for processors, where reading a loss waits for nothing.
         alone = group.size == 1
@@ -558,6 +559,7 @@ class Trainer:
         nats = progress.best_nats if progress.best_step == progress.step else None
         legs = facts_of(progress.legs, self.end - progress.begin, self.config.learning_rate)
         return self.dataset.provenance() | {
+            **({lineage.KEY: self.started_from} if self.started_from else {}),
             **({"legs": legs} if progress.legs else {}),
             "step": progress.step,
             "steps": self.end,
@@ -599,4 +601,5 @@ class Trainer:
             part[:, self.group.rows(self.config.batch_size)].clone() for part in state.hidden
         )
         self.progress = state.progress
+        self.started_from = saved.provenance.get(lineage.KEY, [])
         self._saved = replace(state.progress)
