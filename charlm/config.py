@@ -615,6 +615,25 @@ def default_learning_rate(optimizer: str, hidden_size: int) -> float:
     return {"muon": 0.008, "adamw": 0.005, "rmsprop": 0.002, "sgd": 1.0}[optimizer] * width
 
 
+OF_A_LEG = ("steps", "epochs", "minutes", "learning_rate", "eval_every", "save_every", "patience")
+"""What a finished run that goes on decides anew (``charlm.training.legs``); the rest remains."""
+
+FURTHER_SHARE = 1.0
+
+
+def further_learning_rate(first: float) -> float:
+    """Peak learning rate of a later leg of a run whose first leg had the peak ``first``."""
+    return FURTHER_SHARE * first
+
+
+START_SHARE = 0.5
+
+
+def started_learning_rate(optimizer: str, hidden_size: int) -> float:
+    """Peak learning rate of a run that starts from the weights of another model."""
+    return START_SHARE * default_learning_rate(optimizer, hidden_size)
+
+
 def default_patience(epochs: float, evaluations: float) -> int:
     """A quarter of the evaluations, at least 5, if the text is read more than 10 times: from some
     pass on, a model of a short text only learns it by heart. 0 (never stop) for fewer passes, or

@@ -383,7 +383,7 @@ def test_a_finished_run_says_so_and_is_not_scored_again(
     monkeypatch.delattr(summary, "score")
     again = charlm("train", "--resume", "tiny", "--out", tmp_path)
     assert again.exit_code == 0, again.stderr
-    assert "the run is finished (all steps are done); to train its model further:" in again.stderr
+    assert "the run is finished (all steps are done); to go on: charlm train" in again.stderr
     assert again.stdout == first.stdout
     assert (info(charlm, tmp_path / "tiny"), log_of(tmp_path / "tiny")) == before
 
@@ -457,7 +457,6 @@ def test_a_resume_takes_everything_from_the_run(
 ) -> None:
     cases: list[tuple[list[object], str]] = [
         ([corpus], "CORPUS"),
-        (["--steps", 9], "--steps"),
         (["--seed", 1], "--seed"),
         (["--hidden-size", 16], "--hidden-size"),
         (["--name", "x"], "--name"),

@@ -109,7 +109,7 @@ FLOORS = (
     "text",
     # The NumPy core, the file of a model and the directory of a run.
     "engine bptt sampling stopping repeats ranking single lockstep generate surprisal ngram "
-    "ngramtree mixture counts ladder overlap checkpoint rundir runs",
+    "ngramtree mixture counts ladder overlap checkpoint extending lineage rundir runs",
     # Torch begins here.
     "models",
     "training",

@@ -14,8 +14,9 @@ from charlm import launch, rundir, runs
 from charlm.cli.corpusoptions import check_corpus_options, source_of, weighted
 from charlm.cli.options import chosen, either, fields_of, given, typed
 from charlm.cli.terminal import say
-from charlm.config import CELLS, ModelOptions, TrainOptions
+from charlm.config import CELLS, ModelOptions, TrainOptions, started_learning_rate
 from charlm.errors import RequestError, UnknownCharacterError
+from charlm.lineage import lineage_after
 from charlm.text.unknown import ONLY_LF, sees_only_lf
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def prepared(
     device = choose_device(options["device"])
     shape = chosen(ModelOptions, options)
     start: Checkpoint | None = None
+    started_from: list[dict[str, Any]] = []
     if options["init_from"] is not None:
         start, shape = _start_from(ctx, options)
     corpus, weights = weighted(corpus) if options["mix"] else (corpus, ())
@@ -55,13 +57,10 @@ def prepared(
     texts = _read_corpus(source, piped, start)
     source = replace(source, newline=texts.newline, split_by=texts.split_by)
     if start is not None:
-        try:
-            dataset = data.encode(texts, start.tokenizer.with_newline(texts.newline))
-        except UnknownCharacterError as error:
-            raise UnknownCharacterError(
-                f"{texts.name} has {error}; remove them, or train a new model without --init-from"
-            ) from error
-        _check_folded(dataset)
+        started_from = lineage_after(start)
+        if options["add_characters"]:
+            start = _with_characters(start, texts)
+        dataset = _encoded(texts, start)
     else:
         tokenizer = data.choose_tokenizer(
             texts, level=options["level"], min_count=options["min_count"], nfc=options["nfc"]
@@ -85,6 +84,9 @@ def prepared(
     notes = texts.notes
     del texts  # training needs the ids alone
     train = TrainOptions(**chosen(TrainOptions, options))
+    if start is not None and train.learning_rate is None:
+        rate = started_learning_rate(train.optimizer, start.config.hidden_size)
+        train = replace(train, learning_rate=rate)
     group = group or ALONE
     settled = plan.settle(model, train, dataset, source, device, began=began, group=group)
     for note in (*notes, *settled.notes):
@@ -93,6 +95,7 @@ def prepared(
     trainer.progress.pace, trainer.progress.split = settled.pace, settled.split
     if start is not None:
         trainer.load_weights(start.weights)
+        trainer.started_from = started_from
     return trainer, piped
 
 
@@ -175,6 +178,11 @@ def _check_options(ctx: click.Context, options: dict[str, Any]) -> None:
                 f"{typed(ctx, name)} has no effect with --cell {options['cell']}, only with "
                 f"{either(cells)}; leave it out"
             )
+    if options["add_characters"] and options["init_from"] is None:
+        raise RequestError(
+            "--add-characters adds to the vocabulary of an earlier model; give it with --init-from "
+            "MODEL, or leave it out: a new model has all characters of its text"
+        )
     check_corpus_options(ctx, options)
     if options["name"] is not None:
         rundir.check_name(options["out"], options["name"], force=options["force"])
@@ -196,6 +204,41 @@ def _start_from(ctx: click.Context, options: dict[str, Any]) -> tuple[Checkpoint
     return start, shape | {name: options[name] for name in TRAINED_WITH}
 
 
+def _with_characters(start: Checkpoint, texts: Texts) -> Checkpoint:
+    """The model of --init-from with the characters that it has never seen, which are named."""
+    from charlm.extending import unseen_characters, with_characters
+    from charlm.text.unknown import name_characters
+
+    if start.tokenizer.kind == "byte":
+        say("--add-characters adds nothing: a model of bytes can read every character")
+        return start
+    new = unseen_characters(texts, start.tokenizer)
+    if not new:
+        say("--add-characters adds nothing: the model knows every character of the text")
+        return start
+    say(f"added   {len(new):,} to the characters of the model: {name_characters(new)}")
+    return with_characters(start, new)
+
+
+def _encoded(texts: Texts, start: Checkpoint) -> AnyDataset:
+    """The corpus in the vocabulary of the model of --init-from; an error if that has never seen
+    some of its characters."""
+    from charlm.extending import unseen_characters
+    from charlm.text import dataset as data
+
+    try:
+        dataset = data.encode(texts, start.tokenizer.with_newline(texts.newline))
+    except UnknownCharacterError as error:
+        number = len(unseen_characters(texts, start.tokenizer))
+        what = "this character" if number == 1 else f"these {number:,} characters"
+        raise UnknownCharacterError(
+            f"{texts.name} has {error}; add {what} to the model with --add-characters, "
+            "remove them, or train a new model without --init-from"
+        ) from error
+    _check_folded(dataset)
+    return dataset
+
+
 def _check_folded(dataset: AnyDataset) -> None:
     """RequestError if the model of --init-from has never seen many of the corpus's characters."""
     from charlm.text.folding import MAX_FOLDED
@@ -203,6 +246,6 @@ def _check_folded(dataset: AnyDataset) -> None:
     if dataset.folding is not None and dataset.folding.share > MAX_FOLDED:
         raise RequestError(
             f"{100 * dataset.folding.share:.0f} % of {dataset.name} are characters that the model "
-            f"of --init-from has never seen, more than {100 * MAX_FOLDED:.0f} %; train a new model "
-            "without --init-from"
+            f"of --init-from has never seen, more than {100 * MAX_FOLDED:.0f} %; add them with "
+            "--add-characters, or train a new model without --init-from"
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from charlm.cli.forgetting import forgotten
 from charlm.cli.options import (
     Command,
     Number,
@@ -82,7 +83,9 @@ def command(
     result is that of network and counts together, and both are shown apart too. The baselines: a
     model that knows only the vocabulary, character frequencies, an n-gram model and three
     compressors, each given the run's training text. A warning is printed if the model was trained
-    on the text or on a part of it.
+    on the text or on a part of it. If FILE is the whole text of a model that this one was trained
+    further from (train --init-from), the losses of both on its validation part show what was
+    forgotten.
 
     \b
     charlm eval book
@@ -107,6 +110,7 @@ def command(
         text = text_of(file, encoding)
     else:
         text = held_out(texts, reason, f"charlm eval {model or found.path.parent}", test=test)
+    lost = forgotten(found, text, on_unknown) if file is not None else None
     if loaded.tokenizer.newline == "unix":  # as the corpus was before its checksum was computed
         text = to_unix(text)
     is_corpus = text_sha256(text) == found.provenance.get("corpus_sha256")
@@ -140,6 +144,8 @@ def command(
             facts["weights"] = loaded.counts.weights._asdict()
         if adapted is not None:
             facts["adapted"] = {"bits_per_char": adapted[1], "fixed": adapted[0], "rate": rate}
+        if lost is not None:
+            facts["earlier"] = lost.to_dict()
         if rungs:
             facts["ladder"] = {rung.name: rung.bits_per_char for rung in rungs}
         echo_json(facts)
@@ -153,6 +159,8 @@ def command(
             f"adapting  {adapted[1]:.4f} bits/char: the network alone, learning at rate {rate:g} "
             f"while it reads; with fixed weights {adapted[0]:.4f}"
         )
+    if lost is not None:
+        lost.print()
     if result.folded_note:
         say(result.folded_note + _counted_in(found, texts))
     if ladder and (rungs or apart is not None):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from charlm.cli.options import Command, json_option, run_argument
@@ -68,4 +70,23 @@ def command(model: str | None, as_json: bool) -> None:
         click.echo(f"state       sha256 {checkpoint.state_sha256(loaded)}")
     for key, value in loaded.provenance.items():
         shown = repr(value) if key == "commonest" else str(value)
+        shown = in_words(key, value) or shown
         click.echo(f"{one_line(key):<11} {one_line(shown)}")
+
+
+def in_words(key: str, value: Any) -> str:
+    """What the provenance has as a list, in words; empty for anything else. A file can say anything
+    there."""
+    from charlm import lineage
+
+    try:
+        if key == "legs":
+            first, *more = [(int(leg["steps"]), float(leg["learning_rate"])) for leg in value]
+            rest = (f", {steps:,} at {rate:.3g}" for steps, rate in more)
+            return f"{first[0]:,} steps at {first[1]:.3g}" + "".join(rest)
+        if key == lineage.KEY:
+            found = lineage.earlier_models({key: value})
+            return ", then ".join(each.describe() for each in found)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        pass
+    return ""

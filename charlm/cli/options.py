@@ -115,6 +115,8 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # click 8.1: not gener
     ) -> int | float:
         name = flag_of(param)
         if isinstance(value, str):
+            if value.startswith("+") and ctx is not None and param is not None:
+                ctx.meta.setdefault(_MORE, set()).add(param.name)
             try:
                 value = self.kind(value)
             except ValueError:
@@ -123,6 +125,14 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # click 8.1: not gener
         check_value(name, value, self.limits)
         number: int | float = value
         return number
+
+
+_MORE = "charlm.cli.options.more"
+
+
+def typed_with_plus(ctx: click.Context, name: str) -> bool:
+    """Whether a number was typed with a plus sign: ``--steps +400`` means 400 more."""
+    return name in ctx.meta.get(_MORE, ())
 
 
 class Choice(click.Choice):  # type: ignore[type-arg]  # click 8.1: not generic

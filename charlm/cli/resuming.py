@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from charlm import runs
 from charlm.cli.terminal import say
@@ -46,6 +47,33 @@ def resumed(run: Run, device: str, moved_to: tuple[str, ...], group: Group | Non
     if differences:
         say(f"not bit-exact because {', '.join(differences)}")
     return trainer
+
+
+def go_on(trainer: Trainer, run: Run, more: Mapping[str, Any], began: float) -> None:
+    """Begin another leg of a finished run; RequestError if it is not finished.
+
+    more: what is given of ``config.OF_A_LEG``, its length among it
+    began: ``time.monotonic()`` when the command started
+    """
+    from charlm.training import further
+
+    if trainer.ended is None:
+        raise RequestError(
+            f"{run.path} is not finished (step {trainer.progress.step:,} of {trainer.end:,}), and "
+            "only a finished run can be made longer; finish it first: charlm train --resume "
+            f"{shlex.quote(str(run.path))}"
+        )
+    for note in further.go_on(trainer, more, began=began).notes:
+        say(note)
+
+
+def how_to_go_on(run: Run) -> str:
+    """The commands that train the model of a finished run further."""
+    name = shlex.quote(str(run.path))
+    return (
+        f"charlm train --resume {name} --minutes 5 (or --steps +400, --epochs +2); on another "
+        f"text: charlm train CORPUS --init-from {name}"
+    )
 
 
 def _newest_state(run: Run) -> tuple[Checkpoint, str]:

@@ -23,12 +23,13 @@ from charlm.cli.options import (
     option,
     out_option,
     typed,
+    typed_with_plus,
 )
-from charlm.cli.resuming import resumed
+from charlm.cli.resuming import go_on, resumed
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import say
 from charlm.cli.training import train
-from charlm.config import ModelOptions, TrainOptions
+from charlm.config import OF_A_LEG, ModelOptions, TrainOptions
 from charlm.errors import CheckpointError, RequestError
 
 if TYPE_CHECKING:
@@ -48,7 +49,14 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
     "--init-from",
     group="Model",
     metavar="MODEL",
-    help="Start from the weights of this run or model file, with its shape and vocabulary.",
+    help="Start from the weights of this run or model file, with its shape and vocabulary; the "
+    "default learning rate is half the usual one.",
+)
+@option(
+    "--add-characters",
+    group="Model",
+    is_flag=True,
+    help="Add the characters of CORPUS that the model of --init-from has never seen.",
 )
 @from_fields(TrainOptions)
 @option(
@@ -65,7 +73,9 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
     "--resume",
     group="Run",
     metavar="RUN",
-    help="Continue this run from its last checkpoint, with its saved settings.",
+    help="Continue this run from its last checkpoint, with its saved settings. A finished run goes "
+    "on for --minutes M, --steps +N or --epochs +N more: the learning rate rises and falls again. "
+    "--learning-rate, --eval-every, --save-every and --patience can be given for that.",
 )
 @option(
     "--device",
@@ -89,11 +99,15 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
     charlm train --mix letters.txt=3 diary.txt=1   three of four rows from the first
     zcat big.gz | charlm train - --name big
     charlm train --resume book                     continue from the last checkpoint
+    charlm train --resume book --minutes 5         go on after the end, five minutes more
+    charlm train --resume book --steps +400        the same, 400 steps more
     charlm train more.txt --init-from book         continue with book's weights on another text
+    charlm train new.txt --init-from book --add-characters
     """
     began = time.monotonic()
     with Interruption() as interrupted:
         try:
+            more = _more(ctx, options)
             group = _group(options["device"])
             resume = options["resume"] or _of_this_job(options["out"], group)
             if resume is None:
@@ -104,17 +118,54 @@ def command(ctx: click.Context, /, corpus: tuple[str, ...], **options: Any) -> N
                         run.keep_stdin(piped)
                     train(run, trainer, options["stop_at"], interrupted)
             else:
-                also = given(ctx) - _WITH_RESUME
-                if also and options["resume"] is not None:
-                    named = ", ".join(typed(ctx, name) for name in sorted(also))
-                    raise RequestError(f"--resume uses the run's saved settings; leave out {named}")
                 found = rundir.find_run(resume, options["out"])
                 with _locked(found, group) as run:
                     trainer = resumed(found, options["device"], options["moved_to"], group)
+                    if more and not _goes_on_already(found, group):
+                        go_on(trainer, found, more, began)
                     train(run, trainer, options["stop_at"], interrupted)
         except KeyboardInterrupt:
             say("interrupted before training began")
             sys.exit(interrupted.exit_code)
+
+
+def _more(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """What is asked for a new leg of the run that is resumed; empty: there is none. RequestError
+    for what --resume does not allow, and for a plus sign without it."""
+    length = {"steps", "epochs", "minutes"} & given(ctx)
+    counted = sorted(length - {"minutes"})
+    if options["resume"] is None:
+        for name in counted:
+            if typed_with_plus(ctx, name):
+                raise RequestError(
+                    f"{typed(ctx, name)} +{options[name]:g} makes a finished run longer, which "
+                    f"needs --resume RUN; for a new run: {typed(ctx, name)} {options[name]:g}"
+                )
+        return {}
+    of_leg = given(ctx) & set(OF_A_LEG)
+    also = given(ctx) - _WITH_RESUME - (of_leg if length else set())
+    if also:
+        named = ", ".join(typed(ctx, name) for name in sorted(also))
+        only = (
+            "" if also - of_leg else "; it can be given with --steps +N, --epochs +N or --minutes"
+        )
+        raise RequestError(f"--resume uses the run's saved settings; leave out {named}{only}")
+    if len(length) > 1:
+        TrainOptions(**{name: options[name] for name in length}).check_length()
+    for name in counted:
+        if not typed_with_plus(ctx, name):
+            raise RequestError(
+                f"{typed(ctx, name)} {options[name]:g} is the length of a new run; to make a "
+                f"finished run so much longer: {typed(ctx, name)} +{options[name]:g}"
+            )
+    return {name: options[name] for name in of_leg}
+
+
+def _goes_on_already(run: Run, group: Group | None) -> bool:
+    """Whether this job of a launcher has begun the new leg before it was started again."""
+    if group is None or not group.any(launch.restarts() > 0):
+        return False
+    return group.any(group.writes and _job_of(run) == launch.job())
 
 
 def _group(device: str) -> Group | None:
@@ -137,15 +188,20 @@ def _of_this_job(out: Path, group: Group | None) -> str | None:
 
 
 def _run_of_this_job(out: Path) -> str | None:
-    from charlm import checkpoint
     from charlm.files import is_run
 
     for path in filter(is_run, sorted(out.glob("*"))):
         with contextlib.suppress(CheckpointError):
-            training = checkpoint.read_header(rundir.Run(path).last).training
-            if training is not None and training.get("job") == launch.job():
+            if _job_of(rundir.Run(path)) == launch.job():
                 return str(path)
     return None
+
+
+def _job_of(run: Run) -> Any:
+    """The job of a launcher that wrote the run's last checkpoint; None without a launcher."""
+    from charlm import checkpoint
+
+    return (checkpoint.read_header(run.last).training or {}).get("job")
 
 
 @contextlib.contextmanager

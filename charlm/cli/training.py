@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from charlm.cli.resuming import how_to_go_on
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
 
@@ -28,11 +29,8 @@ def train(
 
     config, progress = trainer.config, trainer.progress
     over = trainer.ended
-    if over:
-        say(
-            f"the run is finished ({over.value}); to train its model further: charlm train CORPUS "
-            f"--init-from {shlex.quote(str(run.path if run else ''))}"
-        )
+    if over and run is not None:
+        say(f"the run is finished ({over.value}); to go on: {how_to_go_on(run)}")
     with interrupted.politely():
         if run is not None:
             _describe_run(run, trainer)
@@ -50,10 +48,11 @@ def train(
             "without an improvement (--patience)"
         )
     timed = progress.pace is not None and ending.finished and ending is not Ending.PATIENCE
-    if timed and not over and trainer.end != config.steps:
+    made = progress.step - progress.begin
+    if timed and not over and made != config.steps:
         say(
-            f"planned {config.steps:,} steps at the start and made {progress.step:,}, as many as "
-            "the time allowed"
+            f"planned {config.steps:,} steps at the start and made {made:,}, as many as the time "
+            "allowed"
         )
     stopped = interrupted() or ending is Ending.INTERRUPTED
     trainer.group.end()
@@ -78,9 +77,11 @@ def _describe_run(run: Run, trainer: Trainer) -> None:
     B, T = config.window
     epochs = config.steps / trainer.streams.steps_per_epoch
     say(f"model   {model.describe()}")
+    legs = len(trainer.progress.legs)
+    more = f" more (leg {legs + 1} of the run)" if legs else ""
     say(
-        f"train   {config.steps:,} steps of {B}x{T} ({epochs:.1f} epochs), {config.optimizer}, "
-        f"learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}"
+        f"train   {config.steps:,} steps{more} of {B}x{T} ({epochs:.1f} epochs), "
+        f"{config.optimizer}, learning rate {config.learning_rate:.3g}, dropout {model.dropout:g}"
         + (f" and {model.embedding_dropout:g}" if model.embedding_dropout != model.dropout else "")
         + ", "
         f"{config.precision} on {trainer.device}"
@@ -135,9 +136,10 @@ def _summarize(run: Run, trainer: Trainer) -> None:
                 say(f"counted: the last {used:,} symbols of the training text, not all of it")
         if result.folded_note:
             say(result.folded_note)
-        if trainer.progress.best_step == 0:
+        if trainer.progress.best_step <= trainer.progress.begin:
+            before = "it went on" if trainer.progress.legs else "training"
             say(
-                "the validation loss never fell below that of the model before training; the "
+                f"the validation loss never fell below that of the model before {before}; the "
                 f"newest weights are in {run.last}"
             )
     beside = f"{run.counts}  " if run.counts.exists() else ""

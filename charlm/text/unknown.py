@@ -98,6 +98,13 @@ def describe_character(character: str) -> str:
     return f"{shown}U+{ord(character):04X}"
 
 
+def name_characters(characters: str) -> str:
+    """The first few of different characters, each as in an error message."""
+    named = ", ".join(map(describe_character, characters[:NAMED]))
+    more = len(characters) - NAMED
+    return f"{named} and {more:,} more" if more > 0 else named
+
+
 def describe_unknown(text: str, positions: NDArray[Any]) -> str:
     """One line that names the characters at ``positions``, their counts and the first one's place.
 

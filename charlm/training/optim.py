@@ -42,7 +42,8 @@ QUINTICS = {"jordan": JORDAN, "minimax": MINIMAX}
 
 
 def learning_rate(config: TrainConfig, step: float) -> float:
-    """The learning rate of training step ``step`` (from 0): warm-up, then the schedule.
+    """The learning rate of training step ``step`` (from 0) of a run, or of one of its legs
+    (``charlm.training.legs``): warm-up, then the schedule.
 
     A pure function: it can be plotted and tested without a trainer. With ``--minutes`` the place on
     the schedule can lie between two steps (``charlm.training.pace``).

@@ -123,7 +123,7 @@ def settle(
     if items:  # their counts would run across the ends of items
         train = replace(train, counts=False)
     trials = Trials(dataset, source, device, group)
-    minutes, pace, split = train.minutes, None, None
+    minutes = train.minutes
     if minutes is not None and model.hidden_size is None and model.cell == "lstm":
         model, train, reason = _with_recipe(model, train, minutes, trials, began)
         notes.append(reason)
@@ -142,6 +142,27 @@ def settle(
     if minutes is not None and blocks_are_open:
         train, reason = _with_fastest_blocks(model, train, minutes, trials)
         notes.extend([reason] if reason else [])
+    settled = settle_length(model, train, trials, began=began, may_split=blocks_are_open)
+    return replace(settled, notes=(*notes, *settled.notes))
+
+
+def settle_length(
+    model: ModelOptions,
+    train: TrainOptions,
+    trials: Trials,
+    *,
+    began: float,
+    may_split: bool,
+    begin: int = 0,
+) -> Plan:
+    """Decide the number of steps and what follows from it; nothing else may be open but dropout.
+
+    may_split: whether a run with --minutes may change its number of blocks
+    begin: the step at which the leg begins that is planned (``charlm.training.legs``)
+    """
+    dataset, minutes, pace, split = trials.dataset, train.minutes, None, None
+    B, T = train.batch_size or 1, train.seq_len or 1
+    notes: list[str] = []
     steps_per_epoch = dataset.steps_per_epoch(B, T)
     if minutes is not None:
         steps, evaluations, costs = _fill(model, train, minutes, trials, began)
@@ -163,10 +184,12 @@ def settle(
             update=costs.update,
             evaluation=costs.evaluation + costs.save,
             final=costs.final,
-            end=steps,
+            end=begin + steps,
+            step=begin,
         )
-        if blocks_are_open:
-            split = _split(model.settle(), train.row_blocks or 1, B, device, costs.update)
+        if may_split:
+            blocks = train.row_blocks or 1
+            split = _split(model.settle(), blocks, B, trials.device, costs.update)
     elif train.epochs is not None:
         steps = max(1, round(train.epochs * steps_per_epoch))
     elif train.steps is not None:
@@ -174,11 +197,11 @@ def settle(
     else:
         fewest, most = TrainOptions.DEFAULT_STEPS_BETWEEN
         steps = min(most, max(fewest, round(TrainOptions.DEFAULT_EPOCHS * steps_per_epoch)))
-    complete = _complete(model, train, steps, steps_per_epoch)
+    complete = _complete(model, train, steps, steps_per_epoch, begin)
     if train.patience is None and complete[1].patience and dataset.can_validate:
         notes.append(
-            f"the text will be read {steps / steps_per_epoch:.0f} times: training stops after "
-            f"{complete[1].patience} evaluations without an improvement (--patience 0: never)"
+            f"the text will be read {(begin + steps) / steps_per_epoch:.0f} times: training stops "
+            f"after {complete[1].patience} evaluations without an improvement (--patience 0: never)"
         )
     return Plan(*complete, tuple(notes), pace, split)
 
@@ -295,13 +318,13 @@ def _fill(
 
 
 def _complete(
-    model: ModelOptions, train: TrainOptions, steps: int, steps_per_epoch: int
+    model: ModelOptions, train: TrainOptions, steps: int, steps_per_epoch: int, begin: int = 0
 ) -> tuple[ModelConfig, TrainConfig]:
-    """Decide what follows from the number of steps."""
+    """Decide what follows from the number of steps, after ``begin`` of earlier legs."""
     eval_every = train.eval_every or max(LEAST_INTERVAL, math.ceil(steps / EVALUATIONS))
     patience = train.patience
     if patience is None:
-        patience = default_patience(steps / steps_per_epoch, steps / eval_every)
+        patience = default_patience((begin + steps) / steps_per_epoch, steps / eval_every)
     decided = {
         "steps": steps,
         "patience": patience,

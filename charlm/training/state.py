@@ -10,7 +10,7 @@ the properties of the machine that affect rounding, and which job of a launcher 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 import torch
@@ -23,6 +23,7 @@ from charlm.errors import CheckpointError
 from charlm.models.bodies import TensorState
 from charlm.tensorfile import Tensors
 from charlm.text.dataset import Source
+from charlm.training.legs import Leg, legs_from
 from charlm.training.pace import Pace
 from charlm.training.rows import Split
 
@@ -41,25 +42,48 @@ class Progress:
     seconds: float = 0.0
     pace: Pace | None = None  # of a run with --minutes
     split: Split | None = None  # of a run with --minutes, if another number of blocks is possible
+    legs: tuple[Leg, ...] = ()  # those that are over, if the run went on after its end
+
+    @property
+    def begin(self) -> int:
+        """The step at which the current leg began."""
+        return sum(leg.steps for leg in self.legs)
+
+    @property
+    def seconds_of_leg(self) -> float:
+        """Seconds since the current leg began."""
+        return max(0.0, self.seconds - sum(leg.seconds for leg in self.legs))
+
+    def next_leg(self, learning_rate: float) -> Progress:
+        """The same at the beginning of another leg; ``learning_rate`` is the peak of the one that
+        is over. The best model so far remains the one to beat."""
+        over = Leg(self.step - self.begin, learning_rate, self.seconds_of_leg)
+        return replace(
+            self, legs=(*self.legs, over), evaluations_without_best=0, pace=None, split=None
+        )
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
         """The inverse of ``asdict``; CheckpointError for anything else."""
         try:
-            found = {"pace": None, "split": None} | values  # older runs have none
+            # Older runs have none of these.
+            found = {"pace": None, "split": None, "legs": ()} | values
             progress = cls(**{spec.name: found[spec.name] for spec in fields(cls)})
             progress.pace = Pace.from_dict(progress.pace)
             progress.split = Split.from_dict(progress.split)
+            progress.legs = legs_from(progress.legs)
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"the training progress is damaged ({error!r:.100})") from error
         for name, value in asdict(progress).items():
             whole = isinstance(getattr(cls, name), int)
             number = type(value) is int or (type(value) is float and not whole)
-            if name in ("pace", "split") or (name == "best_nats" and value is None):
+            if name in ("pace", "split", "legs") or (name == "best_nats" and value is None):
                 continue
             least = -1 if name == "evaluated_at" else 0
             if not number or not least <= value < 2**63:
                 raise CheckpointError(f"the training progress is damaged ({name} {value!r:.60})")
+        if progress.begin > progress.step:
+            raise CheckpointError("the training progress is damaged (its legs are too long)")
         return progress
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 import charlm
-from charlm import checkpoint
+from charlm import checkpoint, lineage
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig, SampleConfig, TrainConfig
 from charlm.errors import CheckpointError, DivergenceError, RequestError
@@ -34,10 +34,11 @@ from charlm.training.evaluate import Interrupted
 from charlm.training.graph import OPTIMIZERS as RECORDABLE
 from charlm.training.graph import StepGraph
 from charlm.training.group import ALONE, Group
+from charlm.training.legs import facts_of
 from charlm.training.objectives import learning_of
 from charlm.training.optim import Optimizers, learning_rate
 from charlm.training.pace import PLANS, Pace
-from charlm.training.rows import Blocks, pieces
+from charlm.training.rows import Blocks, Split, pieces
 from charlm.training.state import Progress, TrainState
 from charlm.training.step import (
     Told,
@@ -127,6 +128,7 @@ class Trainer:
         # Of the rows of this process alone.
         self.state: TensorState = self.model.initial_state(config.batch_size // group.size)
         self.progress = Progress()
+        self.started_from: list[dict[str, Any]] = []  # of the provenance (``charlm.lineage``)
         self._blocks: Blocks | None = None
         # Blocks of rows are for processors, where reading a loss waits for nothing.
         alone = group.size == 1
@@ -360,22 +362,23 @@ class Trainer:
     @property
     def end(self) -> int:
         """The last training step, as planned now."""
-        pace = self.progress.pace
-        return self.config.steps if pace is None else pace.end
+        progress, pace = self.progress, self.progress.pace
+        return progress.begin + self.config.steps if pace is None else pace.end
 
     @property
     def place(self) -> float:
-        """The place of the current step on the schedule: the step itself, without a pace."""
+        """The place of the current step on the schedule of its leg: without a pace, the number of
+        steps since the leg began."""
         return self._place_of(self.progress.step)
 
     def _place_of(self, step: int) -> float:
-        pace = self.progress.pace
-        return step if pace is None else pace.at(step, self.config.steps)
+        progress, pace = self.progress, self.progress.pace
+        return step - progress.begin if pace is None else pace.at(step, self.config.steps)
 
     def _passes(self, interval: int) -> bool:
         """Whether the last step reached a multiple of ``interval`` on the schedule; 0: never."""
         step = self.progress.step
-        if not interval or step == 0:
+        if not interval or step == self.progress.begin:
             return False
         return self._place_of(step) // interval > self._place_of(step - 1) // interval
 
@@ -396,7 +399,7 @@ class Trainer:
         progress.pace = pace.again(
             progress.step,
             steps,
-            used=progress.seconds,
+            used=progress.seconds_of_leg,
             update=update,
             evaluations=to_come,
             evaluation=evaluation,
@@ -459,10 +462,14 @@ class Trainer:
             progress.best_step = progress.step
             progress.evaluations_without_best = 0
             if run is not None:
+                # Those of the end of an earlier leg belong to the model that is replaced.
+                run.counts.unlink(missing_ok=True)
                 checkpoint.write(run.best, self.checkpoint(resumable=False))
         else:
             progress.evaluations_without_best += 1
         record |= {"best": better, "seconds": round(progress.seconds, 2)}
+        if progress.legs:
+            record["leg"] = len(progress.legs) + 1
         if progress.pace is not None:
             record["planned_steps"] = self.end
         if progress.split is not None:
@@ -474,7 +481,7 @@ class Trainer:
     def _spoilt(self, what: str) -> DivergenceError:
         """The error for a model with values that are not finite after the last step."""
         step = self.progress.step
-        rate = learning_rate(self.config, self._place_of(max(0, step - 1)))
+        rate = learning_rate(self.config, self._place_of(max(self.progress.begin, step - 1)))
         return DivergenceError(
             f"step {step:,}: {what} after the last step at learning rate {rate:.3g}; {REMEDY}"
         )
@@ -537,7 +544,10 @@ class Trainer:
         """Where the model comes from: corpus, steps, window, validation loss, versions."""
         progress = self.progress
         nats = progress.best_nats if progress.best_step == progress.step else None
+        legs = facts_of(progress.legs, self.end - progress.begin, self.config.learning_rate)
         return self.dataset.provenance() | {
+            **({lineage.KEY: self.started_from} if self.started_from else {}),
+            **({"legs": legs} if progress.legs else {}),
             "step": progress.step,
             "steps": self.end,
             "batch_size": self.streams.batch_size,
@@ -546,6 +556,19 @@ class Trainer:
             "charlm": charlm.__version__,
             "torch": str(torch.__version__),
         }
+
+    def go_on(
+        self, config: TrainConfig, pace: Pace | None = None, split: Split | None = None
+    ) -> None:
+        """Begin another leg where the run has ended (``charlm.training.legs``).
+
+        config: of the new leg; pace, split: if it has a time
+        """
+        self.progress = self.progress.next_leg(self.config.learning_rate)
+        self.progress.pace, self.progress.split = pace, split
+        self.config = config
+        self._graph = None  # a recorded step has the configuration of the leg before
+        self._saved = None  # the first thing to do is to save
 
     @torch.no_grad()
     def load_weights(self, weights: Tensors) -> None:
@@ -565,4 +588,5 @@ class Trainer:
             part[:, self.group.rows(self.config.batch_size)].clone() for part in state.hidden
         )
         self.progress = state.progress
+        self.started_from = saved.provenance.get(lineage.KEY, [])
         self._saved = replace(state.progress)
