@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import secrets
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any
+from itertools import islice, takewhile
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,16 +18,21 @@ from charlm.config import ModelConfig, SampleConfig
 from charlm.counts import Counts
 from charlm.engine import Engine
 from charlm.errors import RequestError
+from charlm.itemscore import labelled
 from charlm.lockstep import ABREAST, Lockstep
 from charlm.mixture import Apart, Mixed, Predictor
 from charlm.ranking import Sample, best_first
-from charlm.sampling import not_finite
+from charlm.sampling import draw, not_finite
+from charlm.seeds import derive
 from charlm.single import Avoid, Drawn, Start, checked, drawn
 from charlm.stopping import until
 from charlm.surprisal import Score, nats_after, score, scores_apart
 from charlm.text import unknown
 from charlm.text.folding import types_to_name
 from charlm.text.tokenizer import Tokenizer
+
+Label: TypeAlias = str | Mapping[str, float] | None
+"""What an item is written of: a label, or several with their weights."""
 
 
 class CharLM:
@@ -40,6 +45,7 @@ class CharLM:
         self.provenance: dict[str, Any] = loaded.provenance
         self.weights = loaded.weights
         self.engine = Engine(loaded.config, loaded.weights)
+        self.items = loaded.items
         self.counts = counts
         self.predictor: Predictor = self.engine
         if counts is not None:
@@ -56,6 +62,16 @@ class CharLM:
         beside = f", with a {self.counts.name}" if self.counts is not None else ""
         return self.config.describe() + beside
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that the model can write an item of; empty without labels."""
+        return self.items.labels if self.items is not None else ()
+
+    @property
+    def end(self) -> str:
+        """The character that ends an item; empty for a model of running text."""
+        return self.items.end if self.items is not None else ""
+
     def sample(
         self,
         prompt: str | Start = "",
@@ -64,10 +80,11 @@ class CharLM:
         on_unknown: str = "error",
         include_prompt: bool = False,
         include_stop: bool = False,
+        label: Label = None,
         **options: Any,
     ) -> str:
-        """The text that follows ``prompt``. Options as in ``SampleConfig``; arguments and errors as
-        in ``stream``."""
+        """The text that follows ``prompt``; of a model of items, one item. Options as in
+        ``SampleConfig``; arguments and errors as in ``stream``."""
         return "".join(
             self.stream(
                 prompt,
@@ -76,6 +93,7 @@ class CharLM:
                 on_unknown=on_unknown,
                 include_prompt=include_prompt,
                 include_stop=include_stop,
+                label=label,
             )
         )
 
@@ -90,6 +108,7 @@ class CharLM:
         avoid: Avoid | None = None,
         include_prompt: bool = False,
         include_stop: bool = False,
+        label: Label = None,
     ) -> Generator[str]:
         """Yield the text that follows ``prompt``, at most ``config.length`` characters, as it is
         sampled.
@@ -102,6 +121,9 @@ class CharLM:
         follow
         include_prompt: the first piece is the prompt, which ``config.length`` does not count
         include_stop: the text ends after the stop string, not before it
+        label: what to write an item of, if the model has labels: a label, or several with their
+            weights, which are blended; None: one drawn by its share of the training items, another
+            one for another ``number``
 
         The same model, prompt, config with a seed, and number give the same text. With
         ``config.no_repeat`` the text is shorter than ``config.length`` if every next character
@@ -109,10 +131,12 @@ class CharLM:
         UnknownCharacterError immediately, not when the first character is requested, and
         RequestError if ``no_repeat`` is asked of a model of bytes.
         """
-        config, start = self._ready(prompt, config, on_unknown)
+        config = self._seeded(config)
+        label = self.label_of(config, number, label)
+        config, start = self._ready(prompt, config, on_unknown, label)
         characters = (each.text for each in self._drawn(start, config, number, avoid))
         stop = (stop,) if isinstance(stop, str) else stop
-        pieces = until(characters, stop, config.length, include_stop=include_stop)
+        pieces = until(characters, stop, config.length, include_stop=include_stop, end=self.end)
         return _after(start.prompt, pieces) if include_prompt else pieces
 
     def streams(
@@ -126,6 +150,7 @@ class CharLM:
         avoid: Avoid | None = None,
         include_prompt: bool = False,
         include_stop: bool = False,
+        label: Label = None,
     ) -> list[Generator[str]]:
         """``count`` samples: the n-th iterator gives the characters of ``stream(..., number=n)``.
 
@@ -137,40 +162,67 @@ class CharLM:
         Without a seed in ``config``, a new one is chosen for all of them. Other arguments and
         errors as in ``stream``.
         """
-        config, start = self._ready(prompt, config, on_unknown)
-        if config.seed is None:
-            config = replace(config, seed=secrets.randbits(32))
+        config = self._seeded(config)
         stop = (stop,) if isinstance(stop, str) else stop
-        needs_past = avoid is not None or config.no_repeat or config.repetition_penalty != 1.0
-        if count == 1 or needs_past:
-            return [
-                self.stream(
-                    start,
+        found: dict[int, Generator[str]] = {}
+        for own, numbers in self._by_label(config, count, label):
+            config, start = self._ready(prompt, config, on_unknown, own)
+            needs_past = avoid is not None or config.no_repeat or config.repetition_penalty != 1.0
+            if count == 1 or needs_past:
+                for number in numbers:
+                    found[number] = self.stream(
+                        *(start, config),
+                        number=number,
+                        stop=stop,
+                        avoid=avoid,
+                        include_prompt=include_prompt,
+                        include_stop=include_stop,
+                    )
+                continue
+            for first in range(0, len(numbers), ABREAST):
+                some = numbers[first : first + ABREAST]
+                lockstep = Lockstep(
+                    self.predictor,
+                    self.tokenizer,
+                    start.logits,
+                    start.state,
                     config,
-                    number=number,
+                    some,
                     stop=stop,
-                    avoid=avoid,
-                    include_prompt=include_prompt,
                     include_stop=include_stop,
+                    end=self.end,
+                    threads=os.cpu_count() or 1,
                 )
-                for number in range(count)
-            ]
-        found: list[Generator[str]] = []
-        for first in range(0, count, ABREAST):
-            numbers = range(first, min(first + ABREAST, count))
-            lockstep = Lockstep(
-                self.predictor,
-                self.tokenizer,
-                start.logits,
-                start.state,
-                config,
-                numbers,
-                stop=stop,
-                include_stop=include_stop,
-                threads=os.cpu_count() or 1,
-            )
-            found += [lockstep.read(place) for place in range(len(numbers))]
-        return [_after(start.prompt, each) for each in found] if include_prompt else found
+                for place, number in enumerate(some):
+                    pieces = lockstep.read(place)
+                    found[number] = _after(start.prompt, pieces) if include_prompt else pieces
+        return [found[number] for number in range(count)]
+
+    def _by_label(
+        self, config: SampleConfig, count: int, label: Label
+    ) -> list[tuple[Label, list[int]]]:
+        """The numbers of the samples, by what they are written of."""
+        if label is not None or not self.labels:
+            return [(label, list(range(count)))]
+        found: dict[Label, list[int]] = {}
+        for number in range(count):
+            found.setdefault(self.label_of(config, number), []).append(number)
+        return list(found.items())
+
+    def label_of(self, config: SampleConfig, number: int, label: Label = None) -> Label:
+        """What sample ``number`` is an item of: ``label``, or if that is None and the model has
+        labels, one drawn by its share of the training items. ``config`` must have a seed."""
+        if label is not None or self.items is None or not self.labels:
+            return label
+        assert config.seed is not None
+        rng = np.random.default_rng(derive(config.seed, "sampling", number, 1))
+        return self.labels[draw(np.array(self.items.shares()), rng)]
+
+    @staticmethod
+    def _seeded(config: SampleConfig | None) -> SampleConfig:
+        """``config`` with a seed, a new one if it has none."""
+        config = config or SampleConfig()
+        return config if config.seed is not None else replace(config, seed=secrets.randbits(32))
 
     def ranked(
         self,
@@ -181,6 +233,7 @@ class CharLM:
         on_unknown: str = "error",
         avoid: Avoid | None = None,
         include_stop: bool = False,
+        label: Label = None,
         **options: Any,
     ) -> list[Sample]:
         """``count`` samples with their log-probability, the most likely per character first.
@@ -188,23 +241,29 @@ class CharLM:
         The texts are those of ``streams``; options as in ``SampleConfig``, arguments and errors as
         in ``stream``.
         """
-        config, start = self._ready(prompt, SampleConfig(**options), on_unknown)
-        streams = self.streams(
-            start, config, count, stop=stop, avoid=avoid, include_stop=include_stop
-        )
-        return best_first(
-            self.weigh(start, "".join(pieces), number) for number, pieces in enumerate(streams)
-        )
+        config = self._seeded(SampleConfig(**options))
+        found = []
+        for own, numbers in self._by_label(config, count, label):
+            config, start = self._ready(prompt, config, on_unknown, own)
+            streams = self.streams(
+                *(start, config, count),
+                stop=stop,
+                avoid=avoid,
+                include_stop=include_stop,
+            )
+            found += [self.weigh(start, "".join(streams[n]), n) for n in numbers]
+        return best_first(found)
 
     def weigh(self, start: Start, text: str, number: int = 0) -> Sample:
         """``text`` with its nats after a prompt: -ln p(text | prompt), by the model itself, before
-        temperature and filters, to which no repetition penalty and nothing forbidden belongs.
+        temperature and filters, to which no repetition penalty and nothing forbidden belongs. Of a
+        model of items the end symbol is counted too.
 
         ``text`` is taken as it is written, without normalizing it. After an empty prompt the model
         has read the opening symbol. Raises UnknownCharacterError for an unknown character,
         CheckpointError if the nats are not finite.
         """
-        ids = self.tokenizer.encode_written(text)
+        ids = self.tokenizer.encode_written(text + self.end)
         nats = float(nats_after(self.predictor, start.logits, start.state, ids).sum())
         if not math.isfinite(nats):
             raise not_finite()
@@ -220,8 +279,10 @@ class CharLM:
         avoid: Avoid | None = None,
     ) -> Iterator[Drawn]:
         """The text that ``stream`` gives, with the model's probability of every character."""
-        config, start = self._ready(prompt, config, on_unknown)
-        return islice(self._drawn(start, config, number, avoid, tell=True), config.length)
+        config = self._seeded(config)
+        config, start = self._ready(prompt, config, on_unknown, self.label_of(config, number))
+        found = islice(self._drawn(start, config, number, avoid, tell=True), config.length)
+        return takewhile(lambda each: each.text != self.end, found) if self.end else found
 
     def _drawn(
         self,
@@ -234,21 +295,42 @@ class CharLM:
     ) -> Iterator[Drawn]:
         return drawn(self.predictor, self.tokenizer, start, config, number, avoid, tell=tell)
 
-    def start(self, prompt: str = "", on_unknown: str = "error") -> Start:
+    def start(self, prompt: str = "", on_unknown: str = "error", label: Label = None) -> Start:
         """Read ``prompt`` once, for any number of samples. UnknownCharacterError as in ``stream``;
-        CheckpointError if the model's output is not finite."""
+        CheckpointError if the model's output is not finite; RequestError for a label that the model
+        does not have. Without a label, a model with labels reads as an item of none."""
         prompt = self._readable(prompt, on_unknown)
         ids = self._ids_of_prompt(prompt)
-        return Start(ids, *self.read(ids), prompt)
+        return Start(ids, *self.read(ids, self._written_as(label)), prompt)
+
+    def _written_as(self, label: Label) -> State | None:
+        """The state before an item of a label, or of a blend; None: the zero state."""
+        if label is None:
+            return None
+        if self.items is None:
+            raise RequestError("the model has no labels; leave out --label")
+        weights = np.zeros((1, max(1, len(self.labels))))
+        for name, weight in ({label: 1.0} if isinstance(label, str) else label).items():
+            weights[0, self.items.number(name)] = weight
+        total = weights.sum()
+        if not (np.isfinite(total) and total > 0 and (weights >= 0).all()):
+            raise RequestError("the weights of the labels must be 0 or more, and not all 0")
+        return labelled(self.predictor.initial_state(1), weights / total)
 
     def _ready(
-        self, prompt: str | Start, config: SampleConfig | None, on_unknown: str
+        self,
+        prompt: str | Start,
+        config: SampleConfig | None,
+        on_unknown: str,
+        label: Label = None,
     ) -> tuple[SampleConfig, Start]:
         """What every way of sampling needs; RequestError for what this model cannot do."""
         config = config or SampleConfig()
         if config.no_repeat and self.tokenizer.kind != "char":
             raise RequestError("--no-repeat needs a model of characters; this one is of bytes")
-        return config, prompt if isinstance(prompt, Start) else self.start(prompt, on_unknown)
+        if isinstance(prompt, Start):
+            return config, prompt
+        return config, self.start(prompt, on_unknown, label)
 
     def read_prompt(self, prompt: str, on_unknown: str = "error") -> list[int]:
         """The ids of ``prompt``, or of the opening symbol if nothing is left of it."""
@@ -258,12 +340,18 @@ class CharLM:
         return unknown.readable(self.tokenizer, prompt, on_unknown, what="the prompt").text
 
     def _ids_of_prompt(self, prompt: str) -> list[int]:
-        return [int(i) for i in self.tokenizer.encode(prompt)] or [self.opening]
+        ids = [int(i) for i in self.tokenizer.encode(prompt)]
+        if self.end:  # an item is read after the symbol that ends the one before it
+            return [self.opening, *ids]
+        return ids or [self.opening]
 
     @property
     def opening(self) -> int:
         """The id that the model reads, unprinted, if the prompt is empty: a newline, so that the
-        text begins like a line. If the vocabulary has no newline, the most common character."""
+        text begins like a line. If the vocabulary has no newline, the most common character. For a
+        model of items, its end symbol."""
+        if self.end:
+            return int(self.tokenizer.encode(self.end)[0])
         if not len(self.tokenizer.unseen("\n")):
             return int(self.tokenizer.encode("\n")[0])
         common = str(self.provenance.get("commonest", ""))
@@ -277,7 +365,7 @@ class CharLM:
         ids = self.tokenizer.encode_written(text).tolist()
         if not ids:
             return start
-        before = start.ids if start.prompt else []  # without the opening symbol
+        before = start.ids if start.prompt or self.end else []  # without the opening symbol
         return Start([*before, *ids], *self.read(ids, start.state), start.prompt + text)
 
     def read(self, ids: list[int], state: State | None = None) -> tuple[Floats, State]:

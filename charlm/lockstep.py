@@ -98,6 +98,7 @@ class Lockstep:
     config: with a seed, and without a repetition penalty or ``no_repeat``, which would need the
     past of each text
     stop: strings before which a text ends; with ``include_stop`` after them
+    end: a character that ends a text and is not shown
     threads: the texts are divided among them, if there are enough
 
     To read one text draws as much of the others, which is kept until they are read. The texts may
@@ -115,11 +116,13 @@ class Lockstep:
         *,
         stop: Sequence[str] = (),
         include_stop: bool = False,
+        end: str = "",
         threads: int = 1,
     ) -> None:
         self._predictor, self._tokenizer = predictor, tokenizer
         self._logits, self._state = logits, state
         self._config, self._stop, self._include_stop = config, stop, include_stop
+        self._end = end
         self._numbers, self._threads = numbers, threads
         self._block_size = _FIRST_BLOCK
 
@@ -131,7 +134,9 @@ class Lockstep:
         ]
 
     def _ending(self) -> Ending:
-        return Ending(self._stop, self._config.length, include_stop=self._include_stop)
+        return Ending(
+            self._stop, self._config.length, include_stop=self._include_stop, end=self._end
+        )
 
     @cached_property
     def _rows(self) -> list[_Rows]:

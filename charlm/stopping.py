@@ -7,7 +7,8 @@ from collections.abc import Generator, Iterator, Sequence
 
 class Ending:
     """The first ``length`` characters, ending before the first of ``stops`` that is complete; with
-    ``include_stop`` after it.
+    ``include_stop`` after it. The character ``end``, if there is one, ends the text too and is
+    never shown.
 
     Characters that may be the beginning of one of them are held back until that is decided. If
     several are complete at once, the longest counts; an empty one is ignored.
@@ -17,8 +18,11 @@ class Ending:
     (['s', '', 'e', '', ''], True)
     """
 
-    def __init__(self, stops: Sequence[str], length: int, *, include_stop: bool = False) -> None:
+    def __init__(
+        self, stops: Sequence[str], length: int, *, include_stop: bool = False, end: str = ""
+    ) -> None:
         self.left = length
+        self._end = end
         self.ended = length <= 0
         self._stops = [stop for stop in stops if stop]
         self._include_stop = include_stop
@@ -26,6 +30,8 @@ class Ending:
 
     def feed(self, character: str) -> str:
         """What can be shown after ``character``: possibly nothing, or what was held back too."""
+        if character == self._end:
+            return self.flush()
         self.left -= 1
         self.ended = not self.left
         if not self._stops:
@@ -47,11 +53,16 @@ class Ending:
 
 
 def until(
-    characters: Iterator[str], stops: Sequence[str], length: int, *, include_stop: bool = False
+    characters: Iterator[str],
+    stops: Sequence[str],
+    length: int,
+    *,
+    include_stop: bool = False,
+    end: str = "",
 ) -> Generator[str]:
     """The pieces that ``Ending`` shows of a text, which may be endless; no more of it is read than
     needed."""
-    ending = Ending(stops, length, include_stop=include_stop)
+    ending = Ending(stops, length, include_stop=include_stop, end=end)
     while not ending.ended:
         character = next(characters, "")
         piece = ending.feed(character) if character else ending.flush()

@@ -16,6 +16,7 @@ from click.testing import Result
 
 import charlm as package
 from charlm import checkpoint
+from charlm.arrays import State
 from charlm.checkpoint import Checkpoint
 from charlm.cli.options import unescaped
 from charlm.config import ModelConfig, SampleConfig
@@ -222,9 +223,9 @@ def test_a_long_prompt_is_read_once(
     read: list[int] = []
     real = CharLM.read
 
-    def counted(self: CharLM, ids: list[int]) -> object:
+    def counted(self: CharLM, ids: list[int], state: State | None = None) -> object:
         read.append(len(ids))
-        return real(self, ids)
+        return real(self, ids, state)
 
     monkeypatch.setattr(CharLM, "read", counted)
     for more in ([], ["--json"], ["--show-probs"]):

@@ -87,6 +87,34 @@ from charlm.errors import RequestError
     help="Write together: choose one of --num-samples ways to go on, sentence by sentence, or type "
     "your own. The talk is on stderr, the text on stdout.",
 )
+@option(
+    "--label",
+    "labels",
+    group="Items",
+    multiple=True,
+    metavar="LABEL",
+    help="Write items of this label; LABEL=WEIGHT, repeated, blends several "
+    "[default: one drawn for each item by its share, printed behind it]",
+)
+@option(
+    "--new",
+    group="Items",
+    is_flag=True,
+    help="Write only items that are not in the run's list, and none twice.",
+)
+@option("--prefix", group="Items", help="How every item begins: --prompt for a model of items.")
+@option(
+    "--pattern",
+    group="Items",
+    help="What every item looks like: ? is any one character, * at the end the rest, such as ?a?a "
+    "or Ma*.",
+)
+@option(
+    "--beam",
+    group="Items",
+    type=Number(int, min=1, max=1024),
+    help="Print the likeliest items that a search with so many beginnings finds.",
+)
 @json_option(
     "Print one JSON object per sample, with its log-probability: ln p(text | prompt) in nats."
 )
@@ -128,6 +156,11 @@ def command(
     include_stop: bool,
     rank: bool,
     interactive: bool,
+    labels: tuple[str, ...],
+    new: bool,
+    prefix: str | None,
+    pattern: str | None,
+    beam: int | None,
     on_unknown: str,
     as_json: bool,
     out: Path | None,
@@ -158,6 +191,8 @@ def command(
     charlm sample book --novelty --max-copy 30
     charlm sample book --show-probs
     charlm sample book --show-probs --figure sample.svg
+    charlm sample names --num-samples 20 --new           a model of items (train --items)
+    charlm sample names --label Italian --prefix Ma      one with labels (train --labelled)
     echo "Era il" | charlm sample book --prompt - --top-p 0.9
     """
     beside = {
@@ -176,8 +211,10 @@ def command(
     elif alternatives or figure:
         name = "--alternatives" if alternatives else "--figure"
         raise RequestError(f"{name} belongs to --show-probs; give both")
-    if corpus and not (novelty or max_copy):
-        raise RequestError("--corpus belongs to --novelty and --max-copy; give one of them")
+    if corpus and not (novelty or max_copy or new):
+        raise RequestError("--corpus belongs to --novelty, --max-copy and --new; give one of them")
+    if prefix is not None and (prompt, prompt_file, prompts) != (None, None, None):
+        raise RequestError("--prefix and a prompt both say how an item begins; give one")
     if include_stop and not stop:
         raise RequestError("--include-stop belongs to --stop; give both")
     if interactive and prompt == "-":
@@ -187,13 +224,38 @@ def command(
     if drawing["seed"] is None:
         drawing["seed"] = secrets.randbits(32)
     config = SampleConfig(**drawing)
-    asked = read_prompts(prompt, prompt_file, prompts)
+    asked = read_prompts(prompt if prefix is None else prefix, prompt_file, prompts)
 
     from charlm import runs
 
     opened = runs.open_model(model, corpus=corpus, network_only=network_only)
     loaded = opened.model
     asked = readable_prompts(asked, prompts, loaded.tokenizer, on_unknown)
+    for_items = {"label": labels, "new": new, "prefix": prefix, "pattern": pattern, "beam": beam}
+    if not loaded.end and any(each not in (None, False, ()) for each in for_items.values()):
+        name = next(name for name, each in for_items.items() if each not in (None, False, ()))
+        raise RequestError(
+            f"--{name} is for a model of items; train one with --items or --labelled"
+        )
+    if loaded.end and not show_probs:
+        from charlm.cli import itemsamples
+
+        itemsamples.refuse_for_items(
+            **{"interactive": interactive, "max-copy": max_copy, "include-stop": include_stop}
+        )
+        itemsamples.write_items(
+            opened,
+            asked,
+            itemsamples.Asked(
+                *(num_samples or itemsamples.ITEMS, labels, new, pattern, beam or 0),
+                *(rank, as_json, novelty),
+                tuple(unescaped(string) for string in stop),
+                on_unknown,
+            ),
+            config,
+            out,
+        )
+        return
     copies = None
     if novelty or max_copy:
         from charlm.cli.copies import Copies
