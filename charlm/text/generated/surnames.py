@@ -136,7 +136,7 @@ def names(corpus: str) -> list[Pair]:
     if this version of it lacks one of the tables.
     """
     release = faker_version()
-    pairs = []
+    pairs: list[Pair] = []
     for label, row in {"surnames": SURNAMES, "first-names": FIRST_NAMES}[corpus].items():
         locale, *tables = row.split()
         found: list[str] = []
