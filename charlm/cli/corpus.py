@@ -96,7 +96,8 @@ _force = option("--force", is_flag=True, help="Replace a file that contains anot
 
     Plain texts: viaggi, python-prose, python-stdlib. Lines "text<TAB>label": dates, numbers and
     imperfetto to rewrite; accents, capitals, spaces and person to tag; surnames and first-names to
-    classify. The last two need the package faker.
+    classify. The last two need faker:
+    {how_to_install("data")}.
 
     \b
     charlm corpus make viaggi
