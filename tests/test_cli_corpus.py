@@ -33,7 +33,9 @@ def test_list_names_every_corpus(run: Run) -> None:
     result = run("list")
     assert result.exit_code == 0
     for entry in CATALOGUE:
-        assert re.search(rf"^{entry.name} +{entry.kind} ", result.stdout, re.MULTILINE)
+        assert re.search(
+            rf"^{entry.name} +{entry.kind} +{entry.task} ", result.stdout, re.MULTILINE
+        )
 
 
 def test_make_writes_where_it_says(run: Run) -> None:
@@ -46,6 +48,17 @@ def test_make_writes_where_it_says(run: Run) -> None:
     again = run("make viaggi --chars 3000")
     assert "exists already" in again.stderr
     assert again.stdout == result.stdout
+
+
+def test_labelled_lines_are_written_as_tsv(run: Run) -> None:
+    result = run("make dates --lines 30 --seed 4")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(Path("corpora/dates.tsv"))
+    assert result.stderr == "30 lines, seed 4\n"
+    written = Path("corpora/dates.tsv").read_bytes()
+    assert written.decode("utf-8") == catalogue.make_labelled("dates", 30, seed=4)
+    assert run("make dates --lines 30 --seed 4 --out -").stdout_bytes == written
+    assert len(run("make person --out -").stdout.splitlines()) == catalogue.LINES
 
 
 def test_another_text_is_replaced_only_with_force(run: Run) -> None:
@@ -71,6 +84,12 @@ def test_stdout_carries_the_text_and_nothing_else(run: Run) -> None:
         ("make python-prose --chars 10", "--chars is only for viaggi"),
         ("make python-stdlib --seed 1", "--seed is only for viaggi, python-prose, dates"),
         ("make viaggi --chars 0", "at least 1"),
+        ("make viaggi --lines 5", "--lines is only for dates, numbers"),
+        ("make dates --chars 5", "--chars is only for viaggi; leave it out for dates"),
+        ("make surnames --seed 5", "leave it out for surnames"),
+        ("make first-names --lines 5", "leave it out for first-names"),
+        ("make spaces --lines 0", "at least 1"),
+        ("make spaces --lines many", "a whole number"),
         ("make petrarca", "choose viaggi, "),
         ("make dante", "charlm corpus get dante"),
         ("get viaggi", "charlm corpus make viaggi"),

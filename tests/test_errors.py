@@ -144,6 +144,7 @@ def test_without_torch_train_says_that_it_needs_it(
         ("matplotlib", ["inspect", "memory", "RUN", "TEXT", "--figure", "x.png"], "plots"),
         ("jinja2", ["report", "RUN", "--out", "x.html"], "report"),
         ("pooch", ["corpus", "get", "names", "--out", "x.txt"], "data"),
+        ("faker", ["corpus", "make", "surnames", "--out", "x.txt"], "data"),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(

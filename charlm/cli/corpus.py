@@ -91,7 +91,22 @@ def _target(entry: Entry, out: str | None) -> Path:
 _force = option("--force", is_flag=True, help="Replace a file that contains another text.")
 
 
-@command.command()
+@command.command(
+    help=f"""Make a corpus without the network.
+
+    Plain texts: viaggi, python-prose, python-stdlib. Lines "text<TAB>label": dates, numbers and
+    imperfetto to rewrite; accents, capitals, spaces and person to tag; surnames and first-names to
+    classify. The last two need faker:
+    {how_to_install("data")}.
+
+    \b
+    charlm corpus make viaggi
+    charlm corpus make viaggi --chars 200000 --seed 7 --out diario.txt
+    charlm corpus make python-prose --out - | head
+    charlm corpus make dates --lines 5000
+    charlm corpus make surnames --out names.tsv
+    """
+)
 @click.argument("name")
 @option("--out", help="File to write; -: stdout [default: corpora/NAME.txt or NAME.tsv]")
 @option("--chars", type=Number(int, min=1), help="Characters, for viaggi [default: 1000000]")
@@ -105,19 +120,6 @@ _force = option("--force", is_flag=True, help="Replace a file that contains anot
 )
 @_force
 def make(name: str, out: str | None, force: bool, **options: int | None) -> None:
-    """Make a corpus without the network.
-
-    Plain texts: viaggi, python-prose, python-stdlib. Lines "text<TAB>label": dates, numbers and
-    imperfetto to rewrite; accents, capitals, spaces and person to tag; surnames and first-names to
-    classify. The last two need the package faker.
-
-    \b
-    charlm corpus make viaggi
-    charlm corpus make viaggi --chars 200000 --seed 7 --out diario.txt
-    charlm corpus make python-prose --out - | head
-    charlm corpus make dates --lines 5000
-    charlm corpus make surnames --out names.tsv
-    """
     from charlm.text import catalogue
 
     entry = _entry(name, "make")

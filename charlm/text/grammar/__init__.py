@@ -10,7 +10,7 @@
     template    the notation of sentence templates
     rules_*     the templates: of a day, of what happens, of a year; `rules` joins them
     scene       who travels, where and when; fills the slots of the templates
-    sentences   single sentences that state one year
+    sentences   single sentences that state one year, or with the names of persons in them
     diary       dated, consistent entries
 
 Every text is a function of the numbers that `rng.random()` returns, and of nothing else.
