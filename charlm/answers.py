@@ -21,9 +21,9 @@ from charlm.arrays import Floats
 from charlm.checkpoint import Checkpoint
 from charlm.engine import Engine, log_softmax
 from charlm.errors import RequestError
-from charlm.itemscore import item_nats
+from charlm.itemscore import nats_by_label
 from charlm.reader import Reader, read_items
-from charlm.text.items import Items
+from charlm.text.items import Items, encode_items
 from charlm.text.tokenizer import Tokenizer
 
 Advanced = Callable[[int, int], object]
@@ -41,13 +41,7 @@ class _Answers:
     def encode(self, texts: Sequence[str]) -> Items:
         """Items as this model reads them; UnknownCharacterError for a character it never saw,
         RequestError for an empty one."""
-        texts = [self.tokenizer.normalize(text) for text in texts]
-        if not all(texts):
-            raise RequestError("an item is empty; leave it out")
-        ended = next((text for text in texts if self.facts.end in text), None)
-        if ended is not None:
-            raise RequestError(f"the item {ended[:40]!r} has the symbol in it that ends an item")
-        return Items.of(texts, self.tokenizer, self.facts.end)
+        return encode_items(texts, self.tokenizer, self.facts)
 
 
 class Classifier(_Answers):
@@ -96,15 +90,7 @@ class Classifier(_Answers):
         """-ln p(item | label) in nats of every item as one of every label: (N, K). Only for a run
         that writes items of a label."""
         assert self._engine is not None
-        K, N = len(self.labels), len(items)
-        nats = np.empty((N, K))
-        for k, weights in enumerate(np.eye(K, dtype=np.float32)):
-
-            def each(done: int, total: int, before: int = k * N) -> None:
-                advanced(before + done, K * N)
-
-            nats[:, k] = item_nats(self._engine, items, weights, advanced=each)
-        return nats
+        return nats_by_label(self._engine, items, len(self.labels), advanced)
 
     def saliency(self, text: str, label: str) -> NDArray[np.float64]:
         """How much each character of an item supports a label: (T,) nats.

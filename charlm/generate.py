@@ -18,7 +18,7 @@ from charlm.config import ModelConfig, SampleConfig
 from charlm.counts import Counts
 from charlm.engine import Engine
 from charlm.errors import RequestError
-from charlm.itemscore import labelled
+from charlm.itemscore import item_nats, labelled, nats_by_label
 from charlm.lockstep import ABREAST, Lockstep
 from charlm.mixture import Apart, Mixed, Predictor
 from charlm.ranking import Sample, best_first
@@ -29,6 +29,7 @@ from charlm.stopping import until
 from charlm.surprisal import Score, nats_after, score, scores_apart
 from charlm.text import unknown
 from charlm.text.folding import types_to_name
+from charlm.text.items import count_characters, encode_items
 from charlm.text.tokenizer import Tokenizer
 
 Label: TypeAlias = str | Mapping[str, float] | None
@@ -307,6 +308,11 @@ class CharLM:
         """The state before an item of a label, or of a blend; None: the zero state."""
         if label is None:
             return None
+        weights = self._weights_of(label)
+        return labelled(self.predictor.initial_state(1), weights)
+
+    def _weights_of(self, label: str | Mapping[str, float]) -> Floats:
+        """The weights of the labels, (1, K), which sum to 1."""
         if self.items is None:
             raise RequestError("the model has no labels; leave out --label")
         weights = np.zeros((1, max(1, len(self.labels))))
@@ -315,7 +321,7 @@ class CharLM:
         total = weights.sum()
         if not (np.isfinite(total) and total > 0 and (weights >= 0).all()):
             raise RequestError("the weights of the labels must be 0 or more, and not all 0")
-        return labelled(self.predictor.initial_state(1), weights / total)
+        return np.asarray(weights / total)
 
     def _ready(
         self,
@@ -412,6 +418,43 @@ class CharLM:
         return scores_apart(
             self.predictor, self.tokenizer, ids, folded_types=types, advanced=advanced
         )
+
+    @property
+    def chance(self) -> float:
+        """Bits per symbol if every symbol is equally likely."""
+        return math.log2(self.tokenizer.vocab_size)
+
+    def score_items(
+        self,
+        items: Sequence[str],
+        label: Label = None,
+        *,
+        advanced: Callable[[int, int], object] = lambda done, total: None,
+    ) -> list[Score]:
+        """The loss of each item, its end symbol included: of a model of items (``--items``).
+
+        label: score them as items of a label, or of a blend; None: of any label, each by its share
+            of the training items
+        advanced: called with (how many items are scored, of how many)
+
+        Raises UnknownCharacterError for an unknown character, RequestError for an empty item or a
+        model of running text.
+        """
+        if self.items is None:
+            raise RequestError("the model was not trained on items; train with --items")
+        encoded = encode_items(items, self.tokenizer, self.items)
+        if self.labels and label is None:
+            nats = nats_by_label(self.predictor, encoded, len(self.labels), advanced)  # (N, K)
+            with np.errstate(divide="ignore"):
+                nats = -np.logaddexp.reduce(np.log(self.items.shares()) - nats, axis=1)
+        else:
+            weights = None if label is None else self._weights_of(label)[0]
+            nats = item_nats(self.predictor, encoded, weights, advanced=advanced)
+        found = []
+        for number, each in enumerate(nats.tolist()):
+            characters = count_characters(self.tokenizer, encoded.chosen(slice(number, number + 1)))
+            found.append(Score.of(each, characters))
+        return found
 
     def folded_types(self, text: str, corpus: Iterable[str] = ()) -> int:
         """How many different characters the unknown symbol represents; 1 without such a symbol."""

@@ -67,6 +67,24 @@ def item_nats(
     return nats
 
 
+def nats_by_label(
+    model: Predictor,
+    items: Items,
+    num_labels: int,
+    advanced: Callable[[int, int], object] = lambda done, total: None,
+) -> NDArray[np.float64]:
+    """-ln p(item | label) in nats of every item as one of every label: (N, K)."""
+    K, N = num_labels, len(items)
+    nats = np.empty((N, K))
+    for k, weights in enumerate(np.eye(K, dtype=np.float32)):
+
+        def each(done: int, total: int, before: int = k * N) -> None:
+            advanced(before + done, K * N)
+
+        nats[:, k] = item_nats(model, items, weights, advanced=each)
+    return nats
+
+
 def one_hot(labels: NDArray[np.int64], num_labels: int) -> Floats:
     """The weights (N, K) of items that have one label each."""
     weights: Floats = np.eye(num_labels, dtype=np.float32)[labels]

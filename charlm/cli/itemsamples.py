@@ -110,8 +110,8 @@ def write_items(
         say(f"by chance each symbol has {math.log(model.tokenizer.vocab_size):.4f} nats")
     if asked.new:
         say(
-            f"drawn {counted.drawn:,}: {counted.known:,} ({100 * counted.share_known:.1f} %) are in "
-            f"the list, {counted.again:,} were drawn before"
+            f"drawn {counted.drawn:,}: {counted.known:,} ({100 * counted.share_known:.1f} %) are "
+            f"in the list, {counted.again:,} were drawn before"
         )
     if asked.novelty:
         _say_novelty(written, *known)

@@ -19,6 +19,7 @@ from charlm.cli.options import (
     encoding_option,
     json_option,
     network_only_option,
+    nothing_beside,
     on_unknown_option,
     only_one,
     option,
@@ -46,6 +47,11 @@ if TYPE_CHECKING:
     default=5,
     show_default=True,
     help="List this many of the characters that the model found most likely.",
+)
+@option(
+    "--label",
+    metavar="LABEL",
+    help="Of a model of items with labels: score the items as ones of this label [default: of any]",
 )
 @option("--exact", is_flag=True, help="Read a long text in one stream, not in many.")
 @option(
@@ -76,6 +82,7 @@ def command(
     html: Path | None,
     figure: Path | None,
     alternatives: int,
+    label: str | None,
     exact: bool,
     dynamic: bool,
     rate: float,
@@ -100,6 +107,7 @@ def command(
     charlm score book letter.txt --json --alternatives 3
     charlm score book letter.txt --dynamic
     charlm score book letters/*.txt --jobs 4          many files, a line each
+    charlm score names list.txt                       a model of items: the likeliest line first
     """
     if len(files) > 1:
         if dynamic or by or html or figure:
@@ -129,6 +137,24 @@ def command(
         None if file == "-" else file,
         network_only=network_only or dynamic,  # only the network can learn while it reads
     ).model
+    if loaded.items is not None:
+        from charlm.cli.scoreitems import score_lines
+
+        nothing_beside(
+            "a model of items",
+            "scores each line as an item",
+            by=by,
+            html=html,
+            figure=figure,
+            dynamic=dynamic,
+            exact=exact,
+        )
+        score_lines(
+            *(loaded, file, label), as_json=as_json, encoding=encoding, on_unknown=on_unknown
+        )
+        return
+    if label is not None:
+        raise RequestError("--label is for a model of items with labels (train --labelled)")
     text = readable(loaded, text_of(file, encoding), on_unknown, say)
     if dynamic:
         _show_gain(loaded, text, rate)

@@ -108,6 +108,18 @@ class Items:
         )
 
 
+def encode_items(texts: Sequence[str], tokenizer: Tokenizer, facts: ItemFacts) -> Items:
+    """Items as a model with these facts reads them; UnknownCharacterError for a character that it
+    has never seen, RequestError for an empty one or one with the end symbol in it."""
+    texts = [tokenizer.normalize(text) for text in texts]
+    if not all(texts):
+        raise RequestError("an item is empty; leave it out")
+    ended = next((text for text in texts if facts.end in text), None)
+    if ended is not None:
+        raise RequestError(f"the item {ended[:40]!r} has the symbol in it that ends an item")
+    return Items.of(texts, tokenizer, facts.end)
+
+
 def pad(
     ids: Ids,
     begins: NDArray[np.int64],
