@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
+import numpy as np
 
 from charlm import launch, rundir, runs
 from charlm.cli.corpusoptions import check_corpus_options, source_of, weighted
@@ -70,6 +71,7 @@ def prepared(
     model = ModelOptions(**shape)
     model.settle()  # refuse a wrong shape before timing anything
     _describe_corpus(texts, dataset)
+    _hint_at_the_end(dataset, source)
     if weights:
         parts = zip(corpus, weights, texts.train_parts, strict=True)
         mixed = (f"{Path(n).name} {w:g} ({len(part):,} characters)" for n, w, part in parts)
@@ -120,6 +122,27 @@ def _describe_corpus(texts: Texts, dataset: AnyDataset) -> None:
         say(
             f"folded  {100 * dataset.folding.share:.3g} % of the characters, of "
             f"{dataset.folding.types:,} types, are read as the unknown symbol"
+        )
+
+
+def _hint_at_the_end(dataset: AnyDataset, source: Source) -> None:
+    """Say so if the end of the text, on which it is validated, is unlike the rest."""
+    from charlm.text.dataset import Dataset
+    from charlm.text.unlike import NOTABLE, end_and_control
+
+    validates_on_end = source.split_by == "end" and source.val_fraction and not source.val_sources
+    if not isinstance(dataset, Dataset) or not validates_on_end or source.separator:
+        return
+    tokenizer = dataset.tokenizer
+    if not isinstance(dataset.ids, np.ndarray) or len(tokenizer.unseen("\n")):
+        return
+    line_end = int(tokenizer.encode("\n")[0])
+    found = end_and_control(dataset.ids, line_end, tokenizer.vocab_size)
+    if found is not None and found[0] > found[1] + NOTABLE:
+        say(
+            f"hint    the end of the text is unlike the rest: by pairs of characters it costs "
+            f"{found[0]:.2f} bits/char, with lines in random order {found[1]:.2f}; if their order "
+            "does not matter, give --shuffle-lines, or --items for a list"
         )
 
 
