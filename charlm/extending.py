@@ -59,13 +59,18 @@ def with_characters(model: Checkpoint, characters: str) -> Checkpoint:
         nfc=tokenizer.nfc,
         newline=tokenizer.newline,
     )
+    rows = ROWS if model.config.writes else ROWS[:1]  # another head scores labels
     place = np.searchsorted(code_points(larger.characters), code_points(tokenizer.characters))
     weights = {
-        name: _with_rows(value, place, larger) if name in ROWS else value
+        name: _with_rows(value, place, larger) if name in rows else value
         for name, value in model.weights.items()
     }
     return Checkpoint(
-        replace(model.config, vocab_size=larger.vocab_size), larger, weights, model.provenance
+        replace(model.config, vocab_size=larger.vocab_size),
+        larger,
+        weights,
+        model.provenance,
+        items=model.items,
     )
 
 

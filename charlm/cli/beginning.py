@@ -15,7 +15,7 @@ from charlm import launch, rundir, runs
 from charlm.cli.corpusoptions import check_corpus_options, source_of, weighted
 from charlm.cli.options import chosen, either, fields_of, given, typed
 from charlm.cli.terminal import say
-from charlm.config import CELLS, ModelOptions, TrainOptions, started_learning_rate
+from charlm.config import CELLS, ModelConfig, ModelOptions, TrainOptions, started_learning_rate
 from charlm.errors import RequestError, UnknownCharacterError
 from charlm.lineage import lineage_after
 from charlm.text.unknown import ONLY_LF, sees_only_lf
@@ -250,7 +250,8 @@ def _encoded(texts: Texts, start: Checkpoint) -> AnyDataset:
     from charlm.text import dataset as data
 
     try:
-        dataset = data.encode(texts, start.tokenizer.with_newline(texts.newline))
+        tokenizer = start.tokenizer.with_newline(texts.newline)
+        dataset = data.encode(texts, tokenizer, start.items)
     except UnknownCharacterError as error:
         number = len(unseen_characters(texts, start.tokenizer))
         what = "this character" if number == 1 else f"these {number:,} characters"
@@ -259,6 +260,14 @@ def _encoded(texts: Texts, start: Checkpoint) -> AnyDataset:
             "remove them, or train a new model without --init-from"
         ) from error
     _check_folded(dataset)
+    shape = start.config.to_dict() | dataset.shape
+    same = shape["num_labels"] == start.config.num_labels
+    if not same or ModelConfig(**shape).parameter_shapes() != start.config.parameter_shapes():
+        raise RequestError(
+            f"the model of --init-from was trained for {start.config.task}, and the corpus is read "
+            f"for {shape['task']}; give the options that it was trained with, or leave --init-from "
+            "out"
+        )
     return dataset
 
 

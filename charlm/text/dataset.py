@@ -29,6 +29,7 @@ from charlm.errors import (
     ShortCorpusError,
     UnknownCharacterError,
 )
+from charlm.itemfacts import ItemFacts
 from charlm.text import cache, folding, items, newlines
 from charlm.text.folding import Folding
 from charlm.text.idfile import IdFile
@@ -497,7 +498,7 @@ class Dataset:
     @property
     def shape(self) -> dict[str, Any]:
         """The fields of a ``ModelConfig`` that follow from the corpus."""
-        return {"vocab_size": self.tokenizer.vocab_size}
+        return {"vocab_size": self.tokenizer.vocab_size, "task": "text", "num_labels": 0}
 
     item_facts: ClassVar[None] = None
     """``ItemDataset`` has some."""
@@ -580,14 +581,16 @@ AnyDataset = Dataset | ItemDataset
 """What a run trains on: running text, or items."""
 
 
-def encode(texts: Texts, tokenizer: Tokenizer) -> AnyDataset:
+def encode(texts: Texts, tokenizer: Tokenizer, like: ItemFacts | None = None) -> AnyDataset:
     """Encode both parts: a ``Dataset`` of running text, an ``ItemDataset`` of a list of items.
+
+    like: the labels to use, those of a model to start from; default: those of the items
 
     Raises CorpusError if the text is too short to be a corpus, UnknownCharacterError if the
     tokenizer lacks a character of it.
     """
     if texts.items is not None:
-        return _encode_items(texts, texts.items, tokenizer)
+        return _encode_items(texts, texts.items, tokenizer, like)
     if len(texts.train) < 2:
         raise CorpusError(
             f"{texts.name}: {len(texts.train)} of {len(texts.whole)} characters left to train on; "
@@ -622,7 +625,9 @@ def encode(texts: Texts, tokenizer: Tokenizer) -> AnyDataset:
     return Dataset(texts.name, tokenizer, ids, cut, facts, folded, exact, mix, separator)
 
 
-def _encode_items(texts: Texts, found: ItemTexts, tokenizer: Tokenizer) -> ItemDataset:
+def _encode_items(
+    texts: Texts, found: ItemTexts, tokenizer: Tokenizer, like: ItemFacts | None
+) -> ItemDataset:
     if found.layout.kind == "tag" and (isinstance(tokenizer, ByteTokenizer) or tokenizer.nfc):
         raise RequestError(
             "--task tag needs one tag for each character of the file; leave out --tokenizer byte "
@@ -643,6 +648,7 @@ def _encode_items(texts: Texts, found: ItemTexts, tokenizer: Tokenizer) -> ItemD
     return items.encode(
         *(texts.name, (found.train, found.val), tokenizer, found.end, facts),
         kind=found.layout.kind,
+        like=like,
     )
 
 

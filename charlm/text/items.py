@@ -315,10 +315,12 @@ def encode(
     facts: dict[str, Any],
     *,
     kind: str,
+    like: ItemFacts | None = None,
 ) -> ItemDataset:
     """The training and the validation part, encoded.
 
     kind: what the items are read for (``charlm.text.records.KINDS``)
+    like: the labels to use; default: those of the items
 
     Raises ShortCorpusError if there are too few items, CorpusError for an item with the end symbol
     in it, UnknownCharacterError if the tokenizer lacks a character.
@@ -338,15 +340,26 @@ def encode(
     labels: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     if kind in ("labelled", "classify"):
-        labels = tuple(sorted({record.label for record in train}))
-        lost = {record.label for record in val} - set(labels)
+        labels = like.labels if like else tuple(sorted({record.label for record in train}))
+        lost = {record.label for part in parts for record in part} - set(labels)
+        if lost and like:
+            raise CorpusError(
+                f"{name} has the label {min(lost)!r}, which the model of --init-from does not; "
+                "remove its items, or train a new model without --init-from"
+            )
         if lost:
             raise CorpusError(f"{name}: the label {min(lost)!r} has no training item; add some")
         number = {label: k for k, label in enumerate(labels)}
         found = [np.array([number[r.label] for r in part], dtype=np.int64) for part in parts]
         counts = tuple(np.bincount(found[0], minlength=len(labels)).tolist())
     elif kind == "tag":
-        labels = tuple(sorted({tag for part in parts for record in part for tag in record.label}))
+        tags = {tag for part in parts for record in part for tag in record.label}
+        labels = like.labels if like else tuple(sorted(tags))
+        if tags - set(labels):
+            raise CorpusError(
+                f"{name} has the tag {min(tags - set(labels))!r}, which the model of --init-from "
+                "does not; train a new model without --init-from"
+            )
         number = {label: k for k, label in enumerate(labels)}
         found = [
             np.array([0, *(number[t] for r in part for t in (*r.label, labels[0]))], dtype=np.int64)
