@@ -134,7 +134,15 @@ def score_items(
     if not len(items):
         raise RequestError("there are no items to score")
     weights = None if items.labels is None else one_hot(items.labels, num_labels)
-    total = float(item_nats(model, items, weights, advanced=advanced).sum())
+    nats = item_nats(model, items, weights, advanced=advanced)
+    return score_of(nats, tokenizer, items, folded_types)
+
+
+def score_of(
+    nats: NDArray[np.float64], tokenizer: Tokenizer, items: Items, folded_types: int = 1
+) -> ItemScore:
+    """The loss of items from their nats (N,); CheckpointError if it is not finite."""
+    total = float(nats.sum())
     if not math.isfinite(total):
         raise CheckpointError(
             "the model's score is not finite: its weights are too large to compute with"

@@ -21,7 +21,7 @@ import bz2
 import gzip
 import lzma
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -91,6 +91,44 @@ def ladder(
         Rung("unigram", _mean_bits(-np.log(unigram[ids[1:]])), "character frequencies, add-one"),
         Rung(f"{order}-gram", _mean_bits(ngram.nats(ids)), f"modified Kneser-Ney{cut}"),
         *(_compressed(archiver, recent, text, cut) for archiver in ARCHIVERS),
+    ]
+
+
+def item_ladder(
+    train: Sequence[str], items: Sequence[str], end: str, *, order: int = DEFAULT_ORDER
+) -> list[Rung]:
+    """The bits per character of ``items`` given the training items, end symbols counted: uniform,
+    unigram and n-gram. Nothing is carried from one item to the next.
+
+    For the n-gram, ``order - 1`` end symbols stand before every item, as for a model that pads
+    sentences at their beginning (Chen & Goodman, 1999), so that its context never reaches into
+    another item. Raises RequestError if there are no items.
+    """
+    if not train or not items:
+        raise RequestError("there are no items to compare: give some")
+    pads = end * (order - 2)  # the end symbol of the item before is one more
+
+    def padded(texts: Sequence[str]) -> str:
+        return end + "".join(pads + text + end for text in texts)
+
+    train_points, points = _code_points(padded(train)), _code_points(padded(items))
+    alphabet = np.unique(np.concatenate([train_points, points]))
+    vocab_size = len(alphabet)
+    train_ids, ids = (np.searchsorted(alphabet, each) for each in (train_points, points))
+    lengths = np.array([len(text) + 1 for text in items])
+    # Which ids are counted: those of the items and of their end symbols, not the padding.
+    counted = np.repeat(
+        np.tile([False, True], len(items)), np.ravel([[len(pads), n] for n in lengths])
+    )
+    counts = np.bincount(np.searchsorted(alphabet, _code_points("".join(t + end for t in train))))
+    counts = np.pad(counts, (0, vocab_size - len(counts)))
+    unigram = (counts + 1) / (counts.sum() + vocab_size)
+    targets = ids[1:][counted]
+    ngram = NGramModel.fit(train_ids, vocab_size, order)
+    return [
+        Rung("uniform", math.log2(vocab_size), f"log2({vocab_size})"),
+        Rung("unigram", _mean_bits(-np.log(unigram[targets])), "character frequencies, add-one"),
+        Rung(f"{order}-gram", _mean_bits(ngram.nats(ids)[counted]), "modified Kneser-Ney, by item"),
     ]
 
 

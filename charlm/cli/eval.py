@@ -14,6 +14,7 @@ from charlm.cli.options import (
     encoding_option,
     json_option,
     network_only_option,
+    nothing_beside,
     on_unknown_option,
     option,
     run_argument,
@@ -95,6 +96,7 @@ def command(
     charlm eval book --adapt                       the network alone, learning while it reads
     charlm eval book --network-only
     charlm eval book --corpus moved/book.txt
+    charlm eval names other.tsv                    a model of items or labels: a list of its kind
     """
     from charlm.generate import readable
     from charlm.overlap import overlap
@@ -104,6 +106,14 @@ def command(
     if test and file is not None:
         raise RequestError("--test and FILE both give the text; give one")
     found = open_named(model, "eval", file, corpus, network_only=network_only)
+    if found.checkpoint.items is not None:
+        from charlm.cli import evalitems
+
+        nothing_beside("a model of items", "is evaluated by item", adapt=adapt)
+        evalitems.evaluate(
+            *(found, file), as_json=as_json, test=test, ladder=ladder, encoding=encoding
+        )
+        return
     loaded = found.model
     texts, reason = texts_of(found)
     if file is not None:
