@@ -8,6 +8,11 @@ from itertools import groupby
 from charlm.text.records import BEGIN, INSIDE, OUTSIDE
 
 
+def marks_spans(alphabet: Collection[str]) -> bool:
+    """Whether these tags are B, I and O, which only mark spans; others are characters."""
+    return set(alphabet) <= {BEGIN, INSIDE, OUTSIDE}
+
+
 def spans_of(text: str, tags: str, alphabet: Collection[str]) -> list[tuple[int, int]]:
     """(begin, end) of every span, in order; ``end`` is the place after its last character.
 
@@ -18,7 +23,7 @@ def spans_of(text: str, tags: str, alphabet: Collection[str]) -> list[tuple[int,
     >>> spans_of("Io e Ada", "OOOOOBII", "BIO"), spans_of("perche no", "perché no", "perché no")
     ([(5, 8)], [(5, 6)])
     """
-    if set(alphabet) <= {BEGIN, INSIDE, OUTSIDE}:
+    if marks_spans(alphabet):
         return _marked(tags)
     found, place = [], 0
     pairs = zip(text, tags, strict=True)

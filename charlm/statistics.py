@@ -1,9 +1,10 @@
-"""The uncertainty of a mean: bootstrap intervals and randomization tests. NumPy only.
+"""The uncertainty of a mean: intervals and randomization tests. NumPy only.
 
     Blocks             cut a text into blocks of neighbouring characters
     resample           draw observations with replacement
     mean_interval      95 % interval of a mean, observations or blocks drawn
     crossed_interval   the same for a table whose rows and columns are both a sample
+    share_interval     95 % interval of a share of independent observations, without resampling
     chance_level       how large a mean of differences becomes by chance
     sign_flip_p        p value of a mean of differences
 
@@ -12,14 +13,18 @@ intervals share their draws.
 
 Sources: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13 for the
 percentile interval and section 8.6 for blocks; Owen, "The pigeonhole bootstrap", Annals of Applied
-Statistics 1 (2007), for rows and columns; Fisher, "The Design of Experiments" (1935), section 21,
-for the test by sign flips; Phipson & Smyth, "Permutation p-values should never be zero",
-Statistical Applications in Genetics and Molecular Biology 9 (2010), for its p value.
+Statistics 1 (2007), for rows and columns; Wilson, "Probable inference, the law of succession, and
+statistical inference", Journal of the American Statistical Association 22 (1927); Fisher, "The
+Design of Experiments" (1935), section 21, for the test by sign flips; Phipson & Smyth, "Permutation
+p-values should never be zero", Statistical Applications in Genetics and Molecular Biology 9 (2010),
+for its p value.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -132,6 +137,22 @@ def crossed_interval(
         drawn = table[rng.integers(rows, size=rows)].mean(0)
         means[n] = drawn[rng.integers(columns, size=columns)].mean()
     return _percentiles(means, level)
+
+
+def share_interval(successes: int, count: int, level: float = LEVEL) -> Interval:
+    """Wilson's score interval of the share ``successes / count`` of independent observations.
+
+    Of a few observations that are all alike a bootstrap has no width at all; this has.
+
+    >>> low, high = share_interval(10, 10)
+    >>> round(low, 3), high
+    (0.722, 1.0)
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, z2 = successes / count, z * z / count
+    middle = (share + z2 / 2) / (1 + z2)
+    half = sqrt(share * (1 - share) * z2 + z2 * z2 / 4) / (1 + z2)
+    return Interval(max(0.0, middle - half), min(1.0, middle + half))
 
 
 def chance_level(

@@ -110,6 +110,8 @@ FLOORS = (
     # The NumPy core, the file of a model and the directory of a run.
     "engine bptt sampling stopping repeats ranking single lockstep generate surprisal ngram "
     "ngramtree mixture counts ladder overlap checkpoint extending lineage rundir runs",
+    # Answers about items, held against the truth.
+    "labelscore confusion tagscore naivebayes",
     # Torch begins here.
     "models",
     "training",
