@@ -241,13 +241,17 @@ class CharLM:
         ids = self._ids_of_prompt(prompt)
         return Start(ids, *self.read(ids), prompt)
 
+    def check(self, config: SampleConfig) -> None:
+        """RequestError if this model cannot sample in that way."""
+        if config.no_repeat and self.tokenizer.kind != "char":
+            raise RequestError("--no-repeat needs a model of characters; this one is of bytes")
+
     def _ready(
         self, prompt: str | Start, config: SampleConfig | None, on_unknown: str
     ) -> tuple[SampleConfig, Start]:
-        """What every way of sampling needs; RequestError for what this model cannot do."""
+        """What every way of sampling needs; RequestError as ``check`` raises it."""
         config = config or SampleConfig()
-        if config.no_repeat and self.tokenizer.kind != "char":
-            raise RequestError("--no-repeat needs a model of characters; this one is of bytes")
+        self.check(config)
         return config, prompt if isinstance(prompt, Start) else self.start(prompt, on_unknown)
 
     def read_prompt(self, prompt: str, on_unknown: str = "error") -> list[int]:

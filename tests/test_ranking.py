@@ -105,6 +105,16 @@ def test_the_lowest_comes_first_and_nothing_to_divide_by_last() -> None:
     assert samples[4].nats_per_char is None and samples[4].log_probability is None
 
 
+def test_what_was_sampled_is_weighed_as_it_is(make_lm: MakeLM) -> None:
+    """NFC would join e and its accent to a character that is not even in the vocabulary."""
+    model = make_lm(CharTokenizer("ae\u0301", nfc=True))
+    found = model.weigh(model.start("a"), "e\u0301")
+    assert found.characters == 2
+    assert found.nats == pytest.approx(
+        float(surprisals(model.predictor, np.array([0, 1, 2])).sum())
+    )
+
+
 def test_what_cannot_be_weighed_is_refused(make_lm: MakeLM) -> None:
     model = make_lm(LETTERS)
     start = model.start("a")
