@@ -141,8 +141,7 @@ class CharLM:
         if config.seed is None:
             config = replace(config, seed=secrets.randbits(32))
         stop = (stop,) if isinstance(stop, str) else stop
-        needs_past = avoid is not None or config.no_repeat or config.repetition_penalty != 1.0
-        if count == 1 or needs_past:
+        if count == 1 or not side_by_side(config, avoid):
             return [
                 self.stream(
                     start,
@@ -192,23 +191,33 @@ class CharLM:
         streams = self.streams(
             start, config, count, stop=stop, avoid=avoid, include_stop=include_stop
         )
-        return best_first(
-            self.weigh(start, "".join(pieces), number) for number, pieces in enumerate(streams)
-        )
+        return best_first(self.weigh_all(start, ["".join(pieces) for pieces in streams]))
 
-    def weigh(self, start: Start, text: str, number: int = 0) -> Sample:
+    def weigh(self, start: Start, text: str) -> Sample:
         """``text`` with its nats after a prompt: -ln p(text | prompt), by the model itself, before
-        temperature and filters, to which no repetition penalty and nothing forbidden belongs.
+        temperature and filters; no repetition penalty and nothing forbidden enters it.
 
         ``text`` is taken as it is written, without normalizing it. After an empty prompt the model
         has read the opening symbol. Raises UnknownCharacterError for an unknown character,
         CheckpointError if the nats are not finite.
         """
-        ids = self.tokenizer.encode_written(text)
-        nats = float(nats_after(self.predictor, start.logits, start.state, ids).sum())
-        if not math.isfinite(nats):
+        return self.weigh_all(start, [text])[0]
+
+    def weigh_all(self, start: Start, texts: Sequence[str], first: int = 0) -> list[Sample]:
+        """``weigh`` for several texts, 64 side by side, as samples with numbers from ``first``."""
+        encode, count = self.tokenizer.encode_written, self.tokenizer.count_characters
+        different = {text: encode(text) for text in texts}  # equal texts get equal nats
+        ids, found = list(different.values()), []
+        for begin in range(0, len(ids), ABREAST):
+            batch = ids[begin : begin + ABREAST]
+            found += nats_after(self.predictor, start.logits, start.state, batch).tolist()
+        if not all(map(math.isfinite, found)):
             raise not_finite()
-        return Sample(number, start.prompt, text, nats, self.tokenizer.count_characters(ids))
+        nats = dict(zip(different, found, strict=True))
+        return [
+            Sample(number, start.prompt, text, nats[text], count(different[text]))
+            for number, text in enumerate(texts, start=first)
+        ]
 
     def draws(
         self,
@@ -332,6 +341,11 @@ class CharLM:
     def folded_types(self, text: str, corpus: Iterable[str] = ()) -> int:
         """How many different characters the unknown symbol represents; 1 without such a symbol."""
         return types_to_name(self.tokenizer, self.provenance, text, corpus)
+
+
+def side_by_side(config: SampleConfig, avoid: Avoid | None) -> bool:
+    """Whether several texts can be sampled in lockstep, because none depends on all of its past."""
+    return avoid is None and not config.no_repeat and config.repetition_penalty == 1.0
 
 
 def _after(prompt: str, pieces: Generator[str]) -> Generator[str]:

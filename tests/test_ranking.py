@@ -48,6 +48,18 @@ def test_a_long_text_is_read_as_one(make_lm: MakeLM) -> None:
     assert found.nats == pytest.approx(by_hand(model, "e", text), rel=1e-5)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_texts_of_any_length_side_by_side(make_lm: MakeLM, cell: str) -> None:
+    """Rows that have ended, and those that are empty, count nothing after their end."""
+    model = make_lm(LETTERS, cell=cell)
+    texts = ["", "a", "abc", "abc é\nde" * 9, "a", "é" * 50, *["b" * n for n in range(1, 90)]]
+    found = model.weigh_all(model.start("e"), texts, first=3)
+    assert [(each.number, each.text) for each in found] == list(enumerate(texts, start=3))
+    for each in found:
+        assert each.nats == pytest.approx(by_hand(model, "e", each.text), rel=1e-4)
+    assert found[1].nats == found[4].nats
+
+
 def test_temperature_and_filters_do_not_change_the_nats(make_lm: MakeLM) -> None:
     """At temperature 0 every draw is certain, but not for the model itself."""
     model = make_lm(LETTERS)

@@ -191,6 +191,8 @@ def command(
     asked = read_prompts(prompt, prompt_file, prompts)
 
     from charlm import runs
+    from charlm.generate import side_by_side
+    from charlm.lockstep import ABREAST
 
     opened = runs.open_model(model, corpus=corpus, network_only=network_only)
     loaded = opened.model
@@ -247,7 +249,10 @@ def command(
 
     try:
         if rank or as_json or out:
-            samples = complete(sampled(), loaded, ranked=rank, weigh=rank or as_json)
+            abreast = ABREAST if side_by_side(config, avoid) else 1
+            samples = complete(
+                sampled(), loaded, ranked=rank, weigh=rank or as_json, abreast=abreast
+            )
             if rank:
                 chance = math.log(loaded.tokenizer.vocab_size)
                 say(f"by chance each {loaded.tokenizer.unit} has {chance:.4f} nats")
