@@ -549,6 +549,13 @@ class TrainConfig(TrainOptions):
         return self.batch_size, self.seq_len
 
 
+OFFERS = 3
+"""How many ways to go on ``charlm sample --interactive`` shows."""
+
+LONGEST_OFFER = 300
+"""Characters after which each of them ends, if no sentence does and ``length`` is not lower."""
+
+
 @dataclass(frozen=True)
 class SampleConfig(_Config):
     """How the next character is drawn from the model's distribution."""

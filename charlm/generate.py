@@ -168,8 +168,7 @@ class CharLM:
         found: dict[int, Generator[str]] = {}
         for own, numbers in self._by_label(config, count, label):
             config, start = self._ready(prompt, config, on_unknown, own)
-            needs_past = avoid is not None or config.no_repeat or config.repetition_penalty != 1.0
-            if count == 1 or needs_past:
+            if count == 1 or not side_by_side(config, avoid):
                 for number in numbers:
                     found[number] = self.stream(
                         *(start, config),
@@ -252,23 +251,37 @@ class CharLM:
                 avoid=avoid,
                 include_stop=include_stop,
             )
-            found += [self.weigh(start, "".join(streams[n]), n) for n in numbers]
+            weighed = self.weigh_all(start, ["".join(streams[number]) for number in numbers])
+            found += [replace(s, number=n) for s, n in zip(weighed, numbers, strict=True)]
         return best_first(found)
 
-    def weigh(self, start: Start, text: str, number: int = 0) -> Sample:
+    def weigh(self, start: Start, text: str) -> Sample:
         """``text`` with its nats after a prompt: -ln p(text | prompt), by the model itself, before
-        temperature and filters, to which no repetition penalty and nothing forbidden belongs. Of a
-        model of items the end symbol is counted too.
+        temperature and filters; no repetition penalty and nothing forbidden enters it. Of a model
+        of items the end symbol is counted too.
 
         ``text`` is taken as it is written, without normalizing it. After an empty prompt the model
         has read the opening symbol. Raises UnknownCharacterError for an unknown character,
         CheckpointError if the nats are not finite.
         """
-        ids = self.tokenizer.encode_written(text + self.end)
-        nats = float(nats_after(self.predictor, start.logits, start.state, ids).sum())
-        if not math.isfinite(nats):
+        return self.weigh_all(start, [text])[0]
+
+    def weigh_all(self, start: Start, texts: Sequence[str], first: int = 0) -> list[Sample]:
+        """``weigh`` for several texts, 64 side by side, as samples with numbers from ``first``."""
+        encode, count = self.tokenizer.encode_written, self.tokenizer.count_characters
+        # Equal texts get equal nats. Of a model of items, each ends with the end symbol.
+        different = {text: encode(text + self.end) for text in texts}
+        ids, found = list(different.values()), []
+        for begin in range(0, len(ids), ABREAST):
+            batch = ids[begin : begin + ABREAST]
+            found += nats_after(self.predictor, start.logits, start.state, batch).tolist()
+        if not all(map(math.isfinite, found)):
             raise not_finite()
-        return Sample(number, start.prompt, text, nats, self.tokenizer.count_characters(ids))
+        nats = dict(zip(different, found, strict=True))
+        return [
+            Sample(number, start.prompt, text, nats[text], count(different[text]))
+            for number, text in enumerate(texts, start=first)
+        ]
 
     def draws(
         self,
@@ -323,6 +336,11 @@ class CharLM:
             raise RequestError("the weights of the labels must be 0 or more, and not all 0")
         return np.asarray(weights / total)
 
+    def check(self, config: SampleConfig) -> None:
+        """RequestError if this model cannot sample in that way."""
+        if config.no_repeat and self.tokenizer.kind != "char":
+            raise RequestError("--no-repeat needs a model of characters; this one is of bytes")
+
     def _ready(
         self,
         prompt: str | Start,
@@ -330,13 +348,8 @@ class CharLM:
         on_unknown: str,
         label: Label = None,
     ) -> tuple[SampleConfig, Start]:
-        """What every way of sampling needs; RequestError for what this model cannot do."""
+        """What every way of sampling needs; RequestError as ``check`` raises it."""
         config = config or SampleConfig()
-        if config.no_repeat and self.tokenizer.kind != "char":
-            raise RequestError("--no-repeat needs a model of characters; this one is of bytes")
-        if isinstance(prompt, Start):
-            return config, prompt
-        return config, self.start(prompt, on_unknown, label)
 
     def read_prompt(self, prompt: str, on_unknown: str = "error") -> list[int]:
         """The ids of ``prompt``, or of the opening symbol if nothing is left of it."""
@@ -459,6 +472,11 @@ class CharLM:
     def folded_types(self, text: str, corpus: Iterable[str] = ()) -> int:
         """How many different characters the unknown symbol represents; 1 without such a symbol."""
         return types_to_name(self.tokenizer, self.provenance, text, corpus)
+
+
+def side_by_side(config: SampleConfig, avoid: Avoid | None) -> bool:
+    """Whether several texts can be sampled in lockstep, because none depends on all of its past."""
+    return avoid is None and not config.no_repeat and config.repetition_penalty == 1.0
 
 
 def _after(prompt: str, pieces: Generator[str]) -> Generator[str]:

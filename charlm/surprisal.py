@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,7 +33,11 @@ def surprisals(
     scored, of how many), for a progress bar.
     """
 
-    (nats,) = _one_pass(_alone(model), model.initial_state(1), ids, 1, chunk, advanced)
+    def read(ids: Ids, state: State) -> tuple[tuple[Floats], State]:
+        logits, state = model.forward(ids, state)
+        return (logits,), state
+
+    (nats,) = _one_pass(read, model.initial_state(1), ids, 1, chunk, advanced)
     return np.asarray(nats)
 
 
@@ -49,41 +53,42 @@ def surprisals_apart(
 
 
 def nats_after(
-    model: Predictor, logits: Floats, state: State, ids: Ids, *, chunk: int = 1024
+    model: Predictor, logits: Floats, state: State, texts: Sequence[Ids], *, chunk: int = 1024
 ) -> NDArray[np.float64]:
-    """-ln p(id | what the model has read, all ids before it), in nats, of every id: (N,) -> (N,).
+    """-ln p(text | what the model has read), in nats, of each of B texts, side by side: (B,).
 
     logits, state: the model's after what it has read, (V,) and of a batch of 1
+    texts: their ids (T,), which need not be equally long
+    chunk: ids that are read at once, which affects only the memory that is needed
     """
-    if not len(ids):
-        return np.empty(0)
-
-    first = -log_softmax(logits.astype(np.float64))[int(ids[0])]
-    (others,) = _one_pass(_alone(model), state, ids, 1, chunk, lambda done, total: None)
-    return np.concatenate([[first], others])
-
-
-Read = Callable[[Ids, State], tuple[Iterable[Floats], State]]
-"""ids (1, T) -> for each model its logits (1, T, V), and the state after them."""
-
-
-def _alone(model: Predictor) -> Read:
-    def read(ids: Ids, state: State) -> tuple[tuple[Floats], State]:
-        logits, state = model.forward(ids, state)
-        return (logits,), state
-
-    return read
+    B, lengths = len(texts), np.array([len(text) for text in texts], dtype=np.int64)
+    nats = np.zeros(B)
+    ids = np.zeros((B, lengths.max(initial=0)), dtype=np.int64)  # (B, T), shorter texts padded
+    for row, text in enumerate(texts):
+        ids[row, : len(text)] = text
+        if len(text):
+            nats[row] = -log_softmax(logits.astype(np.float64))[ids[row, 0]]
+    state = tuple(np.repeat(part, B, axis=1) for part in state)
+    step = max(1, chunk // max(1, B))
+    for begin in range(0, ids.shape[1] - 1, step):
+        end = min(begin + step, ids.shape[1] - 1)
+        found, state = model.forward(ids[:, begin:end], state)
+        targets = ids[:, begin + 1 : end + 1, None]
+        each = -np.take_along_axis(log_softmax(found), targets, axis=-1)[..., 0]  # (B, step)
+        within = np.arange(begin + 1, end + 1) < lengths[:, None]
+        nats += np.where(within, each, 0.0).sum(1, dtype=np.float64)
+    return nats
 
 
 def _one_pass(
-    read: Read,
+    read: Callable[[Ids, State], tuple[Iterable[Floats], State]],
     state: State,
     ids: Ids,
     models: int,
     chunk: int,
     advanced: Callable[[int, int], object],
 ) -> NDArray[np.float64]:
-    """(models, N - 1): -ln p of every id but the first, by each model."""
+    """(models, N - 1): ``read`` gives the logits (1, T, V) of each model for ids (1, T)."""
     nats = np.empty((models, max(0, len(ids) - 1)))
     for start in range(0, len(ids) - 1, chunk):
         read_now = np.asarray(ids[start : start + 1 + chunk], dtype=np.int64)

@@ -17,8 +17,8 @@ from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.cli.choosing import OFFERS, Talk, sentence
-from charlm.config import SampleConfig
+from charlm.cli.choosing import Talk, sentence
+from charlm.config import LONGEST_OFFER, OFFERS, SampleConfig
 from charlm.generate import CharLM
 from charlm.text.tokenizer import CharTokenizer
 
@@ -121,6 +121,8 @@ def test_nothing_is_repeated_over_all_choices(make_lm: MakeLM) -> None:
 def test_length_limits_an_offer(make_lm: MakeLM) -> None:
     talk = begun(make_lm(CharTokenizer("abc")), "a", length=7)
     assert [len(offer) for offer in talk.offers()] == [7, 7, 7]
+    talk = begun(make_lm(CharTokenizer("abc")), "a", length=LONGEST_OFFER + 9)
+    assert [len(offer) for offer in talk.offers()] == [LONGEST_OFFER] * 3
 
 
 def test_equal_offers_are_shown_once(make_lm: MakeLM) -> None:

@@ -48,6 +48,18 @@ def test_a_long_text_is_read_as_one(make_lm: MakeLM) -> None:
     assert found.nats == pytest.approx(by_hand(model, "e", text), rel=1e-5)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_texts_of_any_length_side_by_side(make_lm: MakeLM, cell: str) -> None:
+    """Rows that have ended, and those that are empty, count nothing after their end."""
+    model = make_lm(LETTERS, cell=cell)
+    texts = ["", "a", "abc", "abc é\nde" * 9, "a", "é" * 50, *["b" * n for n in range(1, 90)]]
+    found = model.weigh_all(model.start("e"), texts, first=3)
+    assert [(each.number, each.text) for each in found] == list(enumerate(texts, start=3))
+    for each in found:
+        assert each.nats == pytest.approx(by_hand(model, "e", each.text), rel=1e-4)
+    assert found[1].nats == found[4].nats
+
+
 def test_temperature_and_filters_do_not_change_the_nats(make_lm: MakeLM) -> None:
     """At temperature 0 every draw is certain, but not for the model itself."""
     model = make_lm(LETTERS)
@@ -103,6 +115,16 @@ def test_the_lowest_comes_first_and_nothing_to_divide_by_last() -> None:
     assert [sample.number for sample in best_first(samples)] == [1, 3, 2, 0, 4]
     assert samples[0].nats_per_char is None and samples[0].log_probability == 0
     assert samples[4].nats_per_char is None and samples[4].log_probability is None
+
+
+def test_what_was_sampled_is_weighed_as_it_is(make_lm: MakeLM) -> None:
+    """NFC would join e and its accent to a character that is not even in the vocabulary."""
+    model = make_lm(CharTokenizer("ae\u0301", nfc=True))
+    found = model.weigh(model.start("a"), "e\u0301")
+    assert found.characters == 2
+    assert found.nats == pytest.approx(
+        float(surprisals(model.predictor, np.array([0, 1, 2])).sum())
+    )
 
 
 def test_what_cannot_be_weighed_is_refused(make_lm: MakeLM) -> None:

@@ -20,19 +20,13 @@ import click
 from charlm.cli.options import either, unescaped
 from charlm.cli.samples import write
 from charlm.cli.terminal import say, say_text, write_result
-from charlm.config import SampleConfig
+from charlm.config import LONGEST_OFFER, SampleConfig
 from charlm.display import one_line
 from charlm.errors import RequestError, UnknownCharacterError
 from charlm.generate import CharLM
 from charlm.seeds import derive
 from charlm.single import Avoid, Start
 from charlm.text.unknown import readable
-
-OFFERS = 3
-"""How many ways to go on are shown, unless ``--num-samples`` says otherwise."""
-
-LONGEST = 300
-"""Characters after which a way to go on ends, if no sentence does. ``--length`` can lower it."""
 
 _SHOWN = 400  # characters of the text so far
 
@@ -104,7 +98,7 @@ class Talk:
         place = self._places[-1]
         if not place.offers:
             seed = derive(place.seed, "choosing", place.rounds)
-            most = min(self._config.length, LONGEST)
+            most = min(self._config.length, LONGEST_OFFER)
             config = replace(self._config, seed=seed, length=most + 1)
             streams = self.model.streams(place.start, config, self._count, avoid=self._avoid)
             for stream in streams:

@@ -162,7 +162,7 @@ def _weighed(
 ) -> Sample:
     if not weigh:
         return Sample(number, prompt.text, text)
-    return model.weigh(model.start(prompt.text, label=label), text, number)
+    return model.weigh_all(model.start(prompt.text, label=label), [text], number)[0]
 
 
 def _likeliest(

@@ -27,7 +27,7 @@ from charlm.cli.options import (
 from charlm.cli.prompts import read_prompts, readable_prompts
 from charlm.cli.samples import Draft, Layout, complete, show, show_drafts
 from charlm.cli.terminal import say, write_result
-from charlm.config import SampleConfig
+from charlm.config import LONGEST_OFFER, OFFERS, SampleConfig
 from charlm.errors import RequestError
 
 
@@ -65,7 +65,7 @@ from charlm.errors import RequestError
     "--num-samples",
     type=Number(int, min=1),
     help="Number of samples to write; 64 at a time are sampled side by side "
-    "[default: 1; with --interactive 3]",
+    f"[default: 1; with --interactive {OFFERS}]",
 )
 @option(
     "--stop",
@@ -84,8 +84,9 @@ from charlm.errors import RequestError
 @option(
     "--interactive",
     is_flag=True,
-    help="Write together: choose one of --num-samples ways to go on, sentence by sentence, or type "
-    "your own. The talk is on stderr, the text on stdout.",
+    help="Write together: choose one of --num-samples ways to go on, each to the end of a sentence "
+    f"(at most {LONGEST_OFFER} characters, or --length), or type your own. The talk is on stderr, "
+    "the text on stdout.",
 )
 @option(
     "--label",
@@ -227,9 +228,12 @@ def command(
     asked = read_prompts(prompt if prefix is None else prefix, prompt_file, prompts)
 
     from charlm import runs
+    from charlm.generate import side_by_side
+    from charlm.lockstep import ABREAST
 
     opened = runs.open_model(model, corpus=corpus, network_only=network_only)
     loaded = opened.model
+    loaded.check(config)
     asked = readable_prompts(asked, prompts, loaded.tokenizer, on_unknown)
     for_items = {"label": labels, "new": new, "prefix": prefix, "pattern": pattern, "beam": beam}
     if not loaded.end and any(each not in (None, False, ()) for each in for_items.values()):
@@ -266,7 +270,7 @@ def command(
         from charlm.cli import choosing
 
         start = loaded.start(asked[0].text, on_unknown)
-        talk = choosing.Talk(loaded, start, config, num_samples or choosing.OFFERS, avoid)
+        talk = choosing.Talk(loaded, start, config, num_samples or OFFERS, avoid)
         choosing.write_together(talk, on_unknown, include_prompt is not False, out)
         return
     count = num_samples or 1
@@ -307,7 +311,10 @@ def command(
 
     try:
         if rank or as_json or out:
-            samples = complete(sampled(), loaded, ranked=rank, weigh=rank or as_json)
+            abreast = ABREAST if side_by_side(config, avoid) else 1
+            samples = complete(
+                sampled(), loaded, ranked=rank, weigh=rank or as_json, abreast=abreast
+            )
             if rank:
                 chance = math.log(loaded.tokenizer.vocab_size)
                 say(f"by chance each {loaded.tokenizer.unit} has {chance:.4f} nats")
@@ -322,8 +329,8 @@ def command(
             name = layout.name(draft.prompt, draft.number)
             if early(draft):
                 say(
-                    f"{name}ends after {len(draft.text)} characters: any other would write "
-                    f"{config.no_repeat} characters a second time (--no-repeat)"
+                    f"{name}ends after {len(draft.text)} of {config.length} characters: with any "
+                    f"other, --no-repeat {config.no_repeat} would not hold"
                 )
             if copies is not None and novelty:
                 copies.say(name, draft.text)

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -139,22 +139,26 @@ class Layout:
 
 
 def complete(
-    drafts: Iterable[Draft], model: CharLM, *, ranked: bool, weigh: bool
+    drafts: Iterable[Draft], model: CharLM, *, ranked: bool, weigh: bool, abreast: int
 ) -> Iterator[tuple[Prompt, Sample]]:
     """Sample the drafts to their ends.
 
     ranked: those of each prompt in the order of their nats per character
     weigh: compute their nats
+    abreast: so many are complete at the same time
     """
 
-    def finished(draft: Draft) -> Sample:
-        text = "".join(draft)
-        if weigh:
-            return model.weigh(draft.start, text, draft.number)
-        return Sample(draft.number, draft.prompt.text, text)
+    def finished(group: Iterator[Draft]) -> Iterator[Sample]:
+        while batch := list(islice(group, abreast)):
+            texts = ["".join(draft) for draft in batch]
+            if weigh:
+                yield from model.weigh_all(batch[0].start, texts, batch[0].number)
+            else:
+                for draft, text in zip(batch, texts, strict=True):
+                    yield Sample(draft.number, draft.prompt.text, text)
 
     for prompt, group in groupby(drafts, key=lambda draft: draft.prompt):
-        samples = map(finished, group)
+        samples = finished(group)
         for sample in best_first(samples) if ranked else samples:
             yield prompt, sample
 
