@@ -303,7 +303,7 @@ def test_the_best_is_that_of_all_legs_and_patience_counts_anew(
     best = again(little, run).progress.best_nats
     for leg in (2, 3):
         trainer = again(little, run)
-        ruinous = {"steps": 100, "learning_rate": 3.0, "patience": 3, "eval_every": 2}
+        ruinous: dict[str, Any] = {"steps": 100, "learning_rate": 3.0, "patience": 3, "eval_every": 2}
         trainer.go_on(replace(trainer.config, **ruinous))
         assert trainer.run(run, Listener()) is Ending.PATIENCE
         assert len([r for r in run.read_log() if r.get("leg") == leg]) == 3
