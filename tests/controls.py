@@ -561,6 +561,48 @@ CONTROLS = [
         "    if True or",
         "test_cli_train.py::test_a_finished_run_says_so_and_is_not_scored_again",
     ),
+    Control(
+        "a resume forgets where the leg began",
+        "training/state.py",
+        "            progress.legs = legs_from(progress.legs)\n",
+        "            progress.legs = ()\n",
+        "test_legs.py::test_within_a_leg_k_and_the_rest_are_the_whole_for_every_k",
+    ),
+    Control(
+        "a new leg is saved only at its first interval",
+        "training/trainer.py",
+        "        self._saved = None  # the first thing to do is to save\n",
+        "",
+        "test_legs.py::test_a_leg_whose_process_was_killed_at_once_is_the_whole",
+    ),
+    Control(
+        "the counts of an earlier leg stay beside a new best model",
+        "training/trainer.py",
+        "                run.counts.unlink(missing_ok=True)\n",
+        "",
+        "test_legs.py::test_a_better_model_gets_counts_and_an_exact_loss_of_its_own",
+    ),
+    Control(
+        "a new leg begins without the best model of the legs before",
+        "training/state.py",
+        "            self, legs=(*self.legs, over), evaluations_without_best=0,",
+        "            self, legs=(*self.legs, over), best_nats=None, evaluations_without_best=0,",
+        "test_legs.py::test_the_best_is_that_of_all_legs_and_patience_counts_anew",
+    ),
+    Control(
+        "the rows of old characters stay in their places",
+        "extending.py",
+        "    new[place] = known\n",
+        "    new[: len(known)] = known\n",
+        "test_add_characters.py::test_old_characters_keep_the_ratios_of_their_probabilities",
+    ),
+    Control(
+        "a model forgets which texts it was trained on before",
+        "training/trainer.py",
+        "        self.started_from = saved.provenance.get(lineage.KEY, [])\n",
+        "",
+        "test_add_characters.py::test_a_run_with_more_characters_resumes_exactly",
+    ),
 ]
 
 

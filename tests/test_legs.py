@@ -74,6 +74,15 @@ class Listener:
     def sampled(self, text: str) -> None: ...
 
 
+class Crash(BaseException):
+    """Stands for whatever ends a process without a chance to save."""
+
+
+class Crashing(Listener):
+    def updated(self, step: int, nats: float, characters: int) -> None:
+        raise Crash
+
+
 def again(dataset: data.Dataset, run: Run, **shape: object) -> Trainer:
     """A fresh trainer from the run's last checkpoint, as the command makes it."""
     saved = checkpoint.read(run.last)
@@ -207,7 +216,8 @@ def test_a_leg_whose_process_was_killed_at_once_is_the_whole(
     run = Run(shutil.copytree(first.path, tmp_path / "run"))
     trainer = again(little, run)
     trainer.go_on(replace(trainer.config, steps=SECOND, eval_every=3))
-    trainer.save(run)
+    with pytest.raises(Crash):
+        trainer.run(run, Crashing())
     resumed = again(little, run)
     assert resumed.end == FIRST + SECOND and resumed.place == 0
     resumed.run(run, Listener())
@@ -303,7 +313,12 @@ def test_the_best_is_that_of_all_legs_and_patience_counts_anew(
     best = again(little, run).progress.best_nats
     for leg in (2, 3):
         trainer = again(little, run)
-        ruinous = {"steps": 100, "learning_rate": 3.0, "patience": 3, "eval_every": 2}
+        ruinous: dict[str, Any] = {
+            "steps": 100,
+            "learning_rate": 3.0,
+            "patience": 3,
+            "eval_every": 2,
+        }
         trainer.go_on(replace(trainer.config, **ruinous))
         assert trainer.run(run, Listener()) is Ending.PATIENCE
         assert len([r for r in run.read_log() if r.get("leg") == leg]) == 3

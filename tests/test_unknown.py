@@ -181,7 +181,7 @@ def test_a_model_is_not_trained_on_a_text_that_it_folds(
     done = charlm("train", source, "--init-from", folded, "--steps", 2, "--out", tmp_path)
     assert done.exit_code == 2
     assert "79 % of arabic are characters that the model of --init-from" in done.stderr
-    assert "more than 20 %; train a new model without --init-from" in done.stderr
+    assert "more than 20 %; add them with --add-characters, or train a new model" in done.stderr
     assert not (tmp_path / "arabic").exists()
 
 

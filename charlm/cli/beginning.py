@@ -254,9 +254,9 @@ def _encoded(texts: Texts, start: Checkpoint) -> AnyDataset:
         dataset = data.encode(texts, tokenizer, start.items)
     except UnknownCharacterError as error:
         number = len(unseen_characters(texts, start.tokenizer))
-        what = "this character" if number == 1 else f"these {number:,} characters"
+        what = "the new character" if number == 1 else f"the {number:,} new characters"
         raise UnknownCharacterError(
-            f"{texts.name} has {error}; add {what} to the model with --add-characters, "
+            f"{texts.name} has {error}; add {what} of the text with --add-characters, "
             "remove them, or train a new model without --init-from"
         ) from error
     _check_folded(dataset)
