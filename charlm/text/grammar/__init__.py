@@ -19,6 +19,27 @@ Every text is a function of the numbers that `rng.random()` returns, and of noth
 from __future__ import annotations
 
 from charlm.text.grammar.diary import diary, entries
-from charlm.text.grammar.sentences import POSITIONS, Position, Sentence, note, sentence, undated
+from charlm.text.grammar.rules_number import KINDS, NEW_KINDS
+from charlm.text.grammar.sentences import (
+    POSITIONS,
+    Position,
+    Sentence,
+    note,
+    numbered,
+    sentence,
+    undated,
+)
 
-__all__ = ["POSITIONS", "Position", "Sentence", "diary", "entries", "note", "sentence", "undated"]
+__all__ = [
+    "KINDS",
+    "NEW_KINDS",
+    "POSITIONS",
+    "Position",
+    "Sentence",
+    "diary",
+    "entries",
+    "note",
+    "numbered",
+    "sentence",
+    "undated",
+]
