@@ -269,7 +269,7 @@ def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
         longest = KINDS[name].longest
         say(f"{name} reads at most {longest} characters, not {len(text):,}: {shown!r}")
     elif panel.invented(text, answer):
-        say(f"{answer} is not in the sentence: {name} made it up ({shown!r})")
+        say(f"{name} answers {answer}, which is not in the sentence: {shown!r}")
     note = readable(panel.vocabulary.tokenizer, text).note  # which folds, so nothing is refused
     if note:
         say(note)
@@ -294,6 +294,7 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
     charlm experiment position-invariance score quick mine.tsv --json
     """
     from charlm.experiments.position_invariance import ask as asking
+    from charlm.experiments.position_invariance.mistakes import SHOWN
 
     sentences = asking.read_scored(file)
     panel = _panel(run)
@@ -308,7 +309,7 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
                         "count": each.count,
                         "errors": each.errors,
                         "unread": each.unread,
-                        "kinds_of_errors": each.kinds,
+                        "errors_by_kind": each.kinds,
                     }
                     for name, each in scored.items()
                 }
@@ -319,7 +320,7 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
     rows = []
     for name in order:
         each = scored[name]
-        notes = [f"{count} {kind}" for kind, count in each.kinds.items() if count]
+        notes = [f"{each.kinds[kind]} {kind}" for kind in SHOWN if each.kinds[kind]]
         if each.unread:
             notes.append(f"{each.unread} too long for it")
         note = f"({', '.join(notes)})" if notes else ""

@@ -476,7 +476,7 @@ def _table(results: measures.Results) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     each = [f"character {place + 1}" for place in range(results.width)]
-    errors = mistakes.ERRORS[:2] if results.knows_errors else ()
+    errors = mistakes.SHOWN if results.knows_errors else ()
     head = ["reader", "seed", "test", "offsets", "sentences", "accuracy", *each, *errors]
     writer.writerow(head)
     for reader in results.readers:

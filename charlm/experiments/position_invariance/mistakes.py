@@ -14,6 +14,8 @@ from charlm.experiments.position_invariance.examples import Example
 
 WRONG_NUMBER, NOT_IN_SENTENCE, REST = "wrong number", "not in the sentence", "rest"
 ERRORS = (WRONG_NUMBER, NOT_IN_SENTENCE, REST)
+SHOWN = ERRORS[:2]
+"""The kinds that tables show."""
 
 
 def kind_of(found: str, example: Example, any_answer: re.Pattern[str]) -> str:

@@ -78,8 +78,7 @@ offsets.</p>
 <h2>Results</h2><ul>{said}</ul>
 {_table(results)}
 <h2>Figures</h2>{_figures(results, figures)}
-{_kinds_of_errors(results)}
-{_by_symbol(results)}
+{_kinds_of_errors(results)}{_by_symbol(results)}
 {_differences(results)}
 {_errors(results)}
 <h2>How it was computed</h2>
