@@ -231,6 +231,8 @@ def test_the_command_ends_with_table_strips_findings_and_files(
         "held out",
         "numbers",
         "years",
+        "four digits",
+        "new kinds",
         "new answers",
         "long",
         "worst held out",
@@ -238,7 +240,7 @@ def test_the_command_ends_with_table_strips_findings_and_files(
     rows = {line.split()[0]: line for line in lines[2:6]}
     assert list(rows) == list(READERS)
     found = [float(each) for each in re.findall(r"(\d+\.\d) \[", rows["time-delay"])]
-    seen, held_out, _, _, new_answers, long = found
+    seen, held_out, *_, new_answers, long = found
     assert (seen, held_out, new_answers) == (100, 100, 100)
     assert long > 95  # what is put in front may hold digits
     assert rows["time-delay"].endswith("100.0 at 24")
@@ -281,7 +283,7 @@ def test_the_table_is_what_the_csv_says(first: tuple[Path, Result]) -> None:
         float(row["accuracy"]) for row in rows if (row["test"], row["offsets"]) == ("none", "seen")
     ]
     assert len(shares) == SEEDS
-    (line,) = (line for line in result.stdout.splitlines() if line.startswith("feedforward *"))
+    line = next(line for line in result.stdout.splitlines() if line.startswith("feedforward *"))
     assert float(line.split()[2]) == pytest.approx(100 * np.mean(shares), abs=0.05)
 
 
@@ -615,8 +617,18 @@ def test_a_line_ends_where_a_line_feed_ends_it(charlm: Invoke, experiment: Path)
 
 def test_a_reader_can_be_chosen_and_its_seeds_vote(charlm: Invoke, experiment: Path) -> None:
     """The first seed says 1111, the other two 2009."""
-    result = answer(charlm, experiment, "--reader", "feedforward", "Era il 1969.")
+    result = answer(charlm, experiment, "--reader", "feedforward", "Era il 2009.")
     assert (result.stdout, result.stderr) == ("2009\n", "")
+
+
+def test_an_answer_that_is_not_in_the_sentence_is_said_to_be_so(
+    charlm: Invoke, experiment: Path
+) -> None:
+    result = answer(charlm, experiment, "--reader", "feedforward", "Era il 1969.")
+    assert result.stdout == "2009\n"
+    assert result.stderr == (
+        "feedforward answers 2009, which is not in the sentence: 'Era il 1969.'\n"
+    )
 
 
 class Says:
@@ -995,12 +1007,15 @@ def test_scores_by_hand(charlm: Invoke, experiment: Path, mine: Path) -> None:
         "count": 5,
         "errors": [error(2, "1009")],
         "unread": 0,
+        "errors_by_kind": {"wrong number": 0, "not in the sentence": 1, "rest": 0},
     }
     assert found["readers"]["feedforward"] == {
         "accuracy": pytest.approx(2 / 5),
         "count": 5,
         "errors": [error(1, "2009"), error(3, "2009"), error(4, "")],
         "unread": 1,
+        # An answer that was not given is no invention.
+        "errors_by_kind": {"wrong number": 0, "not in the sentence": 2, "rest": 1},
     }
     # The tagger marks everything: right if the text is only the year.
     assert found["readers"]["tagger"]["accuracy"] == pytest.approx(1 / 5)
@@ -1018,9 +1033,9 @@ def test_the_table_of_scores_begins_with_the_best_and_ends_with_its_errors(
     charlm: Invoke, experiment: Path, mine: Path
 ) -> None:
     lines = charlm(*POSITION, "score", experiment, mine).stdout.splitlines()
-    assert [line.split() for line in lines[:2]] == [
-        ["time-delay", "80.0", "%", "4/5"],
-        ["feedforward", "40.0", "%", "2/5", "(1", "too", "long", "for", "it)"],
+    assert [" ".join(line.split()) for line in lines[:2]] == [
+        "time-delay 80.0 % 4/5 (1 not in the sentence)",
+        "feedforward 40.0 % 2/5 (2 not in the sentence, 1 too long for it)",
     ]
     assert lines[4:8] == [
         "",

@@ -35,7 +35,8 @@ def small_pool(
     are added here."""
 
     def mostly(rng: Rng) -> Example:
-        if source is not examples.italian or rng.random() > 0.01:
+        grammars = (examples.italian, examples.with_four_digits, examples.with_new_kinds)
+        if source not in grammars or rng.random() > 0.01:
             return source(rng)
         return Example(f"2009: la chiesa è del {between(rng, 1400, 1900)}.", "2009", 0, "years")
 
@@ -153,11 +154,12 @@ def test_neither_level_nor_answer_tells_the_offset(training: dict[int, list[Exam
     """Sentences with a late answer must otherwise be like the others."""
     drawn = together(training)
     late = [each for each in drawn if each.start >= 62]
-    for level in ("none", "numbers", "years"):
+    wanted = {"none": 0.4, "numbers": 0.1, "years": 0.3, "four digits": 0.2, "new kinds": 0.0}
+    for level in wanted:
         share = sum(each.level == level for each in drawn) / len(drawn)
         late_share = sum(each.level == level for each in late) / len(late)
         # Somewhat fewer with more in them: more of those are too long.
-        assert abs(share - {"none": 0.4, "numbers": 0.2, "years": 0.4}[level]) < 0.08
+        assert abs(share - wanted[level]) < 0.08
         assert abs(late_share - share) < 0.12
     early_answers = {each.answer for each in drawn if each.start < 21}
     assert len({each.answer for each in late} & early_answers) > 350
@@ -191,8 +193,9 @@ def test_seeds_differ_and_repeat(question: Design, training: dict[int, list[Exam
 
 
 def test_every_offset_is_tested_at_every_level(tested: dict[str, list[Example]]) -> None:
-    assert list(tested) == ["none", "numbers", "years", "held-out answers", "long sentences"]
-    for level in ("none", "numbers", "years"):
+    levels = ["none", "numbers", "years", "four digits", "new kinds"]
+    assert list(tested) == [*levels, "held-out answers", "long sentences"]
+    for level in levels:
         assert Counter(each.start for each in tested[level]) == dict.fromkeys(range(117), 2)
         for each in tested[level]:
             assert answered(each)
@@ -202,6 +205,70 @@ def test_every_offset_is_tested_at_every_level(tested: dict[str, list[Example]])
             assert any(map(str.isdigit, rest)) == (level != "none")
             if level == "years":
                 assert re.search(r"(?<!\d)(?:1[4-9]|20)\d\d(?!\d)", rest)
+            if level in ("four digits", "new kinds"):
+                others = re.findall(r"(?<!\d)\d{4}(?!\d)", rest)
+                assert others
+                assert each.answer not in others
+
+
+# The words beside a number of a new kind, written out.
+NEW = re.compile(
+    r"\b(?:linea|linea era la|CAP|CAP era|codice postale|finisce per|termina in|sui|frequenza"
+    r"|armadietto|nell'armadietto|matricola|matricola era) \d{4}(?!\d)"
+    r"|(?<!\d)\d{4} (?:operai|bottiglie|elettori|voti|pecore|capre|mucche|calorie|kHz|monaci)\b"
+    r"|\bmonaci erano \d{4}",
+    re.IGNORECASE,
+)
+
+
+def of_a_new_kind(sentences: Iterable[Example]) -> list[Example]:
+    return [each for each in sentences if NEW.search(each.text)]
+
+
+def test_no_number_of_a_new_kind_occurs_in_training(
+    training: dict[int, list[Example]],
+    validation: dict[int, list[Example]],
+    tested: dict[str, list[Example]],
+) -> None:
+    drawn = together(training) + together(validation)
+    assert sum(each.level == "four digits" for each in drawn) > 1000
+    assert of_a_new_kind(drawn) == []
+    assert of_a_new_kind(tested["four digits"]) == []
+    # The control: the search finds nearly all of the test, in which some words are misspelled.
+    assert len(of_a_new_kind(tested["new kinds"])) > 0.9 * len(tested["new kinds"])
+
+
+def test_the_value_of_a_four_digit_number_does_not_tell_that_it_is_no_year(
+    training: dict[int, list[Example]],
+) -> None:
+    """Most of them could be years, and about as many as of the years asked for are recent ones."""
+    asked, others = [], []
+    for each in together(training):
+        if each.level == "four digits":
+            rest = each.text[: each.start] + "#" + each.text[each.start + 4 :]
+            others += [int(n) for n in re.findall(r"(?<!\d)\d{4}(?!\d)", rest)]
+            asked.append(int(each.answer))
+    assert len(others) >= len(asked) > 1000
+    assert sum(1000 <= n <= 2099 for n in others) / len(others) > 0.75
+    recent, other_recent = (sum(1900 <= n < 2030 for n in each) for each in (asked, others))
+    assert abs(recent / len(asked) - other_recent / len(others)) < 0.12
+    before = sum(
+        re.search(r"(?<!\d)\d{4}(?!\d)", each.text[: each.start]) is not None
+        for each in together(training)
+        if each.level == "four digits"
+    )
+    assert 0.4 < before / len(asked) < 0.65  # before the year, or after it
+
+
+def test_an_older_design_has_no_such_sentences(question: Design) -> None:
+    described = question.to_dict()
+    assert described.pop("four_digits")
+    old = Design.from_dict(described)
+    assert not old.four_digits
+    drawn = Counter(each.level for each in old.training(1, 2500))
+    assert set(drawn) == {"none", "numbers", "years"}
+    assert abs(drawn["numbers"] / 2500 - 0.2) < 0.05
+    assert list(old.tests(1)) == ["none", "numbers", "years", "held-out answers", "long sentences"]
 
 
 def test_answers_that_are_tested(question: Design, tested: dict[str, list[Example]]) -> None:

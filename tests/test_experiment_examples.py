@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from charlm.experiments.position_invariance import examples
-from charlm.experiments.position_invariance.examples import Example, Pool
+from charlm.experiments.position_invariance.examples import Example, Pool, Source
 from charlm.text import grammar
 from charlm.text.grammar.chance import Rng
 
@@ -113,7 +113,37 @@ def test_the_judgement_of_levels_can_tell_them_apart(text: str, level: str) -> N
     assert judged(Example(text, "2009", 4, "?")) == level
 
 
+@pytest.mark.parametrize(
+    ("source", "shares"),
+    [
+        (examples.with_four_digits, {"four digits": 0.25, "new kinds": 0}),
+        (examples.with_new_kinds, {"four digits": 0.25, "new kinds": 0.25}),
+    ],
+)
+def test_a_quarter_of_a_pool_has_four_digit_numbers(
+    source: Source, shares: dict[str, float]
+) -> None:
+    rng = random.Random(9)
+    drawn = [source(rng) for _ in range(2000)]
+    assert all(map(answered, drawn))
+    for level, share in shares.items():
+        of_level = [each for each in drawn if each.level == level]
+        assert abs(len(of_level) / 2000 - share) < 0.04
+        assert all(re.search(r"(?<!\d)\d{4}(?!\d)", beside(each)) for each in of_level)
+
+
 # ----------------------------------------------------------------------------------- taking one
+
+
+def test_an_answer_that_is_the_other_number_is_not_taken() -> None:
+    """Either number would be right, so nothing could be learned from it."""
+    for level in ("four digits", "new kinds", "years"):
+        only = Example("Nel 2009, stanza 1407.", "2009", 4, level)
+        pool = Pool(random.Random(0), lambda rng, only=only: only, 3)  # type: ignore[misc]
+        taken = pool.take(random.Random(0), level, "1999")
+        assert taken == Example("Nel 1999, stanza 1407.", "1999", 4, level)
+        refused = pool.take(random.Random(0), level, "1407")
+        assert (refused is None) == (level != "years")
 
 
 def test_a_pool_gives_its_own_sentences_with_another_answer(

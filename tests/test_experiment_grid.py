@@ -34,7 +34,7 @@ import charlm
 from charlm import sealed
 from charlm.errors import CharlmError, CheckpointError, RequestError
 from charlm.experiments.position_invariance import grid as grids
-from charlm.experiments.position_invariance import measures, plots, report, store
+from charlm.experiments.position_invariance import measures, mistakes, plots, report, store
 from charlm.experiments.position_invariance.ask import Panel
 from charlm.experiments.position_invariance.design import Design
 from charlm.experiments.position_invariance.examples import Example
@@ -368,7 +368,7 @@ def test_what_a_cell_says_is_what_the_reader_in_its_file_answers(whole: Grid) ->
         for test, sentences in tests.items():
             answers = reader.answers([each.text for each in sentences])
             longest = 128 if name == "feedforward" else None
-            assert cell["tests"][test] == judge(answers, sentences, 4, longest)
+            assert cell["tests"][test] == judge(answers, sentences, DESIGN, longest)
     unread = {
         name: json.loads(whole.cell(name, 1).read_text())["tests"]["long sentences"]["unread"]
         for name in SETTINGS.readers
@@ -393,10 +393,15 @@ def example(answer: str, length: int = 10) -> Example:
     return Example(answer.ljust(length, "."), answer, 0, "none")
 
 
+def wide(width: int) -> Design:
+    """A question about numbers, whose longest answer has that many characters."""
+    return Design(("1" * width,), (), ("1" * width,))
+
+
 def test_judge_by_hand() -> None:
     sentences = [example("2009"), example("1969"), example("77"), example("2010"), example("1", 30)]
     found = ["2009", "1669", "7", "", "12"]
-    judged = judge(found, sentences, 4, 20)
+    judged = judge(found, sentences, wide(4), 20)
     assert unpacked(judged["right"], 5) == [True, False, False, False, False]
     assert unpacked(judged["symbols_right"], 5, 4) == [
         [True, True, True, True],
@@ -410,12 +415,50 @@ def test_judge_by_hand() -> None:
         {"text": each.text, "answer": each.answer, "found": said}
         for each, said in list(zip(sentences, found, strict=True))[1:]
     ]
-    assert judge(found, sentences, 4, None)["unread"] == 0
-    assert judge(["1"], [example("1", 20)], 1, 20)["unread"] == 0
+    assert judge(found, sentences, wide(4), None)["unread"] == 0
+    assert judge(["1"], [example("1", 20)], wide(1), 20)["unread"] == 0
+
+
+def test_kinds_of_errors_by_hand() -> None:
+    text = "Nel 2009, stanza 1407, 850 lire e 12345 passi."
+    asked = Example(text, "2009", 4, "four digits")
+    kinds = {
+        "2009": "",
+        "1407": mistakes.WRONG_NUMBER,
+        "1409": mistakes.NOT_IN_SENTENCE,  # its digits are there, the number is not
+        "20091407": mistakes.NOT_IN_SENTENCE,
+        "1234": mistakes.REST,  # a piece of another number
+        "stan": mistakes.REST,
+        "850": mistakes.REST,  # no four digits
+        "": mistakes.REST,
+    }
+    pattern = wide(4).any_answer
+    assert {said: mistakes.kind_of(said, asked, pattern) for said in kinds} == kinds
+    judged = judge(list(kinds), [asked] * 8, wide(4), None)
+    assert unpacked(judged["right"], 8) == [True] + [False] * 7
+    assert unpacked(judged["wrong_number"], 8) == [False, True] + [False] * 6
+    assert unpacked(judged["not_in_sentence"], 8) == [False] * 2 + [True] * 2 + [False] * 4
+
+
+def test_a_random_choice_among_the_numbers_by_hand() -> None:
+    sentences = [
+        Example("Nel 2009.", "2009", 4, "none"),
+        Example("Nel 2009, stanza 1407.", "2009", 4, "four digits"),
+        Example("1407, 1300, 850, 2009", "2009", 17, "four digits"),
+        Example("2009, 2009 e 1300", "2009", 0, "four digits"),
+        Example("12345", "1234", 0, "none"),
+    ]
+    found = mistakes.chances(sentences, wide(4).any_answer)
+    assert found == pytest.approx([1, 1 / 2, 1 / 3, 2 / 3, 0], abs=1e-6)
+    # Of a template its own answers count, not numbers.
+    towns = Design(("Rome", "Oslo"), (), ("Rome", "Oslo"), (("To ", "slot"),), {}, "slot")
+    assert mistakes.chances([Example("From Oslo to Rome", "Rome", 13, "years")], towns.any_answer)[
+        0
+    ] == pytest.approx(1 / 2)
 
 
 def test_an_answer_that_is_too_long_is_wrong() -> None:
-    judged = judge(["20091"], [example("2009")], 4, None)
+    judged = judge(["20091"], [example("2009")], wide(4), None)
     assert unpacked(judged["right"], 1) == [False]
     assert unpacked(judged["symbols_right"], 1, 4) == [[True] * 4]
 
@@ -423,7 +466,7 @@ def test_an_answer_that_is_too_long_is_wrong() -> None:
 def test_of_many_errors_some_from_everywhere_are_kept() -> None:
     sentences = [example(f"{n:03}") for n in range(100)]
     found = [each.answer if n % 2 else "x" for n, each in enumerate(sentences)]
-    kept = [int(error["answer"]) for error in judge(found, sentences, 3, None)["errors"]]
+    kept = [int(error["answer"]) for error in judge(found, sentences, wide(3), None)["errors"]]
     assert len(kept) == grids.ERRORS_KEPT
     assert kept == sorted(set(kept))
     assert all(number % 2 == 0 for number in kept)
@@ -485,6 +528,10 @@ def test_results_csv_agrees_with_results_json(whole: Grid) -> None:
             for test, facts in content["tests"].items():
                 right = unpacked(cell["tests"][test]["right"], len(facts["start"]))
                 symbols = unpacked(cell["tests"][test]["symbols_right"], 4 * len(right))
+                errors = [
+                    unpacked(cell["tests"][test][error], len(right))
+                    for error in ("wrong_number", "not_in_sentence")
+                ]
                 for part, starts in allowed.items():
                     counted = [r for r, s in zip(right, facts["start"], strict=True) if s in starts]
                     if counted:
@@ -496,6 +543,10 @@ def test_results_csv_agrees_with_results_json(whole: Grid) -> None:
                                 if f in starts
                             ]
                             for k in range(4)
+                        ]
+                        each += [
+                            [w for w, s in zip(wrong, facts["start"], strict=True) if s in starts]
+                            for wrong in errors
                         ]
                         figures = [f"{sum(c) / len(c):.6f}" for c in (counted, *each)]
                         expected.append([*where, *figures])

@@ -57,7 +57,8 @@ every_kind = pytest.mark.parametrize("name", KINDS)
 READERS = [name for name, kind in KINDS.items() if kind.family != "writer"]
 WRITERS = [name for name, kind in KINDS.items() if kind.family == "writer"]
 TAGGERS = [name for name, kind in KINDS.items() if kind.tags]
-ANSWERING = [name for name in READERS if name not in TAGGERS]
+POINTERS = [name for name, kind in KINDS.items() if kind.points]
+ANSWERING = [name for name in READERS if name not in TAGGERS + POINTERS]
 every_reader = pytest.mark.parametrize("name", READERS)
 every_writer = pytest.mark.parametrize("name", WRITERS)
 
@@ -121,18 +122,23 @@ def features_alone(body: Body, ids: NDArray[np.int64]) -> Array:
 
 
 def expected_logits(reader: Reader, text: str) -> Array:
-    """The logits of one text without padding: (width, symbols), or (T,) for tags."""
+    """The logits of one text without padding: (width, symbols), (T,) for tags, (T, 2) for a
+    pointer."""
     words, kind = reader.vocabulary, reader.kind
     ids = words.tokenizer.encode(text).astype(np.int64)
     if kind.family == "window":
         ids = np.pad(ids, (0, WINDOW - len(ids)), constant_values=words.pad)
     forward = features_alone(reader.body, ids)
-    seen = {"window": forward[-1], "last": forward[-1], "pool": forward.max(0), "tags": forward}
+    seen = {"window": forward[-1], "last": forward[-1], "pool": forward.max(0)}
+    seen["tags"] = seen["points"] = forward
     if reader.backward_body is not None:
         backward = features_alone(reader.backward_body, ids[::-1].copy())
         seen["both"] = np.concatenate([forward[-1], backward[-1]])
         seen["tags both"] = np.concatenate([forward, backward[::-1]], axis=1)
+        seen["points both"] = seen["tags both"]
     logits: Array = seen[kind.family] @ _double(reader.head.weight).T + _double(reader.head.bias)
+    if kind.points:
+        return logits
     return logits[:, 0] if kind.tags else logits.reshape(words.width, words.symbols)
 
 
@@ -149,7 +155,7 @@ def test_logits_are_those_of_the_engine_that_reads_each_sentence_alone(name: str
     reader = reader_of(name)
     logits = reader(*encoded(SENTENCES))
     for row, text in enumerate(SENTENCES):
-        found = logits[row, : len(text)] if reader.kind.tags else logits[row]
+        found = logits[row, : len(text)] if reader.kind.each else logits[row]
         np.testing.assert_allclose(found.numpy(), expected_logits(reader, text), atol=2e-4)
     # Different sentences have different logits. Otherwise the test above would mean little.
     other = reader(*encoded(SENTENCES[::-1]))
@@ -169,7 +175,7 @@ def test_no_logit_depends_on_padding_or_on_the_rest_of_the_batch(name: str) -> N
         alone = reader(ids, lengths)
         further = reader(torch.nn.functional.pad(ids, (0, 190), value=WORDS.pad), lengths)
         for other in (together[row : row + 1], further):
-            found = other[:, : len(text)] if reader.kind.tags else other
+            found = other[:, : len(text)] if reader.kind.each else other
             # Everything is float64 except the logits, which are rounded to float32.
             torch.testing.assert_close(found, alone, rtol=1e-6, atol=1e-6)
 
@@ -183,7 +189,7 @@ def test_what_the_padding_is_made_of_does_not_matter(name: str) -> None:
     inside = torch.arange(ids.shape[1]) < lengths[:, None]
     digits = torch.from_numpy(WORDS.tokenizer.encode("2").astype(np.int64))
     found = reader(torch.where(inside, ids, digits), lengths)
-    if reader.kind.tags:
+    if reader.kind.each:
         expected, found = expected[inside], found[inside]
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
@@ -331,7 +337,7 @@ def test_a_tag_does_not_change_with_what_comes_later_unless_both_directions_are_
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["bilstm", "tagger-both"])
+@pytest.mark.parametrize("name", ["bilstm", "tagger-both", "pointer-both"])
 def test_a_reversed_text_is_read_alike_with_the_directions_swapped(name: str) -> None:
     reader = reader_of(name).double()
     mirror = copy.deepcopy(reader)
@@ -346,7 +352,7 @@ def test_a_reversed_text_is_read_alike_with_the_directions_swapped(name: str) ->
     mirrored = mirror(*encoded([text[::-1] for text in SENTENCES]))
     for row, text in enumerate(SENTENCES):
         one, other = found[row], mirrored[row]
-        if reader.kind.tags:
+        if reader.kind.each:
             one, other = one[: len(text)], other[: len(text)].flip(0)
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
     # Without the swap the logits differ.
@@ -354,7 +360,7 @@ def test_a_reversed_text_is_read_alike_with_the_directions_swapped(name: str) ->
     assert (same_way - mirrored).abs().max() > 0.01
 
 
-@pytest.mark.parametrize("name", ["bilstm", "tagger-both"])
+@pytest.mark.parametrize("name", ["bilstm", "tagger-both", "pointer-both"])
 def test_both_directions_share_one_embedding_and_nothing_else(name: str) -> None:
     reader = reader_of(name)
     assert reader.backward_body is not None
@@ -411,6 +417,20 @@ def test_loss_of_tags_is_the_mean_over_every_character_of_the_texts(name: str) -
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("name", POINTERS)
+def test_loss_of_a_pointer_is_the_mean_over_the_starts_and_the_ends(name: str) -> None:
+    """Both are a choice among the characters of the text; answers of every length have an end."""
+    reader = reader_of(name)
+    nats = []
+    for text, answer, start in BATCH:
+        first, last = log_softmax(expected_logits(reader, text).T)  # (T,) each
+        nats += [-first[start], -last[start + len(answer) - 1]]
+    assert len(nats) == 8
+    for extra in (0, 7):
+        assert reader.loss(*batch(extra)).item() == pytest.approx(np.mean(nats), abs=1e-4)
+
+
+@torch.no_grad()
 @every_writer
 def test_loss_of_a_writer_is_that_of_its_answers_and_a_tenth_of_its_sentences(name: str) -> None:
     """The tab is not part of the loss. The end of the line after the answer is; a shorter answer is
@@ -439,6 +459,8 @@ def test_an_untrained_reader_knows_nothing(name: str) -> None:
     kind = KINDS[name]
     loss = build(kind, shape(kind, WORDS), WORDS, 1).loss(*batch()).item()
     nothing = math.log(2) if kind.tags else math.log(WORDS.symbols)
+    if kind.points:  # any character of the text, each as likely
+        nothing = float(np.mean([math.log(len(text)) for text, _, _ in BATCH]))
     if kind.family == "writer":
         nothing = 1.1 * math.log(WORDS.tokenizer.vocab_size)
     assert loss == pytest.approx(nothing, rel=0.1)
@@ -482,6 +504,53 @@ def test_the_answer_of_a_tagger_is_the_characters_that_it_marks(name: str) -> No
     assert reader.answers(strange) == strange  # itself, and not as the reader sees it
 
 
+@pytest.mark.parametrize("name", POINTERS)
+@pytest.mark.parametrize("shortest", [1, 3, 4])
+def test_the_answer_of_a_pointer_is_the_likeliest_of_all_stretches(
+    name: str, shortest: int
+) -> None:
+    """Every stretch of an allowed length is tried, one by one."""
+    words = Vocabulary(WORDS.tokenizer, WORDS.alphabet, WORDS.width, shortest)
+    reader = reader_of(name, words)
+    expected = []
+    for text in SENTENCES:
+        first, last = log_softmax(expected_logits(reader, text).T)
+        stretches = {
+            (start, end): first[start] + last[end - 1]
+            for start in range(len(text))
+            for end in range(start + shortest, min(start + 4, len(text)) + 1)
+        }
+        start, end = max(stretches, key=lambda each: stretches[each], default=(0, 0))
+        expected.append(text[start:end])
+    assert reader.answers(SENTENCES) == expected
+    assert {len(answer) for answer in expected if answer} <= set(range(shortest, 5))
+    assert ("" in expected) == (shortest > 1)  # "a" has no stretch of three characters
+    if shortest == 1:
+        assert len({len(answer) for answer in expected}) > 1
+
+
+POINTING = {name: make(name) for name in POINTERS}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=5), st.sampled_from(POINTERS)
+)
+def test_what_a_pointer_answers_stands_in_the_sentence(texts: list[str], name: str) -> None:
+    """Whatever its weights, the sentence and the rest of the batch. The control: an untrained
+    reader of another kind makes its answers up."""
+    for text, answer in zip(texts, POINTING[name].answers(texts), strict=True):
+        assert answer
+        assert answer in text
+        assert len(answer) <= WORDS.width
+
+
+@pytest.mark.parametrize("name", [*ANSWERING, *WRITERS])
+def test_what_other_readers_answer_need_not_stand_in_the_sentence(name: str) -> None:
+    answers = make(name).answers(SENTENCES)
+    assert any(answer not in text for answer, text in zip(answers, SENTENCES, strict=True))
+
+
 @every_writer
 def test_a_writers_answer_is_what_charlm_would_go_on_writing(name: str, tmp_path: Path) -> None:
     """Compared with the NumPy engine and sampler, which read the saved file."""
@@ -510,7 +579,8 @@ def test_a_writer_never_writes_the_unknown_symbol(name: str) -> None:
     assert all("\N{REPLACEMENT CHARACTER}" not in answer for answer in answers)
 
 
-@every_kind
+# A pointer answers with the character itself, whatever it is.
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in POINTERS])
 def test_unknown_characters_are_read_as_one_unknown_symbol(name: str) -> None:
     reader = make(name)
     with torch.no_grad():
@@ -541,6 +611,19 @@ def test_saliency_of_a_tagger_is_that_of_its_own_tags(name: str) -> None:
     (answer,) = reader.answers([text])
     found = ask.occlusion(reader, text, answer)
     np.testing.assert_allclose(found, (sure[0] - sure[1:]).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", POINTERS)
+def test_saliency_of_a_pointer_is_that_of_all_places_of_its_answer(name: str) -> None:
+    reader = make(name)
+    text, answer = "Nel 2009 e nel 2009, o 1999", "2009"
+    whole = [text, *(text[:n] + "\N{SNOWMAN}" + text[n + 1 :] for n in range(len(text)))]
+    nats = []
+    for each in whole:
+        first, last = log_softmax(expected_logits(reader_of(name), each).T)
+        nats.append(np.logaddexp(first[4] + last[7], first[15] + last[18]))
+    found = ask.occlusion(reader, text, answer)
+    np.testing.assert_allclose(found, nats[0] - np.array(nats[1:]), atol=1e-3)
 
 
 # ----------------------------------------------------------------------------- vocabulary and size

@@ -176,6 +176,68 @@ def test_the_table_explains_its_marks_where_it_has_any(results: Results) -> None
     assert "†" not in good
 
 
+def with_errors() -> dict[str, Any]:
+    """``content`` with a level of four-digit numbers and what is known of its errors: of the ten
+    answers at held-out offsets, feedforward gives 4 and 2 times the other number, and 3 and 5 times
+    one that is nowhere; the lstm only the other one."""
+    made = content(others=("four digits", "new kinds"))
+    for facts in made["tests"].values():
+        facts["chance"] = [0.5] * 30 + [0.1] * 5
+    wrong = {"feedforward": [(4, 3), (2, 5)], "rnn": [(0, 1), (0, 0)], "lstm": [(0, 0), (1, 0)]}
+    for cell in made["cells"]:
+        number, invented = wrong[cell["reader"]][cell["seed"] - 1]
+        place = np.arange(35)
+        # From the last held-out offset backwards: the first ones are right.
+        errors = {"wrong_number": place >= 30 - number, "not_in_sentence": place < 30 - number}
+        errors["wrong_number"] &= place < 30
+        errors["not_in_sentence"] &= place >= 30 - number - invented
+        for test in cell["tests"].values():
+            test |= {error: pack(mask) for error, mask in errors.items()}
+    return made
+
+
+def test_the_table_of_errors_shows_both_kinds_beside_chance() -> None:
+    table = report.error_table(Results(with_errors())).split("\n")
+    head, rule, feedforward, rnn, lstm, chance = table[:6]
+    assert cells(head) == [
+        "reader",
+        "four digits: other",
+        "four digits: invented",
+        "new kinds: other",
+        "new kinds: invented",
+    ]
+    assert set(rule) == {"-"}
+    assert cells(feedforward) == ["feedforward", *["30.0 [20.0, 40.0]", "40.0 [30.0, 50.0]"] * 2]
+    assert cells(rnn) == ["rnn *", *["0.0 [0.0, 0.0]", "5.0 [0.0, 10.0]"] * 2]
+    assert cells(lstm) == ["lstm", *["5.0 [0.0, 10.0]", "0.0 [0.0, 0.0]"] * 2]
+    # Of those at held-out offsets every second is right by chance.
+    assert cells(chance) == ["any number", *["50.0", "0.0"] * 2]
+    assert any("picked at random" in line for line in table[6:])
+
+
+def test_results_that_do_not_know_their_errors_have_no_such_table(
+    results: Results, tmp_path: Path
+) -> None:
+    assert report.error_table(results) == ""
+    assert "Two kinds of errors" not in page.html(results, tmp_path)
+    made = page.html(Results(with_errors()), tmp_path)
+    shown = made[made.index("Two kinds of errors") :].partition("</table>")[0]
+    texts = re.sub(r"<[^>]+>", " ", shown).split()
+    assert texts[texts.index("feedforward") + 1 :][:3] == ["30.0", "[20.0,", "40.0]"]
+    assert texts[texts.index("random") + 1 :] == ["50.0", "0.0"] * 2
+
+
+def test_right_answers_and_all_errors_add_up() -> None:
+    found = Results(with_errors())
+    for reader in found.readers:
+        for part in ("seen", "held out", "all"):
+            errors = found.errors(reader, "new kinds", part)
+            right = found.accuracy(reader, "new kinds", part)
+            for seed, share in enumerate(right.values):
+                total = share + sum(each.values[seed] for each in errors.values())
+                assert total == pytest.approx(1)
+
+
 def test_one_seed_has_no_interval() -> None:
     whole = report.table(Results(content({"lstm": [(20, 9)]})))
     assert cells(whole.split("\n")[2])[:3] == ["lstm", "100.0", "90.0"]

@@ -11,7 +11,17 @@ import numpy as np
 import pytest
 
 from charlm.errors import RequestError
-from charlm.text.grammar import POSITIONS, Sentence, diary, note, sentence, undated
+from charlm.text.grammar import (
+    KINDS,
+    NEW_KINDS,
+    POSITIONS,
+    Sentence,
+    diary,
+    note,
+    numbered,
+    sentence,
+    undated,
+)
 from charlm.text.grammar.places import lands
 from charlm.text.grammar.rules import RULES
 from charlm.text.grammar.template import parse
@@ -346,6 +356,44 @@ def test_notes_hold_one_marked_year_and_say_what_else_they_hold() -> None:
         assert told.others != "years" or years
         kinds[told.others] += 1
     assert min(kinds.values()) > 600
+
+
+def test_a_numbered_sentence_has_a_year_and_a_four_digit_number_that_is_none() -> None:
+    rng = random.Random(21)
+    first, count = 0, 3000
+    seen: Counter[str] = Counter()
+    values = []
+    for number in range(count):
+        told = numbered(rng, NEW_KINDS) if number % 2 else numbered(rng)
+        begin = told.year_start
+        assert told.text[begin : begin + 4] == str(told.year)
+        assert told.others == "four digits"
+        assert told.kind in (NEW_KINDS if number % 2 else KINDS)
+        assert [m for m in mistakes(told.text) if not m.startswith("stop after")] == [], told.text
+        rest = f"{told.text[:begin]}#{told.text[begin + 4 :]}"
+        others = list(re.finditer(r"(?<!\d)\d{4}(?!\d)", rest))
+        assert others, told.text
+        # No other year of anything: none follows the words that introduce the year of a birth.
+        assert not re.search(r"nat[oa] nel \d", rest)
+        first += others[0].start() < begin
+        seen[told.kind] += 1
+        values += [int(each[0]) for each in others]
+    assert set(seen) == {*KINDS, *NEW_KINDS}
+    assert 0.4 < first / count < 0.6  # before the year, and after it
+    assert sum(1900 <= each < 2030 for each in values) > 0.4 * len(values)
+    assert {each // 1000 for each in values} == set(range(1, 10))
+
+
+def test_a_fifth_of_the_kinds_are_for_tests_alone() -> None:
+    assert not set(KINDS) & set(NEW_KINDS)
+    assert len(NEW_KINDS) / (len(KINDS) + len(NEW_KINDS)) == pytest.approx(0.2, abs=0.03)
+    for kind in (*KINDS, *NEW_KINDS):
+        for form in ("nota", "unito"):
+            assert all("{quattro}" in phrase for phrase in RULES[f"{form}_{kind}"])
+    # The word stands before the number in some of both, after it in others.
+    for kinds in (KINDS, NEW_KINDS):
+        starts = [RULES[f"nota_{kind}"][0].startswith("{quattro}") for kind in kinds]
+        assert 0.3 < sum(starts) / len(starts) < 0.7
 
 
 def test_undated_sentences_say_so() -> None:

@@ -181,6 +181,9 @@ def _show(made: Grid, results: Results) -> None:
     blocks = report.BLOCKS if "utf" in encoding else report.ASCII_BLOCKS
     click.echo(report.table(results))
     click.echo()
+    errors = report.error_table(results)
+    if errors:
+        click.echo(f"{errors}\n")
     click.echo(report.strips(results, blocks))
     click.echo()
     for sentence in report.findings(results):
@@ -266,6 +269,8 @@ def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
     elif panel.too_long(name, text):
         longest = KINDS[name].longest
         say(f"{name} reads at most {longest} characters, not {len(text):,}: {shown!r}")
+    elif panel.invented(text, answer):
+        say(f"{name} answers {answer}, which is not in the sentence: {shown!r}")
     note = readable(panel.vocabulary.tokenizer, text).note  # which folds, so nothing is refused
     if note:
         say(note)
@@ -282,13 +287,15 @@ _ERRORS_SHOWN = 10  # of each reader; --json prints all
 def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
     """Measure the accuracy of every reader of RUN on FILE.
 
-    Each line of FILE has a sentence, a tab, and its year.
+    Each line of FILE has a sentence, a tab, and its year. Beside the right answers it counts the
+    errors: another number of the sentence, or one that is not in the sentence.
 
     \b
     charlm experiment position-invariance score quick mine.tsv
     charlm experiment position-invariance score quick mine.tsv --json
     """
     from charlm.experiments.position_invariance import ask as asking
+    from charlm.experiments.position_invariance.mistakes import SHOWN
 
     sentences = asking.read_scored(file)
     panel = _panel(run)
@@ -303,6 +310,7 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
                         "count": each.count,
                         "errors": each.errors,
                         "unread": each.unread,
+                        "errors_by_kind": each.kinds,
                     }
                     for name, each in scored.items()
                 }
@@ -313,7 +321,10 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
     rows = []
     for name in order:
         each = scored[name]
-        note = f"({each.unread} too long for it)" if each.unread else ""
+        notes = [f"{each.kinds[kind]} {kind}" for kind in SHOWN if each.kinds[kind]]
+        if each.unread:
+            notes.append(f"{each.unread} too long for it")
+        note = f"({', '.join(notes)})" if notes else ""
         right = each.count - len(each.errors)
         rows.append([name, f"{100 * each.accuracy:5.1f} %", f"{right}/{each.count}", note])
     table(rows, left=4)

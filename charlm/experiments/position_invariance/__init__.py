@@ -10,6 +10,7 @@ sees only neighbors.
     readers     the models: other heads on charlm's bodies, and charlm's language model as a writer
     training    one reader, one seed
     grid        all readers and seeds in parallel, resumable; results.json
+    mistakes    what kind of error a wrong answer is
     measures    accuracies, intervals, paired differences
     report      the table and the strips for the terminal
     plots       the figures (matplotlib)

@@ -17,6 +17,7 @@ from charlm.errors import RequestError
 from charlm.experiments.position_invariance import store
 from charlm.experiments.position_invariance.examples import Example
 from charlm.experiments.position_invariance.grid import Grid, first_answer
+from charlm.experiments.position_invariance.mistakes import ERRORS, NOT_IN_SENTENCE, kind_of
 from charlm.experiments.position_invariance.readers import KINDS, UNREAD, AnyReader, Writer
 
 NO_ANSWER = "-"
@@ -74,6 +75,13 @@ class Panel:
             "four digits in a row" if self.design.italian else f"filler of {{{self.design.asked}}}"
         )
 
+    def invented(self, text: str, answer: str) -> bool:
+        """Whether that answer stands nowhere in the text."""
+        if answer == NO_ANSWER:
+            return False
+        asked = Example(self._prepare(text), "", -1, "")
+        return kind_of(answer, asked, self.design.any_answer) == NOT_IN_SENTENCE
+
     def too_long(self, name: str, text: str) -> bool:
         """Whether the text exceeds the fixed window of that kind."""
         return not KINDS[name].can_read(self._prepare(text))
@@ -108,12 +116,16 @@ def read_scored(path: Path) -> list[Example]:
 
 @dataclass(frozen=True)
 class Scored:
-    """How many of the user's sentences a reader answered, and its errors."""
+    """How many of the user's sentences a reader answered, and its errors.
+
+    kinds: how many errors there are of each kind (``mistakes``)
+    """
 
     accuracy: float
     count: int
     errors: list[dict[str, str]]
     unread: int
+    kinds: dict[str, int]
 
 
 def score(panel: Panel, name: str, sentences: Sequence[Example]) -> Scored:
@@ -124,7 +136,12 @@ def score(panel: Panel, name: str, sentences: Sequence[Example]) -> Scored:
         if said != each.answer
     ]
     unread = sum(panel.too_long(name, each.text) for each in sentences)
-    return Scored(1 - len(errors) / len(sentences), len(sentences), errors, unread)
+    said_to_be = Counter(
+        kind_of("" if said == NO_ANSWER else said, each, panel.design.any_answer)
+        for said, each in zip(found, sentences, strict=True)
+    )
+    kinds = {kind: said_to_be[kind] for kind in ERRORS}
+    return Scored(1 - len(errors) / len(sentences), len(sentences), errors, unread, kinds)
 
 
 @torch.no_grad()
@@ -139,7 +156,7 @@ def occlusion(reader: AnyReader, text: str, answer: str) -> NDArray[np.float64]:
     T = ids.shape[1]
     without = ids.repeat(T + 1, 1)
     without[torch.arange(T), torch.arange(T)] = words.unknown
-    wanted = _tagged(reader, ids) if reader.kind.tags else None
+    wanted = _tagged(reader, ids) if reader.kind.tags else _standing(text, answer)
     parts = torch.split(without, 128)
     nats = torch.cat([_log_probability(reader, part, answer, wanted) for part in parts])  # (T + 1,)
     lost: NDArray[np.float64] = (nats[-1] - nats[:-1]).double().numpy()
@@ -152,10 +169,19 @@ def _tagged(reader: AnyReader, ids: torch.Tensor) -> torch.Tensor:
     return cast(torch.Tensor, (logits[0] > 0).float())
 
 
+def _standing(text: str, answer: str) -> torch.Tensor:
+    """Where the answer starts in the text, wherever it occurs."""
+    places = [place for place in range(len(text)) if text.startswith(answer, place)]
+    return torch.tensor(places, dtype=torch.int64)
+
+
 def _log_probability(
-    reader: AnyReader, ids: torch.Tensor, answer: str, tagged: torch.Tensor | None
+    reader: AnyReader, ids: torch.Tensor, answer: str, wanted: torch.Tensor
 ) -> torch.Tensor:
-    """ids (B, T), all of one length -> nats (B,) of the answer; for a tagger, of its tags (T,)."""
+    """ids (B, T), all of one length -> nats (B,) of the answer.
+
+    wanted: for a tagger its tags (T,), for a pointer the places where the answer starts
+    """
     words = reader.vocabulary
     B, T = ids.shape
     if isinstance(reader, Writer):
@@ -166,8 +192,12 @@ def _log_probability(
         picked = scores.gather(-1, whole[:, T + 1 :, None])[..., 0]
         return cast(torch.Tensor, picked.sum(1))
     logits = reader(ids, torch.full((B,), T))
-    if tagged is not None:
-        signs = 2 * tagged - 1
+    if reader.kind.points:
+        first, last = (logits[..., part].log_softmax(-1) for part in (0, 1))
+        spans = first[:, wanted] + last[:, wanted + len(answer) - 1]
+        return cast(torch.Tensor, spans.logsumexp(1))
+    if reader.kind.tags:
+        signs = 2 * wanted - 1
         return torch.nn.functional.logsigmoid(signs * logits).sum(1)
     symbols = torch.from_numpy(words.encode_answers([answer]))[0]  # (width,)
     scores = logits.log_softmax(-1)[:, torch.arange(words.width), symbols]

@@ -17,7 +17,13 @@ from typing import Any
 
 from charlm.errors import RequestError
 from charlm.experiments.position_invariance import examples
-from charlm.experiments.position_invariance.examples import LONGEST, Example, Pool
+from charlm.experiments.position_invariance.examples import (
+    FOUR_DIGITS,
+    LONGEST,
+    NEW_KINDS,
+    Example,
+    Pool,
+)
 from charlm.seeds import derive
 from charlm.text.grammar.chance import Rng, between, pick, shuffle
 
@@ -34,7 +40,9 @@ _TEST_SEED = 2009
 _HELD_OUT_SHARE = 0.2
 _BAND, _FIRST, _BETWEEN = 10, 24, 18  # of the held-out bands: length, first offset, gap
 _PLAIN_SHARE = 0.05
-_WEIGHTS = {"none": 2, "numbers": 1, "years": 2}  # of the levels, in training
+# Of the levels, in training; without and with four-digit numbers.
+_PLAIN_WEIGHTS = {"none": 2, "numbers": 1, "years": 2}
+_WEIGHTS = {"none": 4, "numbers": 1, "years": 3, FOUR_DIGITS: 2, NEW_KINDS: 0}
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Design:
     lines: tuple[tuple[str, ...], ...] = ()  # of a template: texts and {slots}
     fillers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     asked: str = ""
+    four_digits: bool = False  # whether some sentences have a four-digit number that is no year
 
     @property
     def italian(self) -> bool:
@@ -93,6 +102,8 @@ class Design:
     def pool(self, rng: Rng, size: int = POOL, *, training: bool = False) -> Pool:
         """Natural sentences; those for training contain no held-out answer anywhere."""
         source = examples.italian if self.italian else self._fill
+        if self.four_digits:
+            source = examples.with_four_digits if training else examples.with_new_kinds
         return Pool(rng, source, size, self._shows_nothing_held_out if training else None)
 
     def _shows_nothing_held_out(self, example: Example) -> bool:
@@ -139,13 +150,16 @@ class Design:
         return self._mixture(random.Random(derive(seed, "examples", 1)), count)
 
     def _mixture(self, rng: Rng, count: int) -> list[Example]:
-        """Two fifths with nothing else, a fifth with numbers, two fifths with other answers; a
-        template gives what it has. At least half ask for a common answer."""
+        """Two fifths with nothing else, a tenth with numbers, a fifth with a four-digit number that
+        is no year, three tenths with other answers. Without four-digit numbers, a fifth with
+        numbers and two fifths with other answers; a template gives what it has. At least half ask
+        for a common answer."""
+        weights = _WEIGHTS if self.four_digits else _PLAIN_WEIGHTS
         pool = self.pool(rng, min(POOL, max(2000, 10 * count)), training=True)
         drawn = examples.draw(
             rng,
             pool,
-            [level for level in pool.levels for _ in range(_WEIGHTS[level])],
+            [level for level in pool.levels for _ in range(weights[level])],
             (self.trained, self.common),
             self.seen_starts,
             italian=self.italian,
@@ -155,7 +169,8 @@ class Design:
     def tests(self, per_offset: int) -> dict[str, list[Example]]:
         """The test sets, the same for every seed and reader.
 
-        none, numbers, years    ``per_offset`` sentences for every offset, seen and held out, by
+        none, numbers, years,
+        four digits, new kinds  ``per_offset`` sentences for every offset, seen and held out, by
                                 what else is in them; an offset that no sentence of a template
                                 with other numbers can reach is omitted
         held-out answers        at seen offsets, no other numbers
@@ -213,11 +228,12 @@ class Design:
             "lines": [list(line) for line in self.lines],
             "fillers": {name: list(values) for name, values in self.fillers.items()},
             "asked": self.asked,
+            "four_digits": self.four_digits,
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Design:
-        """The inverse of ``to_dict``."""
+        """The inverse of ``to_dict``; older designs do not say ``four_digits`` and have none."""
         return cls(
             tuple(values["trained"]),
             tuple(values["held_out"]),
@@ -225,6 +241,7 @@ class Design:
             tuple(map(tuple, values["lines"])),
             {name: tuple(fillers) for name, fillers in values["fillers"].items()},
             values["asked"],
+            values.get("four_digits", False),
         )
 
 
@@ -238,7 +255,7 @@ def years() -> Design:
     common = tuple(year for year in recent if year not in held)
     trained = common + tuple(year for year in older if year not in held_older)
     # Only recent years are tested; the others keep a reader from memorizing years.
-    return Design(trained, tuple(sorted(held)), common)
+    return Design(trained, tuple(sorted(held)), common, four_digits=True)
 
 
 def _some_of(rng: Rng, answers: Sequence[str]) -> set[str]:

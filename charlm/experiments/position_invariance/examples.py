@@ -16,8 +16,13 @@ from itertools import accumulate
 from charlm.text import grammar
 from charlm.text.grammar.chance import Rng, below, between, chance, pick
 
-LEVELS = ("none", "numbers", "years")
-"""What else in a sentence could be mistaken for the answer."""
+FOUR_DIGITS, NEW_KINDS = "four digits", "new kinds"
+LEVELS = ("none", "numbers", "years", FOUR_DIGITS, NEW_KINDS)
+"""What else in a sentence could be mistaken for the answer. The last two: a four-digit number that
+is not a year, of a kind that occurs in training (a room, a price) or of one that does not."""
+
+FOUR_DIGITS_SHARE = 0.25
+"""Share of such sentences in a pool."""
 
 SHORTEST, LONGEST = 5, 120
 """Characters of a sentence, except in the test of long sentences."""
@@ -46,6 +51,24 @@ def italian(rng: Rng) -> Example:
     """A sentence or a note of the travel grammar."""
     told = grammar.note(rng) if chance(rng, 0.5) else grammar.sentence(rng)
     return Example(told.text, str(told.year), told.year_start, told.others)
+
+
+def with_four_digits(rng: Rng) -> Example:
+    """The same, or a sentence with a four-digit number of a kind for training."""
+    return _numbered(rng) if chance(rng, FOUR_DIGITS_SHARE) else italian(rng)
+
+
+def with_new_kinds(rng: Rng) -> Example:
+    """The same, half of those numbers of new kinds."""
+    if not chance(rng, 2 * FOUR_DIGITS_SHARE):
+        return italian(rng)
+    return _numbered(rng, grammar.NEW_KINDS) if chance(rng, 0.5) else _numbered(rng)
+
+
+def _numbered(rng: Rng, kinds: Sequence[str] = grammar.KINDS) -> Example:
+    told = grammar.numbered(rng, kinds)
+    level = NEW_KINDS if told.kind in grammar.NEW_KINDS else FOUR_DIGITS
+    return Example(told.text, str(told.year), told.year_start, level)
 
 
 def _start(example: Example) -> int:
@@ -89,15 +112,17 @@ class Pool:
 
     def take(self, rng: Rng, level: str, answer: str, at_most: int | None = None) -> Example | None:
         """A sentence of a level with that answer at offset ``at_most`` or before; None if there is
-        none."""
+        none, or if its four-digit number is the answer."""
         among = self._by_level[level]
         count = len(among) if at_most is None else bisect_right(self._starts[level], at_most)
         if not count:
             return None
         example = among[below(rng, count)]
         end = example.start + len(example.answer)
-        text = example.text[: example.start] + answer + example.text[end:]
-        return Example(text, answer, example.start, level)
+        before, after = example.text[: example.start], example.text[end:]
+        if level in (FOUR_DIGITS, NEW_KINDS) and answer in f"{before}\n{after}":
+            return None  # the other number would be a right answer too
+        return Example(before + answer + after, answer, example.start, level)
 
 
 def filler(rng: Rng, italian: bool) -> str:

@@ -33,13 +33,16 @@ import numpy as np
 
 from charlm import sealed
 from charlm.errors import CharlmError, CheckpointError, DivergenceError, RequestError
-from charlm.experiments.position_invariance import measures
+from charlm.experiments.position_invariance import measures, mistakes
 from charlm.experiments.position_invariance.design import Design
 from charlm.experiments.position_invariance.examples import Example
 from charlm.files import write_atomically
 from charlm.parallel import Wanted, Workers, every
 
-FORMAT = "charlm-position-invariance/1"
+FORMAT = "charlm-position-invariance/2"
+WITHOUT_ERRORS = "charlm-position-invariance/1"
+"""The format before kinds of errors were recorded. It is still read."""
+
 STEPS, QUICK_STEPS = 2200, 1900
 QUICK_READERS = ("feedforward", "time-delay", "lstm", "writer-lstm")
 PER_OFFSET, QUICK_PER_OFFSET = 40, 10
@@ -82,7 +85,7 @@ class Grid:
     @cached_property
     def config(self) -> dict[str, Any]:
         config = sealed.parse(self.config_file, BEGIN_AGAIN)
-        if config.get("format") != FORMAT:
+        if config.get("format") not in (FORMAT, WITHOUT_ERRORS):
             raise CheckpointError(
                 f"{self.config_file}: not an experiment of this version of charlm; choose another "
                 "--out"
@@ -262,6 +265,11 @@ class Grid:
                         )
                     ),
                 }
+                | (
+                    {"chance": mistakes.chances(sentences, design.any_answer)}
+                    if config["format"] == FORMAT
+                    else {}
+                )
                 for name, sentences in tests.items()
             },
             "cells": cells,
@@ -395,7 +403,7 @@ class Bench:
             test: judge(
                 reader.answers([each.text for each in sentences]),
                 sentences,
-                grid.design.width,
+                grid.design,
                 reader.kind.longest,
             )
             for test, sentences in self.tests.items()
@@ -419,14 +427,19 @@ class Bench:
 
 
 def judge(
-    found: Sequence[str], sentences: Sequence[Example], width: int, longest: int | None
+    found: Sequence[str], sentences: Sequence[Example], design: Design, longest: int | None
 ) -> dict[str, Any]:
-    """Which answers, and which of their ``width`` characters, are right; some errors; how many
-    sentences exceed what the reader can read."""
+    """Which answers, and which of their characters, are right; which are another number of the
+    sentence, and which are not in the sentence; some errors; how many sentences exceed what the
+    reader can read."""
+    kinds = [
+        mistakes.kind_of(f, each, design.any_answer)
+        for f, each in zip(found, sentences, strict=True)
+    ]
     right = np.array([f == each.answer for f, each in zip(found, sentences, strict=True)])
     symbols = np.array(
         [
-            [f[k : k + 1] == each.answer[k : k + 1] for k in range(width)]
+            [f[k : k + 1] == each.answer[k : k + 1] for k in range(design.width)]
             for f, each in zip(found, sentences, strict=True)
         ]
     )
@@ -435,6 +448,8 @@ def judge(
     return {
         "right": measures.pack(right),
         "symbols_right": measures.pack(symbols),
+        "wrong_number": measures.pack(np.array([k == mistakes.WRONG_NUMBER for k in kinds])),
+        "not_in_sentence": measures.pack(np.array([k == mistakes.NOT_IN_SENTENCE for k in kinds])),
         "unread": sum(len(each.text) > (longest or math.inf) for each in sentences),
         "errors": [
             {"text": sentences[n].text, "answer": sentences[n].answer, "found": found[n]}
@@ -461,7 +476,9 @@ def _table(results: measures.Results) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     each = [f"character {place + 1}" for place in range(results.width)]
-    writer.writerow(["reader", "seed", "test", "offsets", "sentences", "accuracy", *each])
+    errors = mistakes.SHOWN if results.knows_errors else ()
+    head = ["reader", "seed", "test", "offsets", "sentences", "accuracy", *each, *errors]
+    writer.writerow(head)
     for reader in results.readers:
         for seed in results.seeds(reader):
             for test in results.tests:
@@ -470,7 +487,8 @@ def _table(results: measures.Results) -> str:
                     if mask.any():
                         right = results.right(reader, seed, test)[mask].mean()
                         symbols = results.symbols_right(reader, seed, test)[mask].mean(0)
-                        figures = [f"{share:.6f}" for share in (right, *symbols)]
+                        wrong = [results.wrong(reader, seed, test, e)[mask].mean() for e in errors]
+                        figures = [f"{share:.6f}" for share in (right, *symbols, *wrong)]
                         writer.writerow([reader, seed, test, part, mask.sum(), *figures])
     return out.getvalue()
 

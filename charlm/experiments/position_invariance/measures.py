@@ -17,6 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.experiments.position_invariance.mistakes import (
+    ERRORS,
+    NOT_IN_SENTENCE,
+    WRONG_NUMBER,
+)
 from charlm.statistics import crossed_interval, mean_interval, resample, sign_flip_p
 
 Bools = NDArray[np.bool_]
@@ -130,6 +135,20 @@ class Results:
         count = len(self.starts(test))
         return unpack(self.cells[reader, seed]["tests"][test]["right"], (count,))
 
+    @property
+    def knows_errors(self) -> bool:
+        """Whether the kinds of errors were recorded; in older results they were not."""
+        return all("chance" in facts for facts in self.tests.values())
+
+    def wrong(self, reader: str, seed: int, test: str, error: str) -> Bools:
+        """(N,): which answers are errors of that kind (``mistakes``)."""
+        stored = self.cells[reader, seed]["tests"][test]
+        shape = (len(self.starts(test)),)
+        number = unpack(stored["wrong_number"], shape)
+        invented = unpack(stored["not_in_sentence"], shape)
+        rest = ~(self.right(reader, seed, test) | number | invented)
+        return {WRONG_NUMBER: number, NOT_IN_SENTENCE: invented}.get(error, rest)
+
     # ----------------------------------------------------------------------------- the figures
 
     def _over_seeds(self, reader: str, value: Callable[[int], float]) -> Estimate:
@@ -141,6 +160,19 @@ class Results:
         if not mask.any():
             return Estimate.of([])
         return self._over_seeds(reader, lambda seed: self.right(reader, seed, test)[mask].mean())
+
+    def errors(self, reader: str, test: str, part: str = "all") -> dict[str, Estimate]:
+        """Share of answers that are errors of each kind. With ``accuracy`` they add up to 1."""
+        mask = self.places(test, part)
+        if not mask.any():
+            return {error: Estimate.of([]) for error in ERRORS}
+        return {
+            error: Estimate.of(
+                float(self.wrong(reader, seed, test, error)[mask].mean())
+                for seed in self.seeds(reader)
+            )
+            for error in ERRORS
+        }
 
     def by_symbol(self, reader: str, test: str = MAIN, part: str = "held out") -> list[Estimate]:
         """The same for each character of the answer separately."""
@@ -256,6 +288,11 @@ class Results:
     def ceiling(self, test: str = MAIN) -> float:
         """Accuracy of the regular expression: the first separate group of four digits."""
         return float(self.tests[test]["ceiling"])
+
+    def chance(self, test: str, part: str = "all") -> float:
+        """Expected accuracy if one of the numbers of each sentence is picked at random."""
+        mask = self.places(test, part)
+        return float(np.mean(np.array(self.tests[test]["chance"])[mask]))
 
     def best(self) -> str:
         """The reader with the highest mean accuracy over all tests; taggers are left out."""

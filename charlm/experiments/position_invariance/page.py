@@ -10,6 +10,7 @@ from pathlib import Path
 
 from charlm import webpage
 from charlm.experiments.position_invariance import report
+from charlm.experiments.position_invariance.examples import NEW_KINDS
 from charlm.experiments.position_invariance.grid import Grid
 from charlm.experiments.position_invariance.measures import MAIN, Difference, Estimate, Results
 from charlm.experiments.position_invariance.readers import KINDS
@@ -77,7 +78,7 @@ offsets.</p>
 <h2>Results</h2><ul>{said}</ul>
 {_table(results)}
 <h2>Figures</h2>{_figures(results, figures)}
-{_by_symbol(results)}
+{_kinds_of_errors(results)}{_by_symbol(results)}
 {_differences(results)}
 {_errors(results)}
 <h2>How it was computed</h2>
@@ -134,6 +135,11 @@ def _table(results: Results) -> str:
         "number in the sentence; numbers, years: beside the answer, at held-out offsets; new "
         "answers: never seen in training; long: more than 120 characters."
     ]
+    if NEW_KINDS in results.tests:
+        notes.append(
+            "four digits: a number beside the answer that is not a year, such as a room; new "
+            "kinds: of a kind that never occurs in training; both at held-out offsets."
+        )
     if untrained:
         notes.append("* untrained: below 95 % at seen offsets, so no conclusion is drawn.")
     if unread:
@@ -178,6 +184,33 @@ def _differences(results: Results) -> str:
 def _silence(reader: str, text: str) -> str:
     """What to show for an empty answer: a tagger may find nothing in a text that it has read."""
     return "nothing" if KINDS[reader].can_read(text) else "not read"
+
+
+def _kinds_of_errors(results: Results) -> str:
+    """How many answers are another number of the sentence, and how many are not in it."""
+    tests = report.error_tests(results)
+    if not tests:
+        return ""
+    heads = "".join(
+        f"<th>{escape(test)}: {escape(head)}</th>"
+        for test in tests
+        for head in report.ERROR_COLUMNS.values()
+    )
+    rows = []
+    for reader in results.readers:
+        found = [results.errors(reader, test, "held out") for test in tests]
+        cells = "".join(_cell(each[error]) for each in found for error in report.ERROR_COLUMNS)
+        star = "" if results.trained(reader) else " *"
+        rows.append(f"<tr><td>{escape(reader)}{star}</td>{cells}</tr>")
+    chance = "".join(f"<td>{cell}</td>" for cell in report.chance_row(results, tests))
+    rows.append(f"<tr><td>one of the numbers, at random</td>{chance}</tr>")
+    return (
+        "<h2>Two kinds of errors</h2><p>Percent of all answers at held-out offsets. other: another "
+        "number of the sentence; invented: a number that is nowhere in the sentence. A pointer "
+        "answers a place, so it cannot invent. The rest of the errors are pieces of the sentence "
+        "or no answer.</p>"
+        + scrolling(f"<table><tr><th>reader</th>{heads}</tr>{''.join(rows)}</table>")
+    )
 
 
 def _by_symbol(results: Results) -> str:

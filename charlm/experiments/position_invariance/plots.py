@@ -34,6 +34,8 @@ STYLES: dict[str, tuple[str, Any, str]] = {
     "bilstm": (LINE, (0, (5, 1)), "P"),
     "tagger": (INK, (0, (2, 1)), "x"),
     "tagger-both": (LINE, "-", "+"),
+    "pointer": (_SKY, (0, (2, 1)), "<"),
+    "pointer-both": (_BLUE, "-", ">"),
     "writer-rnn": (_YELLOW, (0, (3, 1.5, 1, 1.5)), "^"),
     "writer-gru": (_GREEN, "-", "D"),
     "writer-lstm": (INK, (0, (3, 1)), "*"),
@@ -51,7 +53,7 @@ GROUPS = {
         "bilstm",
     ),
     "writers": ("writer-window", "writer-conv", "writer-rnn", "writer-gru", "writer-lstm"),
-    "taggers": ("tagger", "tagger-both"),
+    "taggers and pointers": ("tagger", "tagger-both", "pointer", "pointer-both"),
 }
 
 _LOOK = {**LOOK, "axes.titlesize": 12}

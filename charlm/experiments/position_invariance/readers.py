@@ -7,6 +7,8 @@
     bilstm             two LSTMs of half the width, one of them from right to left
     tagger             an LSTM that decides for each character, while reading, if it is the answer
     tagger-both        the same in both directions: how much does reading ahead help?
+    pointer            an LSTM that chooses the places where the answer starts and ends
+    pointer-both       the same in both directions
     writer-CELL        charlm's language model: it reads sentence and tab and writes the answer
 
 All have the same number of parameters within ten percent. The bodies and heads are those of
@@ -36,6 +38,7 @@ from charlm.models.heads import (
     continuation,
     continuation_nats,
     continue_text,
+    pointer_scores,
     tagging_loss,
 )
 from charlm.models.language import LanguageModel, initialize
@@ -65,7 +68,7 @@ class Kind:
     """A kind of reader: its body and where its head looks."""
 
     name: str
-    family: str  # "window", "last", "pool", "both", "tags", "tags both" or "writer"
+    family: str  # "window", "last", "pool", "both", "tags", "points", ("... both") or "writer"
     cell: str
     embedding_size: int = 32
     num_layers: int = 1
@@ -76,13 +79,22 @@ class Kind:
         return self.family.startswith("tags")
 
     @property
+    def points(self) -> bool:
+        return self.family.startswith("points")
+
+    @property
+    def each(self) -> bool:
+        """Whether it decides about each character; the others write symbols of the answer."""
+        return self.tags or self.points
+
+    @property
     def both_ways(self) -> bool:
         return self.family.endswith("both")
 
     @property
     def reading(self) -> Reading:
         """The features that the head sees (``charlm.models.heads``)."""
-        if self.tags:
+        if self.each:
             return "each"
         named: dict[str, Reading] = {"window": "window", "pool": "max"}
         return named.get(self.family, "last")
@@ -108,6 +120,8 @@ KINDS = {
         Kind("bilstm", "both", "lstm"),
         Kind("tagger", "tags", "lstm"),
         Kind("tagger-both", "tags both", "lstm"),
+        Kind("pointer", "points", "lstm"),
+        Kind("pointer-both", "points both", "lstm"),
         Kind("writer-rnn", "writer", "rnn"),
         Kind("writer-gru", "writer", "gru"),
         Kind("writer-lstm", "writer", "lstm"),
@@ -123,11 +137,13 @@ class Vocabulary:
 
     tokenizer: for sentences, with the separator, the end (which also pads) and an unknown symbol
     alphabet, width: an answer is ``width`` symbols of ``alphabet``; shorter ones end in "no symbol"
+    shortest: symbols of the shortest answer
     """
 
     tokenizer: CharTokenizer
     alphabet: str
     width: int
+    shortest: int = 1
 
     @classmethod
     def of(cls, sentences: Sequence[str], alphabet: str, width: int) -> Vocabulary:
@@ -204,20 +220,32 @@ def num_parameters(kind: Kind, config: ModelConfig, vocabulary: Vocabulary) -> i
     if kind.family == "writer":
         return config.num_parameters
     ways = 2 if kind.both_ways else 1
-    outputs = 1 if kind.tags else vocabulary.width * vocabulary.symbols
-    return body + (ways - 1) * (body - embedding) + (ways * config.hidden_size + 1) * outputs
+    return (
+        body
+        + (ways - 1) * (body - embedding)
+        + (ways * config.hidden_size + 1) * outputs(kind, vocabulary)
+    )
+
+
+def outputs(kind: Kind, vocabulary: Vocabulary) -> int:
+    """Logits of the head: for each character (is it the answer? or: does the answer start here, and
+    does it end here?), or for every symbol of the answer."""
+    if kind.each:
+        return 2 if kind.points else 1
+    return vocabulary.width * vocabulary.symbols
 
 
 class Reader(SequenceReader):
     """A body and a head that answers: ids (B, T), lengths (B,) -> logits.
 
-    The logits are (B, width, symbols) for an answer and (B, T) for tags.
+    The logits are (B, width, symbols) for an answer, (B, T) for tags, and (B, T, 2) for a pointer:
+    of the answer's start and of its end.
     """
 
     def __init__(self, kind: Kind, config: ModelConfig, vocabulary: Vocabulary) -> None:
         super().__init__(
             config,
-            1 if kind.tags else vocabulary.width * vocabulary.symbols,
+            outputs(kind, vocabulary),
             reading=kind.reading,
             both_ways=kind.both_ways,
             pad=vocabulary.pad,
@@ -227,16 +255,23 @@ class Reader(SequenceReader):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         logits = super().forward(ids, lengths)
+        if self.kind.points:
+            return logits
         if self.kind.tags:
             return logits[..., 0]
         return logits.view(-1, self.vocabulary.width, self.vocabulary.symbols)
 
     def loss(self, ids: Tensor, lengths: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
-        """Mean cross-entropy in nats per symbol of the answer, or per character for tags.
+        """Mean cross-entropy in nats per symbol of the answer, per character for tags, or per place
+        (start and end) for a pointer.
 
         ids (B, T), lengths (B,), answers (B, width), starts (B,): where each answer begins.
         """
         logits = self(ids, lengths)
+        if self.kind.points:
+            ends = starts + self._lengths(answers) - 1
+            first, last = self._places(logits, lengths)
+            return (F.nll_loss(first, starts) + F.nll_loss(last, ends)) / 2
         if not self.kind.tags:
             return F.cross_entropy(logits.flatten(0, 1), answers.flatten())
         return tagging_loss(logits, self._tags(ids, answers, starts), lengths)
@@ -244,9 +279,36 @@ class Reader(SequenceReader):
     def _tags(self, ids: Tensor, answers: Tensor, starts: Tensor) -> Tensor:
         """1 for each character of the answer, 0 for the others: (B, T)."""
         places = torch.arange(ids.shape[1], device=ids.device)
-        count = (answers < len(self.vocabulary.alphabet)).sum(1)
-        wanted = (places >= starts[:, None]) & (places < (starts + count)[:, None])
+        ends = starts + self._lengths(answers)
+        wanted = (places >= starts[:, None]) & (places < ends[:, None])
         return wanted.float()
+
+    def _lengths(self, answers: Tensor) -> Tensor:
+        """Symbols of each answer: (B, width) -> (B,)."""
+        return (answers < len(self.vocabulary.alphabet)).sum(1)
+
+    @staticmethod
+    def _places(logits: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The log-probability of each character to be the first one of the answer, and the last:
+        logits (B, T, 2) -> twice (B, T) nats."""
+        return pointer_scores(logits[..., 0], lengths), pointer_scores(logits[..., 1], lengths)
+
+    def spans(self, logits: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The most likely answer of a pointer: logits (B, T, 2) -> its start and length, each (B,).
+
+        Its length is one of those from the shortest to the longest answer. A span that leaves the
+        text has probability 0; a text shorter than the shortest answer has none: length 0.
+        """
+        first, last = self._places(logits, lengths)
+        B, T = first.shape
+        sizes = range(self.vocabulary.shortest, min(self.vocabulary.width, T) + 1)
+        scores = first.new_full((B, T, len(sizes) + 1), -torch.inf)
+        for place, size in enumerate(sizes, 1):
+            scores[:, : T - size + 1, place] = first[:, : T - size + 1] + last[:, size - 1 :]
+        best = scores.flatten(1).argmax(-1)  # the first one, of length 0, if none is possible
+        start, number = best // scores.shape[2], best % scores.shape[2]
+        length = (number + (self.vocabulary.shortest - 1)).masked_fill(number == 0, 0)
+        return start, length
 
     @torch.no_grad()
     def answers(self, sentences: Sequence[str], batch_size: int = 256) -> list[str]:
@@ -269,6 +331,9 @@ class Reader(SequenceReader):
                     "".join(c for c, tag in zip(t, row, strict=False) if tag)
                     for t, row in zip(texts, tags, strict=True)
                 ]
+            elif self.kind.points:
+                start, size = (part.tolist() for part in self.spans(logits, lengths))
+                read = [t[s : s + n] for t, s, n in zip(texts, start, size, strict=True)]
             else:
                 read = self.vocabulary.decode_answers(logits.argmax(-1).cpu().numpy())
             for n, answer in zip(rows, read, strict=True):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.experiments.position_invariance.examples import FOUR_DIGITS, LEVELS, NEW_KINDS
 from charlm.experiments.position_invariance.measures import (
     HELD_OUT_ANSWERS,
     LONG,
@@ -13,6 +16,7 @@ from charlm.experiments.position_invariance.measures import (
     Estimate,
     Results,
 )
+from charlm.experiments.position_invariance.mistakes import NOT_IN_SENTENCE, WRONG_NUMBER
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " .:-=+*#@"
@@ -25,7 +29,7 @@ NEAR = 0.02
 def columns(results: Results) -> list[tuple[str, str, str]]:
     """(heading, test, part) of each column of the table. A test that was not run has none."""
     found = [("seen", MAIN, "seen"), ("held out", MAIN, "held out")]
-    found += [(name, name, "held out") for name in ("numbers", "years")]
+    found += [(name, name, "held out") for name in LEVELS[1:]]
     found += [("new answers", HELD_OUT_ANSWERS, "all"), ("long", LONG, "all")]
     return [each for each in found if each[1] in results.tests]
 
@@ -53,16 +57,7 @@ def table(results: Results) -> str:
         rows.append([name, *cells, lowest])
     rows.append(["most frequent", *(f"{100 * results.floor(t):.1f}" for _, t, _ in heads), ""])
     rows.append(["first number", *(f"{100 * results.ceiling(t):.1f}" for _, t, _ in heads), ""])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "-" * max(map(len, lines)))
-    lines.append("")
+    lines = [*_aligned(rows), ""]
     lines += _legend(results)
     if untrained:
         lines.append(
@@ -73,6 +68,65 @@ def table(results: Results) -> str:
     return "\n".join(lines)
 
 
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """The rows of a table as lines, with a rule below the first one."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+ERROR_COLUMNS = {WRONG_NUMBER: "other", NOT_IN_SENTENCE: "invented"}
+"""The kinds of errors that are shown, and their headings."""
+
+
+def error_tests(results: Results) -> list[str]:
+    """The tests whose errors are shown by their kind: those with other numbers in the sentence."""
+    return [test for test in LEVELS[1:] if results.knows_errors and test in results.tests]
+
+
+def chance_row(results: Results, tests: Sequence[str]) -> list[str]:
+    """What somebody gets who picks one of the numbers of each sentence: never one that is not in
+    it."""
+    cells = []
+    for test in tests:
+        cells += [f"{100 * (1 - results.chance(test, 'held out')):.1f}", "0.0"]
+    return cells
+
+
+def error_table(results: Results) -> str:
+    """A row for each reader: percent of answers that are another number of the sentence, and of
+    those that are nowhere in it. Empty if there is nothing to show."""
+    tests = error_tests(results)
+    if not tests:
+        return ""
+    rows = [["reader", *(f"{test}: {error}" for test in tests for error in ERROR_COLUMNS.values())]]
+    for reader in results.readers:
+        cells = []
+        for test in tests:
+            found = results.errors(reader, test, "held out")
+            cells += [percent(found[error]) for error in ERROR_COLUMNS]
+        rows.append([reader if results.trained(reader) else f"{reader} *", *cells])
+    rows.append(["any number", *chance_row(results, tests)])
+    return "\n".join(
+        [
+            *_aligned(rows),
+            "",
+            "Errors in percent of all answers at held-out offsets, by what else is in the "
+            "sentence.",
+            "other: another number of the sentence; invented: a number that is nowhere in it. The "
+            "rest of the",
+            "errors are pieces of the sentence or no answer. any number: one of the sentence's, "
+            "picked at random.",
+        ]
+    )
+
+
 def _legend(results: Results) -> list[str]:
     seeds = results.config["seeds"]
     lines = [
@@ -81,9 +135,14 @@ def _legend(results: Results) -> list[str]:
         + ".",
         "seen, held out: at those offsets of the answer, with no other number in the sentence.",
     ]
-    others = [test for test in ("numbers", "years") if test in results.tests]
+    others = [test for test in LEVELS[1:] if test in results.tests]
     if others:
         lines.append(f"{', '.join(others)}: beside the answer, at held-out offsets.")
+    if NEW_KINDS in others:
+        lines.append(
+            f"{FOUR_DIGITS}: a number that is not a year, such as a room; {NEW_KINDS}: of a kind "
+            "that never occurs in training."
+        )
     explained = [
         "most frequent: always the most frequent answer",
         "first number: found by a regular expression",

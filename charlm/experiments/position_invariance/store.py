@@ -40,7 +40,7 @@ def vocabulary(config: dict[str, Any]) -> Vocabulary:
     alphabet = "".join(sorted(set("".join(answers))))
     characters = sorted(set(config["characters"]) | set(alphabet) | {SEPARATOR, END})
     tokenizer = CharTokenizer("".join(characters), unknown=True)
-    return Vocabulary(tokenizer, alphabet, int(config["width"]))
+    return Vocabulary(tokenizer, alphabet, int(config["width"]), min(map(len, answers)))
 
 
 def save(path: Path, reader: AnyReader) -> None:

@@ -19,6 +19,7 @@ Every text is a function of the numbers that `rng.random()` returns, and of noth
 from __future__ import annotations
 
 from charlm.text.grammar.diary import diary, entries
+from charlm.text.grammar.rules_number import KINDS, NEW_KINDS
 from charlm.text.grammar.sentences import (
     POSITIONS,
     Named,
@@ -26,11 +27,14 @@ from charlm.text.grammar.sentences import (
     Sentence,
     named,
     note,
+    numbered,
     sentence,
     undated,
 )
 
 __all__ = [
+    "KINDS",
+    "NEW_KINDS",
     "POSITIONS",
     "Named",
     "Position",
@@ -39,6 +43,7 @@ __all__ = [
     "entries",
     "named",
     "note",
+    "numbered",
     "sentence",
     "undated",
 ]

@@ -90,6 +90,7 @@ class Scene:
     goal: str = "qui"  # of a single sentence: its town (qui) or its land (paese)
     marking: bool = False  # whether years of other roles are marked as well
     naming: bool = False  # whether names of persons are marked
+    kind: str = ""  # of a single sentence: what its four-digit number counts
     used: set[str] = field(default_factory=set)
     recent: list[str] = field(default_factory=list)
 
@@ -286,6 +287,14 @@ def _means(scene: Scene) -> str:
     return scene.rule("mezzo_" + _MEANS[pick(scene.rng, means)])
 
 
+def _four_digits(scene: Scene) -> str:
+    """A number that could be a year: half of them are as recent, a fifth is of any four digits."""
+    form = scene.rng.random()
+    if form < 0.5:
+        return str(between(scene.rng, 1900, 2029))
+    return str(between(scene.rng, 1000, 2099 if form < 0.8 else 9999))
+
+
 def _village(scene: Scene) -> str:
     return people.made_up_town(scene.rng, scene.land.accent)
 
@@ -340,6 +349,9 @@ _WORDS: dict[str, Callable[[Scene], str]] = {
     "via_mezzo": lambda s: s.rule("via_" + pick(s.rng, s.land.arrival)),
     "il_giorno": lambda s: ("l'" if s.day in (8, 11) else "il ") + calendar.day_name(s.day),
     "strada": lambda s: s.rule("via"),
+    "quattro": _four_digits,
+    "nota": lambda s: s.rule("nota_" + s.kind),
+    "unito": lambda s: s.rule("unito_" + s.kind),
 }
 
 

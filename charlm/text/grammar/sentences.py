@@ -8,17 +8,19 @@ building), so that the year cannot be found by looking for four digits alone; ``
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from charlm.errors import RequestError
 from charlm.text.grammar import people
 from charlm.text.grammar.chance import Rng, between, chance, pick
+from charlm.text.grammar.rules_number import KINDS
 from charlm.text.grammar.scene import MARK, NAME, OTHER, Scene, finish, new_scene
 
 FIRST_YEAR, LAST_YEAR = 1950, 2025
 Position = Literal["start", "middle", "end"]
-Others = Literal["none", "numbers", "years"]
+Others = Literal["none", "numbers", "years", "four digits"]
 POSITIONS: tuple[Position, ...] = ("start", "middle", "end")
 _RULE = {"start": "inizio", "middle": "dentro", "end": "fine"}
 
@@ -30,12 +32,14 @@ class Sentence:
     `year_start` is the offset in characters of the year's first digit in `text`, and `year` its
     value; a sentence that states no year of a journey has None and -1. `others` says which other
     numbers there are: "none", "numbers" that are not years, or "years" (perhaps with numbers too).
+    In a sentence of `numbered` it is "four digits", and `kind` says what that number counts.
     """
 
     text: str
     year: int | None = None
     year_start: int = -1
     others: Others = "none"
+    kind: str = ""
 
 
 def _told(scene: Scene, rule: str, year: int | None) -> Sentence:
@@ -93,6 +97,18 @@ def note(rng: Rng) -> Sentence:
     year = between(rng, FIRST_YEAR, LAST_YEAR)
     rule = "nota_anni" if chance(rng, 0.35) else "nota"
     return _told(_cast(rng, year), rule, year)
+
+
+def numbered(rng: Rng, kinds: Sequence[str] = KINDS) -> Sentence:
+    """A sentence with the year of a journey and a four-digit number of one of those kinds that is
+    not a year; no other year."""
+    while True:
+        year = between(rng, FIRST_YEAR, LAST_YEAR)
+        scene = _cast(rng, year)
+        scene.kind = pick(rng, kinds)
+        told = _told(scene, "quattro_cifre", year)
+        if told.others != "years":
+            return replace(told, others="four digits", kind=scene.kind)
 
 
 def undated(rng: Rng) -> Sentence:
