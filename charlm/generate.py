@@ -350,6 +350,10 @@ class CharLM:
     ) -> tuple[SampleConfig, Start]:
         """What every way of sampling needs; RequestError as ``check`` raises it."""
         config = config or SampleConfig()
+        self.check(config)
+        if isinstance(prompt, Start):
+            return config, prompt
+        return config, self.start(prompt, on_unknown, label)
 
     def read_prompt(self, prompt: str, on_unknown: str = "error") -> list[int]:
         """The ids of ``prompt``, or of the opening symbol if nothing is left of it."""

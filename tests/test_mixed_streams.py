@@ -236,7 +236,7 @@ def test_only_the_rows_that_begin_anew_forget(two: tuple[str, str]) -> None:
     batch = trainer.streams.batch(step)
     assert batch.restarts is not None
     state = tuple(torch.randn_like(each) for each in trainer.state)
-    _, _, after = trainer._objective(trainer.model, batch, state)
+    _, _, after = trainer.learning.objective(trainer.model, batch, state)
     for fresh in (False, True):
         whole = trainer.model.initial_state(4) if fresh else state
         inputs = torch.from_numpy(batch.inputs.astype(np.int64))

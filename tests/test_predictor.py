@@ -62,7 +62,8 @@ def test_a_run_ends_with_the_same_losses_on_a_device(
         run.counts.unlink(missing_ok=True)
         monkeypatch.setattr(summary, "network_on", lambda device, *given, kind=kind: kind(*given))
         found = summary.finish(run, dataset, with_counts=True)
-        assert found is not None and found.apart is not None and found.counts is not None
+        assert isinstance(found, summary.Summary)
+        assert found.apart is not None and found.counts is not None
         assert isinstance(found.counts.weights.network, float)
         losses.append([part.nats_per_char for part in found.apart])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)

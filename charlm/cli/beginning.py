@@ -66,7 +66,7 @@ def prepared(
         tokenizer = data.choose_tokenizer(
             texts, level=options["level"], min_count=options["min_count"], nfc=options["nfc"]
         )
-        dataset = data.encode(texts, tokenizer)
+        dataset = data.encode_corpus(texts, tokenizer)
     shape |= dataset.shape
     model = ModelOptions(**shape)
     model.settle()  # refuse a wrong shape before timing anything
@@ -251,7 +251,7 @@ def _encoded(texts: Texts, start: Checkpoint) -> AnyDataset:
 
     try:
         tokenizer = start.tokenizer.with_newline(texts.newline)
-        dataset = data.encode(texts, tokenizer, start.items)
+        dataset = data.encode_corpus(texts, tokenizer, start.items)
     except UnknownCharacterError as error:
         number = len(unseen_characters(texts, start.tokenizer))
         what = "the new character" if number == 1 else f"the {number:,} new characters"

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.progress import reading_bar
-from charlm.cli.terminal import aligned, echo_json, say
+from charlm.cli.terminal import aligned, echo, echo_json, say
 from charlm.errors import CharlmError, RequestError
 from charlm.text.records import Layout, Record, read_records
 
 if TYPE_CHECKING:
     from charlm.checkpoint import Checkpoint
-    from charlm.labelscore import LabelScore, TagScore
+    from charlm.labelscore import LabelScore
     from charlm.ladder import Rung
     from charlm.runs import OpenModel
+    from charlm.tagscore import TagScore
 
 
 def evaluate(
@@ -135,7 +136,8 @@ def _labels(
     import numpy as np
 
     from charlm.answers import Classifier
-    from charlm.labelscore import LabelScore, format_confusion
+    from charlm.confusion import format_confusion
+    from charlm.labelscore import LabelScore
     from charlm.naivebayes import NaiveBayes
 
     classifier = Classifier(found.checkpoint)
@@ -167,7 +169,9 @@ def _labels(
         rows += [_row(name, each) for name, each in (*controls.items(), ("-> this model", score))]
         for line in aligned(rows):
             click.echo(line)
-        click.echo(f"\n{format_confusion(score)}")
+        click.echo()
+        for line in format_confusion(score):
+            echo(line)
     return {
         "labels": score.to_dict(),
         "controls": {
@@ -186,17 +190,48 @@ def _tags(
 ) -> dict[str, Any]:
     """How good the tags are, beside the most frequent tag of each character."""
     from charlm.answers import Tagger
-    from charlm.labelscore import TagScore, format_tags
+    from charlm.tagscore import TagScore, UnigramTagger, unchanged
 
     tagger = Tagger(found.checkpoint)
     with reading_bar("items") as advanced:
         log_p = tagger.log_probabilities(tagger.encode([r.text for r in records]), advanced)
-    tags = [tagger.tags(each) for each in log_p]
-    score: TagScore = TagScore.of(records, tags, tagger.labels)
-    controls = TagScore.controls(records, train, tagger.labels)
+    texts, truth = [record.text for record in records], [record.label for record in records]
+    labels = tagger.labels
+
+    def scored(answers: list[str]) -> TagScore:
+        return TagScore.of(texts, truth, answers, labels)
+
+    score = scored([tagger.tags(each) for each in log_p])
+    controls = {"nothing is found": scored(unchanged(texts, labels))}
+    if train:
+        known = [record.text for record in train], [record.label for record in train]
+        unigram = UnigramTagger.fit(*known, labels)
+        controls["each character's most frequent tag"] = scored(unigram.tags(texts))
     if not as_json:
-        click.echo(format_tags(score, controls))
+        low, high = score.interval
+        click.echo(
+            f"{100 * score.accuracy:.3f} % of {score.characters:,} tags right (95 %: "
+            f"{100 * low:.3f} to {100 * high:.3f} %) in {len(score):,} items"
+        )
+        click.echo()
+        rows = [("", "TAGS RIGHT", "WHOLE ITEMS", "MACRO-F1", "SPANS: PRECISION", "RECALL", "F1")]
+        rows += [
+            _tag_row(name, each) for name, each in (*controls.items(), ("-> this model", score))
+        ]
+        for line in aligned(rows):
+            click.echo(line)
     return {
         "tags": score.to_dict(),
         "controls": {name: control.to_dict() for name, control in controls.items()},
     }
+
+
+def _tag_row(name: str, score: TagScore) -> tuple[str, ...]:
+    spans = [
+        "-" if share is None else f"{100 * share:.2f} %"
+        for share in (score.spans.precision, score.spans.recall, score.spans.f1)
+    ]
+    return (
+        *(name, f"{100 * score.accuracy:.3f} %", f"{100 * score.whole:.2f} %"),
+        *(f"{score.macro_f1:.3f}", *spans),
+    )

@@ -32,7 +32,7 @@ def resumed(run: Run, device: str, moved_to: tuple[str, ...], group: Group | Non
     source, config = _stored(saved, run)
     if moved_to:
         source = runs.relocated(source, moved_to)  # from now on the run reads it there
-    dataset = data.encode(runs.reread(source, run, saved.provenance), saved.tokenizer)
+    dataset = data.encode_corpus(runs.reread(source, run, saved.provenance), saved.tokenizer)
     chosen_device = choose_device(device)
     parity.check(saved.config, chosen_device)
     trainer = Trainer(saved.config, config, dataset, source, chosen_device, group or ALONE)

@@ -581,16 +581,24 @@ AnyDataset = Dataset | ItemDataset
 """What a run trains on: running text, or items."""
 
 
-def encode(texts: Texts, tokenizer: Tokenizer, like: ItemFacts | None = None) -> AnyDataset:
-    """Encode both parts: a ``Dataset`` of running text, an ``ItemDataset`` of a list of items.
+def encode_corpus(texts: Texts, tokenizer: Tokenizer, like: ItemFacts | None = None) -> AnyDataset:
+    """Encode a corpus: running text (``encode``) or, if it is a list of items, those.
 
     like: the labels to use, those of a model to start from; default: those of the items
+
+    Errors as in ``encode`` and ``charlm.text.items.encode``.
+    """
+    if texts.items is not None:
+        return _encode_items(texts, texts.items, tokenizer, like)
+    return encode(texts, tokenizer)
+
+
+def encode(texts: Texts, tokenizer: Tokenizer) -> Dataset:
+    """Encode both parts of a running text.
 
     Raises CorpusError if the text is too short to be a corpus, UnknownCharacterError if the
     tokenizer lacks a character of it.
     """
-    if texts.items is not None:
-        return _encode_items(texts, texts.items, tokenizer, like)
     if len(texts.train) < 2:
         raise CorpusError(
             f"{texts.name}: {len(texts.train)} of {len(texts.whole)} characters left to train on; "
