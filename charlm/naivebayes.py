@@ -134,16 +134,12 @@ class NaiveBayes:
             levels.append(level)
             grams = np.zeros(len(symbols), np.int64)
             grams[places] = numbers
-        prior = np.log(support / support.sum())
+        prior: Reals = np.log(support / support.sum())
         return cls(alphabet, tuple(levels), prior, orders, alpha=1.0)
 
     def log_posteriors(self, texts: Sequence[str]) -> Reals:
         """ln p(label | text): (N,) -> (N, K) nats."""
-        return self._normalised(self._joint(texts))
-
-    def _normalised(self, joint: Reals) -> Reals:
-        log_p: Reals = log_softmax(self.scale * joint)
-        return log_p
+        return np.asarray(log_softmax(self.scale * self._joint(texts)), dtype=np.float64)
 
     def _joint(self, texts: Sequence[str]) -> Reals:
         """ln p(label, n-grams of text), without the constant of the multinomial: (N, K)."""
