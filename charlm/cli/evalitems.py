@@ -214,11 +214,11 @@ def _tags(
             f"{100 * low:.3f} to {100 * high:.3f} %) in {len(score):,} items"
         )
         click.echo()
-        rows = [("", "TAGS RIGHT", "WHOLE ITEMS", "MACRO-F1", "SPANS: PRECISION", "RECALL", "F1")]
-        rows += [
+        rows = [
             _tag_row(name, each) for name, each in (*controls.items(), ("-> this model", score))
         ]
-        for line in aligned(rows):
+        head = ("", "TAGS RIGHT", "WHOLE ITEMS", "MACRO-F1", "SPANS: PRECISION", "RECALL", "F1")
+        for line in aligned([head, *rows]):
             click.echo(line)
     return {
         "tags": score.to_dict(),
