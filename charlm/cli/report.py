@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from charlm.cli.terminal import say, write_result
 from charlm.cli.texts import held_out, open_named, recent, text_of, texts_of
 from charlm.errors import CharlmError
 from charlm.extras import how_to_install
+
+if TYPE_CHECKING:
+    from charlm.runs import OpenModel
 
 
 @click.command(cls=Command)
@@ -62,6 +66,9 @@ def command(
         ) from error
 
     found = open_named(model, "report", file, corpus, network_only=network_only)
+    if found.checkpoint.items is not None:
+        _report_items(found, file, out, seed, encoding)
+        return
     texts, reason = texts_of(found)
     if file is not None:
         text = text_of(file, encoding)
@@ -83,3 +90,23 @@ def command(
         doing=lambda part: say(f"{part} ..."),
     )
     write_result("--out", out or Path(f"{found.name}.html"), report.html(made))
+
+
+def _report_items(
+    found: OpenModel, file: str | None, out: Path | None, seed: int, encoding: str | None
+) -> None:
+    """The page of a run on items."""
+    from charlm.cli.evalitems import held_out as held_out_items
+    from charlm.inspection import itemreport
+
+    records, train, reason = held_out_items(found, file, encoding=encoding)
+    if reason:
+        say(reason)
+    made = itemreport.gather(
+        *(found, records, train),
+        source=file or "validation items, which it was not trained on",
+        log=found.run.read_log() if found.run else None,
+        seed=seed,
+        doing=lambda part: say(f"{part} ..."),
+    )
+    write_result("--out", out or Path(f"{found.name}.html"), itemreport.html(made))

@@ -176,10 +176,15 @@ def comparison(gaps: Mapping[str, Gap], first: str, shares: Sequence[Share], oth
 
 
 def learning_curve(
-    log: Sequence[Mapping[str, float]], training: str, validation: str, *, dropout: bool = False
+    log: Sequence[Mapping[str, float]],
+    training: str,
+    validation: str,
+    *,
+    dropout: bool = False,
+    unit: str = "character",
 ) -> Figure:
     """Training and validation loss of a run's log against the training steps, in bits per
-    character. The curve begins after the first tenth of the run, and its best model is marked.
+    ``unit``. The curve begins after the first tenth of the run, and its best model is marked.
 
     training, validation: the log's keys of the two losses in nats; a record may lack either, and a
         run without validation text has no best model to mark
@@ -211,7 +216,7 @@ def learning_curve(
                 label=f"best: {best[1]:.3f} at step {best[0]:,}",
             )
         axes.set_xlabel("training steps")
-        axes.set_ylabel("bits per character")
+        axes.set_ylabel(f"bits per {unit}")
         grid(axes)
         legend_below(axes)
         return figure
