@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from charlm.cli.options import option
@@ -17,6 +18,33 @@ if TYPE_CHECKING:
 with_option = option(
     "--with", "others", multiple=True, metavar="RUN", help="Add this run; can be repeated."
 )
+
+
+label_option = option(
+    "--label",
+    metavar="LABEL",
+    help="Of a model with labels: look at it as it writes items of this label.",
+)
+
+
+def opened(name: str, label: str | None = None) -> CharLM:
+    """The network of a run, as it writes items of ``label`` if it has labels; RequestError if it
+    has and none was given."""
+    from charlm.generate import CharLM
+    from charlm.onelabel import of_label
+    from charlm.runs import open_model
+
+    found = open_model(name, network_only=True)
+    loaded = found.checkpoint
+    if label is not None:
+        return CharLM(of_label(loaded, {label: 1.0}))
+    if loaded.config.conditions and loaded.items is not None:
+        first = loaded.items.labels[0]
+        raise RequestError(
+            f"{found.name} has labels; say as what to look at it, for example --label "
+            f"{shlex.quote(first)}"
+        )
+    return found.model
 
 
 def ids_of(loaded: CharLM, text: str) -> Ids:

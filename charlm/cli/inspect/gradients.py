@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charlm.cli.figures import figure_option, plots
-from charlm.cli.inspect.common import ids_of, same_unit, with_option
+from charlm.cli.inspect.common import ids_of, label_option, opened, same_unit, with_option
 from charlm.cli.options import (
     Command,
     Number,
@@ -54,8 +54,10 @@ if TYPE_CHECKING:
 @json_option("Print the quartiles at every lag as one JSON object.")
 @figure_option()
 @encoding_option()
+@label_option
 def command(
     model: str,
+    label: str | None,
     file: str,
     others: tuple[str, ...],
     lags: int,
@@ -80,7 +82,6 @@ def command(
     from charlm.inspection import gradients as through_time
     from charlm.inspection.adapting import torch_model
     from charlm.models.language import build
-    from charlm.runs import load
 
     only_one(figure=figure, json=as_json)
     names = named_once(model, *others)
@@ -89,7 +90,7 @@ def command(
     controls: dict[str, Flow] = {}
     units: dict[str, str] = {}
     for name in names:
-        loaded = load(name, network_only=True)
+        loaded = opened(name, label)
         ids = ids_of(loaded, text)
         units[name] = loaded.tokenizer.unit
         for kept, built in (

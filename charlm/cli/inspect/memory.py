@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charlm.cli.figures import figure_option, plots
-from charlm.cli.inspect.common import ids_of, same_unit, with_option
+from charlm.cli.inspect.common import ids_of, label_option, opened, same_unit, with_option
 from charlm.cli.options import (
     Command,
     encoding_option,
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 @json_option()
 @figure_option()
 @encoding_option()
+@label_option
 def command(
     model: str,
+    label: str | None,
     file: str,
     others: tuple[str, ...],
     seed: int,
@@ -60,12 +62,11 @@ def command(
     charlm inspect memory lstm book.txt --with rnn --figure memory.svg
     """
     from charlm.inspection import horizon
-    from charlm.runs import load
 
     only_one(figure=figure, json=as_json)
     names = named_once(model, *others)
     text = text_of(file, encoding)
-    loaded = {name: load(name, network_only=True) for name in names}
+    loaded = {name: opened(name, label) for name in names}
     found = {
         name: horizon.measure(
             each.config,

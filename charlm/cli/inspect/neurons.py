@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from charlm.cli.figures import TEXT, figure_option
-from charlm.cli.inspect.common import known
+from charlm.cli.inspect.common import known, label_option, opened
 from charlm.cli.options import (
     Command,
     encoding_option,
@@ -34,8 +34,10 @@ DRAWN, DRAWN_LENGTH = 3, 420
 @option("--html", type=click.Path(path_type=Path), help="Write coloured text to this HTML file.")
 @figure_option(TEXT)
 @encoding_option()
+@label_option
 def command(
     model: str,
+    label: str | None,
     file: str,
     seed: int,
     as_json: bool,
@@ -61,11 +63,10 @@ def command(
     from dataclasses import asdict
 
     from charlm.inspection import neurons as units
-    from charlm.runs import load
 
     only_one(html=html, figure=figure, json=as_json)
     text = text_of(file, encoding)
-    loaded = load(model, network_only=True)
+    loaded = opened(model, label)
     text = known(loaded, text)
     ids = loaded.tokenizer.encode(text)
     seen = units.activations(loaded.engine, ids, loaded.tokenizer.normalize(text))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from charlm.cli.figures import figure_option
+from charlm.cli.inspect.common import label_option, opened
 from charlm.cli.options import Command, Number, json_option, only_one, option, run_argument
 from charlm.cli.terminal import echo_json, say, use_colour, write_result
 
@@ -29,8 +30,15 @@ if TYPE_CHECKING:
 )
 @figure_option((".svg", ".html"))
 @json_option("Print every value, one JSON object per time step.")
+@label_option
 def command(
-    model: str, text: str, steps: int | None, top: int, figure: Path | None, as_json: bool
+    model: str,
+    text: str,
+    label: str | None,
+    steps: int | None,
+    top: int,
+    figure: Path | None,
+    as_json: bool,
 ) -> None:
     """Show the unrolled graph of a model that reads TEXT.
 
@@ -42,11 +50,10 @@ def command(
     charlm inspect unroll book "Nel mezzo del cammin" --steps 8 --figure unrolled.svg
     """
     from charlm.inspection import unrolling
-    from charlm.runs import load
     from charlm.text.unknown import readable
 
     only_one(figure=figure, json=as_json)
-    loaded = load(model, network_only=True)
+    loaded = opened(model, label)
     text, note = readable(loaded.tokenizer, text, what="TEXT", remedy="give a text without them")
     if note:
         say(note)
