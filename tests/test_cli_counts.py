@@ -154,6 +154,24 @@ def test_what_is_sampled_has_the_probability_that_score_gives_it(counted: Path) 
     assert package.load(counted, network_only=True).sample("La ", length=60, seed=2) != written
 
 
+def test_samples_are_ranked_by_the_mixture(charlm: Invoke, counted: Path) -> None:
+    options = ("--num-samples", 4, "--rank", "--json", "--length", 40, "--prompt", "La ")
+    found = {}
+    for more in ([], ["--network-only"]):
+        done = charlm("sample", counted, *options, "--seed", 2, *more)
+        lm = package.load(counted, network_only=bool(more))
+        begin = lm.evaluate("La ")
+        losses = []
+        for record in map(json.loads, done.stdout.splitlines()):
+            whole = lm.evaluate("La " + record["text"])
+            nats = whole.nats_per_char * whole.characters - begin.nats_per_char * begin.characters
+            assert -record["log_probability"] == pytest.approx(nats, rel=1e-4)
+            losses.append(record["nats_per_char"])
+        assert losses == sorted(losses)
+        found[bool(more)] = losses
+    assert found[False] != found[True]
+
+
 def test_max_copy_and_novelty_hold_with_counts(charlm: Invoke, counted: Path) -> None:
     """Counts repeat the training text more than a network does."""
     arguments = ["sample", counted, "--length", 400, "--seed", 1, "--temperature", 0.5]

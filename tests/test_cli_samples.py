@@ -114,7 +114,7 @@ def test_a_bad_file_is_one_line(
     ("arguments", "parts"),
     [
         (["--prompts", "/does/not/exist"], ["--prompts /does/not/exist", "No such file"]),
-        (["--prompts", "a", "--prompt", "b"], ["--prompt and --prompts both give the prompt"]),
+        (["--prompts", "a", "--prompt", "b"], ["--prompt and --prompts each give the prompt"]),
         (["--prompts", "a", "--show-probs"], ["leave out --prompts"]),
         (["--rank", "--show-probs"], ["leave out --rank"]),
         (["--no-include-prompt", "--show-probs"], ["leave out --include-prompt"]),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from charlm.cli.terminal import say
 from charlm.errors import RequestError, UnknownCharacterError
-from charlm.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from charlm.text.tokenizer import Tokenizer
 
 _NAMED = 8  # lines that a message names
 
@@ -29,7 +32,7 @@ def read_prompts(prompt: str | None, prompt_file: Path | None, prompts: str | No
     given = {"--prompt": prompt, "--prompt-file": prompt_file, "--prompts": prompts}
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
-        raise RequestError(f"{' and '.join(names)} both give the prompt; give one")
+        raise RequestError(f"{' and '.join(names)} each give the prompt; give one")
     if prompts is not None:
         lines = _read("--prompts", prompts).removesuffix("\n").split("\n")
         if lines == [""]:
