@@ -49,8 +49,8 @@ from charlm.text.dataset import Source, read
 from charlm.text.records import Record
 from charlm.text.splitting import TRAIN, divide
 
-STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0)
-ANALYZERS = (("char", 3), ("char", 5), ("char_wb", 5))
+STRENGTHS = (3.0, 10.0, 30.0, 100.0)
+ANALYZERS = (("char", 5), ("char_wb", 5))
 
 
 def charlm(*arguments: str) -> None:
@@ -58,8 +58,14 @@ def charlm(*arguments: str) -> None:
 
 
 def tfidf(analyzer: str, longest: int) -> TfidfVectorizer:
+    """n-grams that occur in two texts or more: others only cost time."""
     return TfidfVectorizer(
-        analyzer=analyzer, ngram_range=(1, longest), sublinear_tf=True, lowercase=False
+        analyzer=analyzer,
+        ngram_range=(1, longest),
+        sublinear_tf=True,
+        lowercase=False,
+        min_df=2,
+        dtype=np.float32,
     )
 
 
@@ -72,15 +78,17 @@ def regression(texts: Sequence[str], labels: Ints, asked: Sequence[str]) -> tupl
         vectors = tfidf(analyzer, longest)
         train = vectors.fit_transform([texts[k] for k in own])
         held = vectors.transform([texts[k] for k in left])
+        model = LogisticRegression(max_iter=300, tol=1e-3, warm_start=True)
         for strength in STRENGTHS:
-            model = LogisticRegression(C=strength, max_iter=300).fit(train, labels[own])
+            model.set_params(C=strength).fit(train, labels[own])
             found.append((float(model.score(held, labels[left])), analyzer, longest, strength))
     _, analyzer, longest, strength = max(found)
     vectors = tfidf(analyzer, longest)
     model = LogisticRegression(C=strength, max_iter=1000).fit(vectors.fit_transform(texts), labels)
     assert model.classes_.tolist() == list(range(int(labels.max()) + 1))
     chosen = f"{analyzer} 1-{longest}, C {strength:g}"
-    return np.asarray(model.predict_log_proba(vectors.transform(asked))), chosen
+    log_p = model.predict_log_proba(vectors.transform(asked))
+    return np.asarray(log_p, dtype=np.float64), chosen
 
 
 def main() -> None:
