@@ -315,7 +315,9 @@ def _read_items(source: Source, stdin: BinaryIO | None) -> Texts:
     held_out = source.val_fraction, source.test_fraction
     given: list[Record] = []
     if source.val_sources:
-        given = read_records(source.val_sources, layout, encoding=source.encoding).records
+        given = read_records(
+            source.val_sources, layout, encoding=source.encoding, stdin=stdin
+        ).records
         held_out, known = (0.0, 0.0), set(texts)
         both = sum(record.text in known for record in given)
         if both:
@@ -627,6 +629,11 @@ def _encode_items(texts: Texts, found: ItemTexts, tokenizer: Tokenizer) -> ItemD
         raise RequestError(
             "--task tag needs one tag for each character of the file; leave out --tokenizer byte "
             "and --nfc"
+        )
+    if len(tokenizer.unseen(found.end)):
+        raise RequestError(
+            f"the vocabulary lacks {found.end!r}, which ends an item; lower --min-count, or leave "
+            "out --init-from"
         )
     facts = {
         "corpus": texts.name,
