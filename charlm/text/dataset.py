@@ -72,7 +72,8 @@ class Source:
     records: if the corpus is a list of items, what they are for (``charlm.text.records.KINDS``)
     text_column, label_column: the columns of items in CSV or JSON lines
     split_by: ``end``: the end of the text validates; ``file``: the end of each file; ``line``:
-        lines from all over it; ``auto``, settled before it is stored: by file if there are several
+        lines from all over it; ``auto``, settled before it is stored: by file if there are several,
+        and no documents
     shuffle_lines: the lines come in another order, and ``split_by`` is ``line``
     """
 
@@ -354,7 +355,9 @@ def _settle_split(source: Source, text: Text) -> str:
             )
         return "line"
     if source.split_by == "auto":
-        return "file" if len(text.sources) > 1 and not source.val_sources else "end"
+        # A file is often one document, which cannot be divided.
+        several = len(text.sources) > 1 and not (source.val_sources or source.separator)
+        return "file" if several else "end"
     return source.split_by
 
 
