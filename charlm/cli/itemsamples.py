@@ -145,9 +145,9 @@ def _samples(
             avoid=avoid,
             counted=counted,
         )
-        for number, item in drawn:
+        for number, item, own in drawn:
             text = item.removeprefix(prompt.text)
-            yield _weighed(model, prompt, text, number, label, weigh), label
+            yield _weighed(model, prompt, text, number, own, weigh), own
         return
     streams = model.streams(
         prompt.text, config, asked.count, stop=asked.stop, label=label, avoid=avoid
