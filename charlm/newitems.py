@@ -80,13 +80,13 @@ def new_items(
                     return
 
 
-def of_pattern(model: CharLM, pattern: str) -> Avoid:
+def of_pattern(model: CharLM, pattern: str, prompt: str = "") -> Avoid:
     """The ``avoid`` of items that look like ``pattern``: ``?`` is any one character, ``*`` at the
     end any number of them, and every other character itself.
 
     Each character is drawn as the model continues what stands before it, among those that fit: it
     does not look ahead at the rest of the pattern. RequestError for a pattern that no item of this
-    model can have.
+    model can have, or none that begins with ``prompt``.
     """
     tokenizer, end = model.tokenizer, model.end
     if not end:
@@ -101,6 +101,9 @@ def of_pattern(model: CharLM, pattern: str) -> Avoid:
     unknown = [c for c in fixed if c != ANY and len(tokenizer.unseen(c))]
     if unknown or end in fixed:
         raise RequestError(f"--pattern has {(unknown or [end])[0]!r}, which no item has")
+    fits = all(a in (ANY, b) for a, b in zip(fixed, prompt, strict=False))
+    if not fits or (len(prompt) > len(fixed) and not pattern.endswith(REST)):
+        raise RequestError(f"no item of --pattern {pattern!r} begins with {prompt[:40]!r}")
     every = frozenset(getattr(tokenizer, "characters", ""))
     allowed: list[frozenset[str]] = [
         every - {end} if character == ANY else frozenset(character) for character in fixed
