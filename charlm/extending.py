@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from charlm.text.dataset import Texts
 
 ROWS = ("body.embedding.weight", "head.weight", "head.bias")
-"""The parameters that have a row for every symbol."""
+"""The parameters that have a row for every symbol; those of the head only if the model writes."""
 
 
 def unseen_characters(texts: Texts, tokenizer: Tokenizer) -> str:
@@ -60,13 +60,13 @@ def with_characters(model: Checkpoint, characters: str) -> Checkpoint:
         newline=tokenizer.newline,
     )
     place = np.searchsorted(code_points(larger.characters), code_points(tokenizer.characters))
+    wider = ROWS if model.config.writes else ROWS[:1]
     weights = {
-        name: _with_rows(value, place, larger) if name in ROWS else value
+        name: _with_rows(value, place, larger) if name in wider else value
         for name, value in model.weights.items()
     }
-    return Checkpoint(
-        replace(model.config, vocab_size=larger.vocab_size), larger, weights, model.provenance
-    )
+    config = replace(model.config, vocab_size=larger.vocab_size)
+    return Checkpoint(config, larger, weights, model.provenance, items=model.items)
 
 
 def _with_rows(

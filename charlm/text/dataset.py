@@ -502,7 +502,7 @@ class Dataset:
     @property
     def shape(self) -> dict[str, Any]:
         """The fields of a ``ModelConfig`` that follow from the corpus."""
-        return {"vocab_size": self.tokenizer.vocab_size}
+        return {"vocab_size": self.tokenizer.vocab_size, "task": "text", "num_labels": 0}
 
     item_facts: ClassVar[None] = None
     """``ItemDataset`` has some."""
