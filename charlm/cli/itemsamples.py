@@ -181,10 +181,12 @@ def _likeliest(
     start = model.start(prompt.text, label=label)
     found = likeliest(
         *(model.predictor, start.logits, start.state, model.opening),
-        width=max(asked.beam, asked.count),
+        width=max(asked.beam, asked.count + 1),
         length=config.length,
         forbidden=model.tokenizer.forbidden,
     )
+    # An item of no characters is in no list, however likely the model finds it.
+    found = [each for each in found if each.ids or prompt.text]
     for number, each in enumerate(found[: asked.count]):
         text = model.tokenizer.decode(each.ids)
         yield Sample(number, prompt.text, text, each.nats, len(text) + 1)
