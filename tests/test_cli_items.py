@@ -496,7 +496,7 @@ def test_an_unknown_character_is_named_with_its_line(
         skipped = charlm(verb, runs[kind], "--on-unknown", "skip", input="casa\nYYY\n")
         assert skipped.exit_code == 0, skipped.output
         assert "lines have characters that the model has never seen" in skipped.stderr
-    result = charlm("classify", runs["classify"], input="\n \n")
+    result = charlm("classify", runs["classify"], input="\n\n")
     assert result.exit_code == 0 and result.output == "no line to classify\n"
 
 
