@@ -207,8 +207,14 @@ def _check_items(config: ModelConfig, tokenizer: Tokenizer, items: ItemFacts | N
             f"the model has {config.num_labels} labels, but {len(items.labels)} names; the file is "
             "damaged"
         )
-    if items is not None and len(tokenizer.unseen(items.end)):
+    if items is None:
+        return
+    end = items.end
+    if len(tokenizer.unseen(end)) or tokenizer.normalize(end) != end or len(tokenizer.encode(end)) > 1:
         raise CheckpointError("the model cannot read its own end symbol; the file is damaged")
+    if config.task != "tag" and 0 in items.counts:
+        label = items.labels[items.counts.index(0)]
+        raise CheckpointError(f"label {brief(label)} has no training item; the file is damaged")
 
 
 def _check_belong(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from charlm.text.dataset import Texts
 
 ROWS = ("body.embedding.weight", "head.weight", "head.bias")
-"""The parameters that have a row for every symbol."""
+"""The parameters that have a row for every symbol; those of the head only if the model writes."""
 
 
 def unseen_characters(texts: Texts, tokenizer: Tokenizer) -> str:

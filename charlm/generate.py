@@ -291,10 +291,12 @@ class CharLM:
         number: int = 0,
         on_unknown: str = "error",
         avoid: Avoid | None = None,
+        label: Label = None,
     ) -> Iterator[Drawn]:
         """The text that ``stream`` gives, with the model's probability of every character."""
         config = self._seeded(config)
-        config, start = self._ready(prompt, config, on_unknown, self.label_of(config, number))
+        label = self.label_of(config, number, label)
+        config, start = self._ready(prompt, config, on_unknown, label)
         found = islice(self._drawn(start, config, number, avoid, tell=True), config.length)
         return takewhile(lambda each: each.text != self.end, found) if self.end else found
 

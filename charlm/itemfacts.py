@@ -5,7 +5,6 @@ A model file stores it as JSON under ``items`` (``charlm.checkpoint``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -60,7 +59,9 @@ class ItemFacts:
                 and _all(labels, str)
                 and _all(counts, int)
                 and all(0 < len(label) <= LONGEST_LABEL for label in labels)
-                and len(set(labels)) == len(labels) == len(counts)
+                and list(labels) == sorted(set(labels))
+                and len(labels) == len(counts)
+                and not any("\ud800" <= c <= "\udfff" for text in (end, *labels) for c in text)
                 and all(0 <= count < 2**53 for count in counts)
                 and bool(sum(counts)) == bool(counts)
             )
@@ -72,4 +73,4 @@ class ItemFacts:
 
 
 def _all(values: Any, kind: type) -> bool:
-    return isinstance(values, Sequence) and all(type(value) is kind for value in values)
+    return isinstance(values, list | tuple) and all(type(value) is kind for value in values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -47,25 +48,25 @@ def new_items(
     label: Label = None,
     avoid: Avoid | None = None,
     counted: Drawn | None = None,
-) -> Iterator[tuple[int, str]]:
-    """Yield (number of the sample, item) of ``count`` items that are not in ``known``, none of them
-    twice.
+) -> Iterator[tuple[int, str, Label]]:
+    """Yield (number of the sample, item, what it was written of) of ``count`` items that are not in
+    ``known``, none of them twice.
 
     known: the items of the list, and of any other list
     prompt: how every item begins; it is part of the item
-    counted: is kept up to date while items are drawn
+    counted: is kept up to date while items are drawn; of several lists, all of them
 
     Fewer come if ``MOST_DRAWN`` times as many were drawn, or if the model can write no other.
     """
     counted = counted if counted is not None else Drawn()
     known, found = frozenset(known), set[str]()
     batch = max(ABREAST, count)
-    seed = config.seed or 0
-    while len(found) < count and counted.drawn < MOST_DRAWN * count:
+    seed = secrets.randbits(32) if config.seed is None else config.seed
+    for begin in range(0, MOST_DRAWN * count, batch):
         # Another seed for each batch: the numbers of the samples begin again.
-        config = replace(config, seed=(seed + counted.drawn // batch) % 2**63)
+        config = replace(config, seed=(seed + begin // batch) % 2**63)
         streams = model.streams(prompt, config, batch, label=label, avoid=avoid)
-        for pieces in streams:
+        for number, pieces in enumerate(streams):
             item = prompt + "".join(pieces)
             counted.drawn += 1
             if item in known:
@@ -74,18 +75,18 @@ def new_items(
                 counted.again += 1
             else:
                 found.add(item)
-                yield counted.drawn - 1, item
+                yield begin + number, item, model.label_of(config, number, label)
                 if len(found) == count:
                     return
 
 
-def of_pattern(model: CharLM, pattern: str) -> Avoid:
+def of_pattern(model: CharLM, pattern: str, prompt: str = "") -> Avoid:
     """The ``avoid`` of items that look like ``pattern``: ``?`` is any one character, ``*`` at the
     end any number of them, and every other character itself.
 
     Each character is drawn as the model continues what stands before it, among those that fit: it
     does not look ahead at the rest of the pattern. RequestError for a pattern that no item of this
-    model can have.
+    model can have, or none that begins with ``prompt``.
     """
     tokenizer, end = model.tokenizer, model.end
     if not end:
@@ -100,6 +101,9 @@ def of_pattern(model: CharLM, pattern: str) -> Avoid:
     unknown = [c for c in fixed if c != ANY and len(tokenizer.unseen(c))]
     if unknown or end in fixed:
         raise RequestError(f"--pattern has {(unknown or [end])[0]!r}, which no item has")
+    fits = all(a in (ANY, b) for a, b in zip(fixed, prompt, strict=False))
+    if not fits or (len(prompt) > len(fixed) and not pattern.endswith(REST)):
+        raise RequestError(f"no item of --pattern {pattern!r} begins with {prompt[:40]!r}")
     every = frozenset(getattr(tokenizer, "characters", ""))
     allowed: list[frozenset[str]] = [
         every - {end} if character == ANY else frozenset(character) for character in fixed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -30,6 +31,9 @@ from charlm.config import CELLS, OPTIMIZERS, ModelConfig, TrainConfig
 from charlm.errors import CheckpointError
 from charlm.rundir import Run
 from charlm.text import dataset as data
+from charlm.text.items import encode as encode_items
+from charlm.text.records import Record
+from charlm.text.tokenizer import CharTokenizer
 from charlm.training.trainer import Trainer
 
 Invoke = Callable[..., Result]
@@ -75,9 +79,9 @@ def plan(**options: Any) -> TrainConfig:
     return TrainConfig(**(fixed | options))
 
 
-def make(dataset: data.Dataset, config: TrainConfig, **shape: object) -> Trainer:
+def make(dataset: data.AnyDataset, config: TrainConfig, **shape: object) -> Trainer:
     options = {"hidden_size": 4, "num_layers": 2, "context": 3, "dropout": 0.3} | shape
-    model = ModelConfig.resolve(vocab_size=dataset.tokenizer.vocab_size, **options)
+    model = ModelConfig.resolve(**(dataset.shape | options))
     return Trainer(model, config, dataset, data.Source(("little.txt",)))
 
 
@@ -136,7 +140,7 @@ Losses = dict[int, float]
 
 def train(
     path: Path,
-    dataset: data.Dataset,
+    dataset: data.AnyDataset,
     config: TrainConfig,
     stops: Sequence[int] = (),
     *,
@@ -780,3 +784,44 @@ def test_new_processes_resume_every_cell_and_optimizer_at_every_k(
         command("train", book, "--out", out, *OPTIONS, *options, "--stop-at", k)
         command("train", "--resume", out / "book")
         assert End.of(Run(out / "book")) == expected, f"k = {k}"
+
+
+# ------------------------------------------------------------------------------------ lists of items
+
+
+def listed(kind: str) -> data.AnyDataset:
+    """23 items of 1 to 12 characters to train on, 5 to validate."""
+    rng = random.Random(3)
+    records = []
+    for number in range(28):
+        item = "".join(rng.choices("abcde", k=rng.randint(1, 12)))
+        label = "".join("xy"[c < "c"] for c in item)
+        records.append(Record(item, label if kind == "tag" else "pqr"[number % 3]))
+    tokenizer = CharTokenizer.from_text("\nabcde")
+    return encode_items("list", (records[:23], records[23:]), tokenizer, "\n", {}, kind=kind)
+
+
+@pytest.mark.parametrize("kind", ["items", "labelled", "classify", "tag"])
+@pytest.mark.parametrize("how", ["stop_at", "interrupted", "crash"])
+def test_lists_of_items_resume_exactly(tmp_path: Path, kind: str, how: str) -> None:
+    """20 steps are 10 and 10. With a window of 3 most items are read in several steps, so that some
+    stops come in the middle of one."""
+    dataset = listed(kind)
+    config = plan(batch_size=4, seq_len=3, steps=20, optimizer="muon")
+    expected = train(tmp_path / "whole", dataset, config)
+    assert len(set(expected[1].values())) == 20
+    for stops in ([10], [1, 6, 7, 19]):
+        parts = train(tmp_path / "-".join(map(str, stops)), dataset, config, stops, how=how)
+        assert parts == expected, stops
+
+
+@pytest.mark.parametrize("cell", ["gru", "conv"])
+def test_an_item_is_resumed_wherever_it_was_left(tmp_path: Path, cell: str) -> None:
+    dataset = listed("labelled")
+    config = plan(batch_size=4, seq_len=3, steps=16)
+    streams = make(dataset, config, cell=cell).streams
+    middles = [step for step in range(1, 16) if not streams.batch(step).starts_epoch]
+    assert len(middles) > 5
+    expected = train(tmp_path / "whole", dataset, config, cell=cell)
+    for k in middles:
+        assert train(tmp_path / str(k), dataset, config, [k], cell=cell) == expected, k

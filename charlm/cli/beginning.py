@@ -62,6 +62,7 @@ def prepared(
         if options["add_characters"]:
             start = _with_characters(start, texts)
         dataset = _encoded(texts, start)
+        _check_task(dataset, start)
     else:
         tokenizer = data.choose_tokenizer(
             texts, level=options["level"], min_count=options["min_count"], nfc=options["nfc"]
@@ -269,6 +270,26 @@ def _encoded(texts: Texts, start: Checkpoint) -> AnyDataset:
             "out"
         )
     return dataset
+
+
+def _check_task(dataset: AnyDataset, start: Checkpoint) -> None:
+    """RequestError if the model of --init-from does something else than what the corpus is for, or
+    has other labels. A model that writes text can go on to write items, and the other way round."""
+    before = start.items.labels if start.items is not None else ()
+    after = dataset.item_facts.labels if dataset.item_facts is not None else ()
+    task = dataset.shape["task"]
+    writes = start.config.writes and task in ("text", "items")
+    if not writes and task != start.config.task:
+        raise RequestError(
+            f"--init-from uses a model for {start.config.task}, and the corpus is for {task}; train "
+            "a new model without --init-from"
+        )
+    if before != after:
+        lost = sorted(set(before) ^ set(after))
+        raise RequestError(
+            f"{dataset.name} has other labels than the model of --init-from ({lost[0][:60]!r} is "
+            "only in one of them); train a new model without --init-from"
+        )
 
 
 def _check_folded(dataset: AnyDataset) -> None:

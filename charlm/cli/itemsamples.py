@@ -78,7 +78,15 @@ def write_items(
     """Print items that the model writes, or write them into a file."""
     model = opened.model
     label = label_of(asked.labels, model)
-    avoid = None if asked.pattern is None else of_pattern(model, asked.pattern)
+    if asked.beam:
+        beside = {"new": asked.new, "pattern": asked.pattern, "stop": asked.stop}
+        nothing_beside("--beam", "finds the likeliest items and draws none", **beside)
+        if model.labels and label is None:
+            raise RequestError("--beam needs a label for this model; add --label LABEL")
+    avoids = [
+        None if asked.pattern is None else of_pattern(model, asked.pattern, prompt.text)
+        for prompt in prompts
+    ]
     known = _lists(opened) if asked.new or asked.novelty else ((), ())
     counted = Drawn()
     lines: list[str] = []
@@ -92,7 +100,7 @@ def write_items(
             echo(line)
 
     missing = 0
-    for prompt in prompts:
+    for prompt, avoid in zip(prompts, avoids, strict=True):
         found = _samples(model, prompt, asked, config, label, avoid, known[0] + known[1], counted)
         before = len(written)
         if asked.rank:
@@ -145,9 +153,9 @@ def _samples(
             avoid=avoid,
             counted=counted,
         )
-        for number, item in drawn:
+        for number, item, own in drawn:
             text = item.removeprefix(prompt.text)
-            yield _weighed(model, prompt, text, number, label, weigh), label
+            yield _weighed(model, prompt, text, number, own, weigh), own
         return
     streams = model.streams(
         prompt.text, config, asked.count, stop=asked.stop, label=label, avoid=avoid
@@ -173,10 +181,12 @@ def _likeliest(
     start = model.start(prompt.text, label=label)
     found = likeliest(
         *(model.predictor, start.logits, start.state, model.opening),
-        width=max(asked.beam, asked.count),
+        width=max(asked.beam, asked.count + 1),
         length=config.length,
         forbidden=model.tokenizer.forbidden,
     )
+    # An item of no characters is in no list, however likely the model finds it.
+    found = [each for each in found if each.ids or prompt.text]
     for number, each in enumerate(found[: asked.count]):
         text = model.tokenizer.decode(each.ids)
         yield Sample(number, prompt.text, text, each.nats, len(text) + 1)

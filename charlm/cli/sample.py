@@ -208,6 +208,7 @@ def command(
         beside |= {"show-probs": show_probs, "include-prompt": False}
         nothing_beside("--interactive", "writes one text together with you", **beside)
     if show_probs:
+        beside |= {"new": new, "pattern": pattern, "beam": beam}
         nothing_beside("--show-probs", "shows a text", out=out, **beside)
     elif alternatives or figure:
         name = "--alternatives" if alternatives else "--figure"
@@ -275,10 +276,15 @@ def command(
         return
     count = num_samples or 1
     if show_probs:
-        from charlm.cli import probabilities
+        from charlm.cli import itemsamples, probabilities
 
-        start = loaded.start(asked[0].text, on_unknown)
-        draws = [loaded.draws(start, config, number=number, avoid=avoid) for number in range(count)]
+        label = itemsamples.label_of(labels, loaded)
+        # With labels each sample has a state of its own, after its label.
+        begin = asked[0].text if loaded.labels else loaded.start(asked[0].text, on_unknown)
+        draws = [
+            loaded.draws(begin, config, number=number, avoid=avoid, label=label)
+            for number in range(count)
+        ]
         probabilities.present(loaded, asked[0].text, draws, alternatives, figure)
         return
     layout = Layout(

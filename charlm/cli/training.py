@@ -101,11 +101,11 @@ def _summarize(run: Run, trainer: Trainer) -> None:
         found = summary.finish(
             run, trainer.dataset, with_counts=wanted, device=trainer.device, advanced=advanced
         )
-    verb = "sample"
+    model = trainer.model.config
+    verb = "sample" if model.writes else model.task
     if found is None:
         click.echo("no validation loss: the run has no validation text (see --val-fraction)")
     elif isinstance(found, summary.Answered):
-        verb = trainer.model.config.task
         click.echo(f"{found.describe()} (step {trainer.progress.best_step:,})")
     else:
         result = found.score

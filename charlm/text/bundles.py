@@ -80,7 +80,9 @@ class Bundles:
                 for part in (order, shuffled)
                 for begin in range(0, len(part), B)
             ]
-            turn = self._shuffled(np.arange(len(bundles)), seed)
+            # With the items' seed, item 0 would come first in the epoch much too often.
+            other = np.uint64(derive(self.seed, "streams", epoch, 1))
+            turn = self._shuffled(np.arange(len(bundles)), other)
             self._laid = epoch, [bundles[k] for k in turn], self._windows[turn].cumsum()
         return self._laid[1:]
 

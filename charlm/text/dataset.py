@@ -73,7 +73,8 @@ class Source:
     records: if the corpus is a list of items, what they are for (``charlm.text.records.KINDS``)
     text_column, label_column: the columns of items in CSV or JSON lines
     split_by: ``end``: the end of the text validates; ``file``: the end of each file; ``line``:
-        lines from all over it; ``auto``, settled before it is stored: by file if there are several
+        lines from all over it; ``auto``, settled before it is stored: by file if there are several,
+        and no documents
     shuffle_lines: the lines come in another order, and ``split_by`` is ``line``
     """
 
@@ -316,7 +317,9 @@ def _read_items(source: Source, stdin: BinaryIO | None) -> Texts:
     held_out = source.val_fraction, source.test_fraction
     given: list[Record] = []
     if source.val_sources:
-        given = read_records(source.val_sources, layout, encoding=source.encoding).records
+        given = read_records(
+            source.val_sources, layout, encoding=source.encoding, stdin=stdin
+        ).records
         held_out, known = (0.0, 0.0), set(texts)
         both = sum(record.text in known for record in given)
         if both:
@@ -353,7 +356,9 @@ def _settle_split(source: Source, text: Text) -> str:
             )
         return "line"
     if source.split_by == "auto":
-        return "file" if len(text.sources) > 1 and not source.val_sources else "end"
+        # A file is often one document, which cannot be divided.
+        several = len(text.sources) > 1 and not (source.val_sources or source.separator)
+        return "file" if several else "end"
     return source.split_by
 
 
@@ -640,6 +645,11 @@ def _encode_items(
         raise RequestError(
             "--task tag needs one tag for each character of the file; leave out --tokenizer byte "
             "and --nfc"
+        )
+    if len(tokenizer.unseen(found.end)):
+        raise RequestError(
+            f"the vocabulary lacks {found.end!r}, which ends an item; lower --min-count, or leave "
+            "out --init-from"
         )
     facts = {
         "corpus": texts.name,

@@ -45,8 +45,8 @@ MOST_EXACT = 50_000
 
 
 def end_symbol(separator: str) -> str:
-    """The character that ends an item: the separator, if it is one."""
-    return separator if len(separator) == 1 else RECORD_SEPARATOR
+    """The character that ends an item: the separator, if it is one that is a single byte too."""
+    return separator if len(separator) == 1 and separator.isascii() else RECORD_SEPARATOR
 
 
 @dataclass(frozen=True)

@@ -85,14 +85,20 @@ class Text:
         return self.survey.ends if self.survey else LineEnds.of(self.utf8.blocks)
 
     def with_unix_newlines(self) -> Text:
-        """The same text with every line end as LF."""
+        """The same text with every line end as LF, still a block for each file."""
         if self.survey is None:
-            return replace(self, utf8=Utf8Text(unix_blocks(self.utf8.blocks)))
+            blocks = [b"".join(unix_blocks([block])) for block in self.utf8.blocks]
+            return replace(self, utf8=Utf8Text(blocks))
         if not self.survey.ends.crlf and not self.survey.ends.cr:
             return self
-        blocks = self.utf8.blocks
-        copy = _copied(("unix", *map(_identified, blocks)), self.name, unix_blocks(blocks))
-        return _surveyed(replace(self, utf8=Utf8Text([copy])))
+        return _surveyed(replace(self, utf8=Utf8Text(map(_with_unix_newlines, self.utf8.blocks))))
+
+
+def _with_unix_newlines(block: Block) -> Block:
+    """A block of a long text with every line end as LF, in a file if it is in one."""
+    if isinstance(block, FileBlock):
+        return _copied(("unix", _identified(block)), block.name, unix_blocks([block]))
+    return memoryview(b"".join(unix_blocks([block])))
 
 
 def text_sha256(text: str) -> str:

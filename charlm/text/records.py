@@ -132,6 +132,8 @@ def _csv(text: str, source: str, layout: Layout) -> Iterator[tuple[str, str, str
     try:
         for row in rows:
             where = f"{source}: line {rows.line_num}"
+            if not row:
+                continue
             if not header:
                 header = row
                 columns = [
@@ -141,13 +143,13 @@ def _csv(text: str, source: str, layout: Layout) -> Iterator[tuple[str, str, str
                         (layout.label_column, "--label-column"),
                     )
                 ]
-            elif row:
-                if len(row) != len(header):
-                    raise CorpusError(
-                        f"{where} has {len(row)} fields, the header {len(header)}; quote a field "
-                        "that has a comma"
-                    )
-                yield where, row[columns[0]], row[columns[1]]
+                continue
+            if len(row) != len(header):
+                raise CorpusError(
+                    f"{where} has {len(row)} fields, the header {len(header)}; quote a field "
+                    "that has a comma"
+                )
+            yield where, row[columns[0]], row[columns[1]]
     except csv.Error as error:
         raise CorpusError(f"{source}: line {rows.line_num} is not CSV ({error})") from error
 
@@ -209,13 +211,19 @@ def _tags_of_spans(where: str, text: str, spans: Any) -> str:
     return "".join(tags)
 
 
+_FORBIDDEN = frozenset("\t\n\r")
+"""What JSON and CSV can have in a text: it would be read as the end of an item, or of a column."""
+
+
 def _checked(where: str, text: str, label: str, kind: str) -> Record:
     if not text.strip() or not label.strip():
         missing = "text" if not text.strip() else "label"
         raise CorpusError(f"{where} has no {missing}; remove the line or complete it")
     for what, each in (("text", text), ("label", label)):
-        if "\n" in each or "\t" in each:
+        if not _FORBIDDEN.isdisjoint(each):
             raise CorpusError(f"{where} has a tab or a line end in its {what}; remove it")
+        if any("\ud800" <= character <= "\udfff" for character in each):
+            raise CorpusError(f"{where} has half a character (a surrogate) in its {what}; remove it")
     if kind == "tag" and len(text) != len(label):
         raise CorpusError(
             f"{where} has {len(text)} characters and {len(label)} tags; write one tag for each "

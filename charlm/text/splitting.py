@@ -54,7 +54,8 @@ def divide(
             wanted[part] += fraction * len(group)
             # One of each label is left to train on.
             count = min(int(wanted[part] + 1e-9), len(group) - begin - 1)
-            wanted[part] -= count
+            # Less than one: what a label with too few texts could not give, no other has to.
+            wanted[part] = min(wanted[part] - count, 1 - 1e-6)
             part_of |= dict.fromkeys(group[begin : begin + count], part)
             begin += count
     return [part_of.get(text, TRAIN) for text in texts]

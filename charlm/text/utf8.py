@@ -146,7 +146,7 @@ class Utf8Text:
         for number, block in enumerate(self.blocks):
             marks = None if self._marks is None else [self._marks[number]]
             characters = None if marks is None else sum(marks[0])
-            if found and len(block) == 1:
+            if found and len(block) == 1 and bytes_of(block) == b"\n":
                 found[-1] = found[-1] + Utf8Text([block])
             else:
                 found.append(Utf8Text([block], characters=characters, marks=marks))

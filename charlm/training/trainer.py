@@ -138,6 +138,7 @@ class Trainer:
         self.recorded = self.device.type == "cuda" and alone and same_shape
         self._graph: StepGraph | None = None
         self._unread: Tensor | None = None  # (loss, gradient norm) of the last step
+        self._counts = math.prod(config.window)  # targets of the last step; of items they differ
         self._saved: Progress | None = None  # the progress at the last save
         self._told = Told(0, ())  # what all processes know since the last step
         self._to_tell: tuple[float, ...] = ()
@@ -300,7 +301,10 @@ class Trainer:
                 ):
                     self._to_tell = (time.monotonic() - began, watch.last)
                     watch.start()
-                    self._counted(self.advance(self.streams.batch(progress.step)), reporter)
+                    batch = self.streams.batch(progress.step)
+                    if isinstance(self.dataset, ItemDataset):
+                        self._counts = batch.counted
+                    self._counted(self.advance(batch), reporter)
                     stands_still = self._stands_still
                     if stands_still:
                         self._counted(self.read(), reporter)
@@ -345,7 +349,7 @@ class Trainer:
         if nats is not None:
             self.progress.loss_sum += nats
             self.progress.loss_count += 1
-            reporter.updated(self.progress.step, nats, math.prod(self.config.window))
+            reporter.updated(self.progress.step, nats, self._counts)
 
     @property
     def _stands_still(self) -> bool:
