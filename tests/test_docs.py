@@ -84,6 +84,18 @@ def test_the_experiments_page_says_what_its_results_say() -> None:
         assert (ROOT / "docs" / picture).exists(), picture
 
 
+def test_the_page_says_what_the_results_with_four_digit_numbers_say() -> None:
+    folder = ROOT / "docs" / "position-invariance"
+    results = measures.Results(json.loads((folder / "four-digits.json").read_text("utf-8")))
+    page = (ROOT / "docs" / "position-invariance.md").read_text("utf-8")
+    assert f"```\n{report.table(results)}\n\n{report.error_table(results)}\n```" in page
+    handwritten = json.loads((folder / "four-digits-handwritten.json").read_text("utf-8"))
+    assert set(handwritten["shares"]) == {*results.readers, "any number", "first number"}
+    for reader, found in handwritten["shares"].items():
+        cells = [report.percent(measures.Estimate.of(values)) for values in found.values()]
+        assert f"| {reader} | {' | '.join(cells)} |" in page
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/looking-inside.md"])
 def test_every_picture_is_there(page: str) -> None:
     path = ROOT / page

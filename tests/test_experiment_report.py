@@ -215,6 +215,14 @@ def test_the_table_of_errors_shows_both_kinds_beside_chance() -> None:
     assert any("picked at random" in line for line in table[6:])
 
 
+def test_a_test_without_held_out_offsets_has_no_errors_there() -> None:
+    made = with_errors()
+    made["config"]["held_out_starts"] = []
+    table = report.error_table(Results(made))
+    assert cells(table.split("\n")[2]) == ["feedforward", *["-"] * 4]
+    assert "nan" not in table
+
+
 def test_results_that_do_not_know_their_errors_have_no_such_table(
     results: Results, tmp_path: Path
 ) -> None:

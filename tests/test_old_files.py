@@ -138,6 +138,25 @@ def test_the_readers_of_an_old_experiment_answer_as_they_did() -> None:
             assert measures.pack(right) == cell["tests"][test]["right"], (name, test)
 
 
+def test_an_old_experiment_reports_what_it_knows_and_its_readers_can_be_scored(
+    tmp_path: Path,
+) -> None:
+    """It has no four-digit numbers and does not know its errors; new sentences are judged."""
+    from charlm.experiments.position_invariance import ask, grid, page, report
+
+    found = grid.find(str(DATA / "old-experiment"))
+    assert not found.design.four_digits
+    results = found.results()
+    assert list(results.tests) == ["none", "numbers", "years", "held-out answers", "long sentences"]
+    assert not results.knows_errors
+    assert report.error_table(results) == ""
+    assert "four digits" not in report.table(results)
+    assert "Two kinds of errors" not in page.html(results, tmp_path)
+    sentences = [ask.Example("Nel 2009, stanza 1407.", "2009", -1, "")] * 3
+    scored = ask.score(ask.Panel(found), "tagger-both", sentences)
+    assert sum(scored.kinds.values()) == len(scored.errors)
+
+
 # Ten seconds each, the tagger 18.
 @pytest.mark.parametrize("name", slow_but(["lstm"], ["lstm", "tagger-both", "writer-gru"]))
 def test_a_reader_is_trained_to_the_weights_of_the_old_experiment(

@@ -290,8 +290,11 @@ class Results:
         return float(self.tests[test]["ceiling"])
 
     def chance(self, test: str, part: str = "all") -> float:
-        """Expected accuracy if one of the numbers of each sentence is picked at random."""
+        """Expected accuracy if one of the numbers of each sentence is picked at random; NaN without
+        sentences."""
         mask = self.places(test, part)
+        if not mask.any():
+            return float("nan")
         return float(np.mean(np.array(self.tests[test]["chance"])[mask]))
 
     def best(self) -> str:

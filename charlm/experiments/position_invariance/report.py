@@ -86,8 +86,9 @@ ERROR_COLUMNS = {WRONG_NUMBER: "other", NOT_IN_SENTENCE: "invented"}
 
 
 def error_tests(results: Results) -> list[str]:
-    """The tests whose errors are shown by their kind: those with other numbers in the sentence."""
-    return [test for test in LEVELS[1:] if results.knows_errors and test in results.tests]
+    """The tests whose errors are shown by their kind: those in whose sentences something else looks
+    like the answer."""
+    return [test for test in LEVELS[2:] if results.knows_errors and test in results.tests]
 
 
 def chance_row(results: Results, tests: Sequence[str]) -> list[str]:
@@ -95,7 +96,8 @@ def chance_row(results: Results, tests: Sequence[str]) -> list[str]:
     it."""
     cells = []
     for test in tests:
-        cells += [f"{100 * (1 - results.chance(test, 'held out')):.1f}", "0.0"]
+        wrong = 100 * (1 - results.chance(test, "held out"))
+        cells += ["-", "-"] if np.isnan(wrong) else [f"{wrong:.1f}", "0.0"]
     return cells
 
 
