@@ -625,20 +625,9 @@ def default_learning_rate(optimizer: str, hidden_size: int) -> float:
 OF_A_LEG = ("steps", "epochs", "minutes", "learning_rate", "eval_every", "save_every", "patience")
 """What a finished run that goes on decides anew (``charlm.training.legs``); the rest remains."""
 
-FURTHER_SHARE = 1.0
-
-
-def further_learning_rate(first: float) -> float:
-    """Peak learning rate of a later leg of a run whose first leg had the peak ``first``."""
-    return FURTHER_SHARE * first
-
-
-START_SHARE = 0.5
-
-
-def started_learning_rate(optimizer: str, hidden_size: int) -> float:
-    """Peak learning rate of a run that starts from the weights of another model."""
-    return START_SHARE * default_learning_rate(optimizer, hidden_size)
+NEW_CHARACTERS_SHARE = 0.5
+"""Share of the default learning rate for a model that got new characters: less of the old text is
+forgotten, and the new one is learned more slowly (docs/log.md)."""
 
 
 def default_patience(epochs: float, evaluations: float) -> int:

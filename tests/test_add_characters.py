@@ -200,17 +200,20 @@ def test_a_run_with_more_characters_resumes_exactly(
         assert one.provenance == other.provenance
 
 
-@pytest.mark.parametrize("rate", [None, 0.0123])
-def test_the_default_rate_is_lower_than_that_of_a_new_model(
-    charlm: Invoke, trained: Path, strange: Path, tmp_path: Path, rate: float | None
+def test_only_with_new_characters_the_default_rate_is_lower(
+    charlm: Invoke, trained: Path, strange: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    given = [] if rate is None else ["--learning-rate", rate]
-    done = charlm(*begin(strange, trained, tmp_path, "--steps", 1, "--add-characters", *given))
-    assert done.exit_code == 0
-    found = checkpoint.read_header(tmp_path / "strange" / "last.safetensors").training
-    assert found is not None
+    def rate(text: Path, *more: object) -> float:
+        options = ["--steps", 1, "--add-characters", "--name", "run", "--force", *more]
+        assert charlm(*begin(text, trained, tmp_path, *options)).exit_code == 0
+        found = checkpoint.read_header(tmp_path / "run" / "last.safetensors").training
+        assert found is not None
+        return float(found["config"]["learning_rate"])
+
     usual = default_learning_rate("adamw", 16)
-    assert found["config"]["learning_rate"] == (rate or 0.5 * usual)
+    assert rate(strange) == usual / 2
+    assert rate(corpus) == usual
+    assert rate(strange, "--learning-rate", 0.0123) == 0.0123
 
 
 def test_the_provenance_remembers_every_text_and_no_path(

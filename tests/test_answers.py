@@ -188,9 +188,7 @@ def test_tags_are_the_likeliest_at_every_character() -> None:
         ("abc", "abc", "abc", []),
     ],
 )
-def test_spans_by_hand(
-    text: str, tags: str, alphabet: str, spans: list[tuple[int, int]]
-) -> None:
+def test_spans_by_hand(text: str, tags: str, alphabet: str, spans: list[tuple[int, int]]) -> None:
     assert spans_of(text, tags, alphabet) == spans
 
 

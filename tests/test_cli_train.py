@@ -381,6 +381,7 @@ def test_a_finished_run_says_so_and_is_not_scored_again(
     before = info(charlm, tmp_path / "tiny"), log_of(tmp_path / "tiny")
     assert "is finished" not in first.stderr
     monkeypatch.delattr(summary, "score")
+    monkeypatch.delattr(summary, "scores_apart")
     again = charlm("train", "--resume", "tiny", "--out", tmp_path)
     assert again.exit_code == 0, again.stderr
     assert "the run is finished (all steps are done); to go on: charlm train" in again.stderr

@@ -123,7 +123,9 @@ def test_the_kth_stream_is_the_stream_of_number_k(cell: str, label: Label) -> No
         assert found[number] == "".join(model.stream("a", config, number=number, label=label))
     assert not any("\n" in each for each in found)
     assert len(set(found)) > 10
-    assert "".join(each.text for each in model.draws("a", config, number=5, label=label)) == found[5]
+    assert (
+        "".join(each.text for each in model.draws("a", config, number=5, label=label)) == found[5]
+    )
     past = SampleConfig(temperature=1.0, length=40, seed=11, no_repeat=3)
     some = ["".join(each) for each in model.streams("a", past, 6, label=label)]
     assert some[4] == "".join(model.stream("a", past, number=4, label=label))
@@ -144,6 +146,7 @@ def test_an_item_ends_at_its_end_symbol_and_not_at_the_length() -> None:
 
 def test_a_blend_of_one_label_is_the_label_and_only_proportions_count() -> None:
     config = SampleConfig(temperature=1.0, seed=2)
+
     def sampled(label: Label) -> list[str]:
         return ["".join(each) for each in LABELLED.streams("", config, 30, label=label)]
 
@@ -230,7 +233,9 @@ def test_a_wide_beam_is_the_exhaustive_search(model: CharLM, ends: float) -> Non
     ranked = sorted(zip(exact(model, texts, label), texts, strict=True), reverse=True)
     found = searched(model, 40, 4)
     assert [model.tokenizer.decode(each.ids) for each in found] == [text for _, text in ranked]
-    np.testing.assert_allclose([math.exp(-f.nats) for f in found], [p for p, _ in ranked], rtol=1e-5)
+    np.testing.assert_allclose(
+        [math.exp(-f.nats) for f in found], [p for p, _ in ranked], rtol=1e-5
+    )
 
 
 def test_a_narrow_beam_finds_no_worse_than_greedy_and_tells_the_truth() -> None:

@@ -71,7 +71,9 @@ def model_of(found: ItemDataset, cell: str = "gru", **shape: Any) -> tuple[Langu
     return model, Engine(config, {n: p.detach().numpy() for n, p in model.named_parameters()})
 
 
-def one_by_one(engine: Engine, texts: list[str], weights: NDArray[Any] | None = None) -> list[float]:
+def one_by_one(
+    engine: Engine, texts: list[str], weights: NDArray[Any] | None = None
+) -> list[float]:
     """-ln p of every item by itself, symbol by symbol, from the zero state: the oracle."""
     found = []
     for number, text in enumerate(texts):
@@ -131,7 +133,9 @@ def test_answers_and_chosen_items_belong_to_their_texts(kind: str) -> None:
         answers = found.answers(rows)
         some = found.chosen(rows)
         assert some.answers(np.arange(len(rows))).tolist() == answers.tolist()
-        for row, answer, text in zip(rows, answers, some.read(np.arange(len(rows)))[0], strict=True):
+        for row, answer, text in zip(
+            rows, answers, some.read(np.arange(len(rows)))[0], strict=True
+        ):
             wanted = pairs[row][1]
             got = [names[a] for a in np.atleast_1d(answer).tolist() if a != IGNORED]
             assert "".join(got) == wanted

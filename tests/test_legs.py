@@ -17,7 +17,7 @@ from click.testing import Result
 
 from charlm import checkpoint, launch
 from charlm.cli.train import _goes_on_already
-from charlm.config import ModelConfig, TrainConfig, further_learning_rate
+from charlm.config import ModelConfig, TrainConfig
 from charlm.counts import read as read_counts
 from charlm.errors import CheckpointError
 from charlm.rundir import Run
@@ -164,11 +164,12 @@ def test_at_a_constant_rate_two_legs_are_one_run(
     assert checkpoint.state_sha256(one) != checkpoint.state_sha256(checkpoint.read(run.last))
 
 
-def test_the_default_peak_is_a_share_of_the_first(charlm: Invoke, finished: Path) -> None:
+def test_the_default_peak_is_that_of_the_first_leg(charlm: Invoke, finished: Path) -> None:
     first = training(finished)["config"]["learning_rate"]
-    for _ in range(2):  # it does not shrink from leg to leg
-        assert charlm("train", "--resume", finished, "--steps", "+2").exit_code == 0
-        assert training(finished)["config"]["learning_rate"] == further_learning_rate(first)
+    other = ["--learning-rate", 0.001]
+    for given, rate in (([], first), (other, 0.001), ([], first)):
+        assert charlm("train", "--resume", finished, "--steps", "+2", *given).exit_code == 0
+        assert training(finished)["config"]["learning_rate"] == rate
 
 
 # --------------------------------------------------------------------------------------- exactness

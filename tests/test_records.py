@@ -162,7 +162,8 @@ def test_spans_become_tags_and_tags_the_same_spans(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spans", [[[0, 9]], [[2, 2]], [[3, 1]], [[-1, 2]], [[0, 2], [1, 3]], [[0]], [0, 1], 7, [["a", 2]]]
+    "spans",
+    [[[0, 9]], [[2, 2]], [[3, 1]], [[-1, 2]], [[0, 2], [1, 3]], [[0]], [0, 1], 7, [["a", 2]]],
 )
 def test_spans_that_no_text_has_are_refused(tmp_path: Path, spans: Any) -> None:
     content = json.dumps({"text": "Ada Bo", "spans": spans})

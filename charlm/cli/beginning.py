@@ -15,7 +15,14 @@ from charlm import launch, rundir, runs
 from charlm.cli.corpusoptions import check_corpus_options, source_of, weighted
 from charlm.cli.options import chosen, either, fields_of, given, typed
 from charlm.cli.terminal import say
-from charlm.config import CELLS, ModelConfig, ModelOptions, TrainOptions, started_learning_rate
+from charlm.config import (
+    CELLS,
+    NEW_CHARACTERS_SHARE,
+    ModelConfig,
+    ModelOptions,
+    TrainOptions,
+    default_learning_rate,
+)
 from charlm.errors import RequestError, UnknownCharacterError
 from charlm.lineage import lineage_after
 from charlm.text.unknown import ONLY_LF, sees_only_lf
@@ -50,6 +57,7 @@ def prepared(
     shape = chosen(ModelOptions, options)
     start: Checkpoint | None = None
     started_from: list[dict[str, Any]] = []
+    known = 0  # symbols of the model to start from
     if options["init_from"] is not None:
         start, shape = _start_from(ctx, options)
     corpus, weights = weighted(corpus) if options["mix"] else (corpus, ())
@@ -58,7 +66,7 @@ def prepared(
     texts = _read_corpus(source, piped, start)
     source = replace(source, newline=texts.newline, split_by=texts.split_by)
     if start is not None:
-        started_from = lineage_after(start)
+        started_from, known = lineage_after(start), start.config.vocab_size
         if options["add_characters"]:
             start = _with_characters(start, texts)
         dataset = _encoded(texts, start)
@@ -87,9 +95,9 @@ def prepared(
     notes = texts.notes
     del texts  # training needs the ids alone
     train = TrainOptions(**chosen(TrainOptions, options))
-    if start is not None and train.learning_rate is None:
-        rate = started_learning_rate(train.optimizer, start.config.hidden_size)
-        train = replace(train, learning_rate=rate)
+    if train.learning_rate is None and start is not None and start.config.vocab_size > known:
+        usual = default_learning_rate(train.optimizer, start.config.hidden_size)
+        train = replace(train, learning_rate=NEW_CHARACTERS_SHARE * usual)
     group = group or ALONE
     settled = plan.settle(model, train, dataset, source, device, began=began, group=group)
     for note in (*notes, *settled.notes):

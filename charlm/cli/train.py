@@ -49,14 +49,14 @@ _WITH_RESUME = {"resume", "out", "stop_at", "device", "moved_to"}
     "--init-from",
     group="Model",
     metavar="MODEL",
-    help="Start from the weights of this run or model file, with its shape and vocabulary; the "
-    "default learning rate is half the usual one.",
+    help="Start from the weights of this run or model file, with its shape and vocabulary.",
 )
 @option(
     "--add-characters",
     group="Model",
     is_flag=True,
-    help="Add the characters of CORPUS that the model of --init-from has never seen.",
+    help="Add the characters of CORPUS that the model of --init-from has never seen; the default "
+    "learning rate is then half the usual one.",
 )
 @from_fields(TrainOptions)
 @option(

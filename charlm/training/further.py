@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from charlm.config import OF_A_LEG, ModelOptions, TrainOptions, further_learning_rate
+from charlm.config import OF_A_LEG, ModelOptions, TrainOptions
 from charlm.training.plan import Plan, Trials, settle_length
 from charlm.training.trainer import Trainer
 
@@ -20,9 +20,9 @@ def go_on(trainer: Trainer, asked: Mapping[str, Any], *, began: float) -> Plan:
     config, begin = trainer.config, trainer.progress.step
     train = TrainOptions(**(config.to_dict() | dict.fromkeys(OF_A_LEG) | dict(asked)))
     train.check_length()
-    first = trainer.progress.legs[0].learning_rate if trainer.progress.legs else None
-    rate = further_learning_rate(first or config.learning_rate)
-    train = replace(train, learning_rate=train.learning_rate or rate)
+    legs = trainer.progress.legs
+    first = legs[0].learning_rate if legs else config.learning_rate
+    train = replace(train, learning_rate=train.learning_rate or first)
     settled = settle_length(
         ModelOptions(**trainer.model.config.to_dict()),
         train,
