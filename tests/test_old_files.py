@@ -143,6 +143,7 @@ def test_an_old_experiment_reports_what_it_knows_and_its_readers_can_be_scored(
 ) -> None:
     """It has no four-digit numbers and does not know its errors; new sentences are judged."""
     from charlm.experiments.position_invariance import ask, grid, page, report
+    from charlm.experiments.position_invariance.examples import Example
 
     found = grid.find(str(DATA / "old-experiment"))
     assert not found.design.four_digits
@@ -152,7 +153,7 @@ def test_an_old_experiment_reports_what_it_knows_and_its_readers_can_be_scored(
     assert report.error_table(results) == ""
     assert "four digits" not in report.table(results)
     assert "Two kinds of errors" not in page.html(results, tmp_path)
-    sentences = [ask.Example("Nel 2009, stanza 1407.", "2009", -1, "")] * 3
+    sentences = [Example("Nel 2009, stanza 1407.", "2009", -1, "")] * 3
     scored = ask.score(ask.Panel(found), "tagger-both", sentences)
     assert sum(scored.kinds.values()) == len(scored.errors)
 
