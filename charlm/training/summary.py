@@ -13,14 +13,15 @@ from charlm import checkpoint, counts
 from charlm.checkpoint import Checkpoint
 from charlm.counts import Counts
 from charlm.errors import CheckpointError
-from charlm.itemscore import ItemScore, score_items
+from charlm.itemscore import ItemScore, charged, score_items
 from charlm.mixture import Apart, Mixed, Predictor
 from charlm.models.predictor import network_on
+from charlm.rewriting import Rewriter, nats_of
 from charlm.rundir import Run
 from charlm.surprisal import LN2, Score, count_folded, counted_characters, score, scores_apart
 from charlm.text import folding
 from charlm.text.dataset import AnyDataset, Dataset
-from charlm.text.items import ItemDataset
+from charlm.text.items import ItemDataset, count_characters
 
 EXACT, EXACT_CHARACTERS = "val_exact", "val_exact_characters"
 """Keys of a model's provenance: its validation loss comes from one exact pass, and over how many
@@ -134,11 +135,27 @@ def exact_loss(
     advanced: Callable[[int, int], object] = lambda done, total: None,
 ) -> ItemScore:
     """The exact loss of a model on the validation items."""
+    if model.config.task == "rewrite":
+        return _exact_rewriting(model, dataset, advanced)
     return score_items(
         network_on(device, model.config, model.weights),
         *(model.tokenizer, dataset.exact, model.config.num_labels),
         folded_types=max(1, dataset.folding.types) if dataset.folding else 1,
         advanced=advanced,
+    )
+
+
+def _exact_rewriting(
+    model: Checkpoint, dataset: ItemDataset, advanced: Callable[[int, int], object]
+) -> ItemScore:
+    """The exact loss of the targets of the validation items."""
+    items = dataset.exact
+    assert items.targets is not None
+    total, _ = nats_of(Rewriter.of(model), items, advanced)
+    characters = count_characters(model.tokenizer, items.targets)
+    types = max(1, dataset.folding.types) if dataset.folding else 1
+    return ItemScore(
+        charged(total, model.tokenizer, items.targets, characters, types), len(items)
     )
 
 
