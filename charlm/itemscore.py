@@ -125,9 +125,7 @@ def score_items(
     return ItemScore(charged(total, tokenizer, items, characters, folded_types), len(items))
 
 
-def charged(
-    total: float, tokenizer: Tokenizer, items: Items, characters: int, types: int
-) -> Score:
+def charged(total: float, tokenizer: Tokenizer, items: Items, characters: int, types: int) -> Score:
     """The score with the charge for naming folded characters, if the tokenizer folds any."""
     folded: Folded | None = None
     if tokenizer.forbidden:

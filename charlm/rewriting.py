@@ -109,9 +109,7 @@ class Rewriter(BothWays):
 
     # ------------------------------------------------------------------------- the forward pass
 
-    def encode(
-        self, ids: NDArray[np.int64], lengths: NDArray[np.int64]
-    ) -> tuple[Encoded, State]:
+    def encode(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[Encoded, State]:
         """Sources (B, T), padded with anything, and lengths (B,), each at least 1 -> what the
         decoder sees of them, and its state before the first symbol."""
         annotations = self.features(ids, lengths)
@@ -185,9 +183,7 @@ class Rewriter(BothWays):
             )
         return found
 
-    def beam(
-        self, ids: NDArray[np.int64], width: int, most: int | None = None
-    ) -> list[Rewritten]:
+    def beam(self, ids: NDArray[np.int64], width: int, most: int | None = None) -> list[Rewritten]:
         """The best targets that a beam of ``width`` finds for one source (T,), the best first.
 
         most: as in ``greedy``

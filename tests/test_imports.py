@@ -109,7 +109,7 @@ FLOORS = (
     "text",
     # The NumPy core, the file of a model and the directory of a run.
     "engine bptt sampling stopping lockstep generate surprisal ngram ngramtree mixture counts "
-    "ladder overlap checkpoint rundir runs",
+    "ladder overlap checkpoint rundir runs rewriting rewritescore",
     # Torch begins here.
     "models",
     "training",

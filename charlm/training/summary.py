@@ -154,9 +154,7 @@ def _exact_rewriting(
     total, _ = nats_of(Rewriter.of(model), items, advanced)
     characters = count_characters(model.tokenizer, items.targets)
     types = max(1, dataset.folding.types) if dataset.folding else 1
-    return ItemScore(
-        charged(total, model.tokenizer, items.targets, characters, types), len(items)
-    )
+    return ItemScore(charged(total, model.tokenizer, items.targets, characters, types), len(items))
 
 
 def _counts_of(run: Run, best: Checkpoint) -> Counts | None:
