@@ -245,10 +245,15 @@ class ModelConfig(ModelOptions):
         super().__post_init__()
         if self.task in ("classify", "tag") and not self.num_labels:
             raise RequestError(f"a model for {self.task} needs labels")
+        if self.task == "rewrite" and not self.recurrent:
+            raise RequestError(
+                f"--task rewrite writes with a recurrent cell, but --cell is {self.cell}; choose "
+                f"one of {', '.join(RECURRENT_CELLS)}"
+            )
         if self.tie and self.task not in ("text", "items"):
             raise RequestError(
                 f"--tie shares the embeddings of characters with the head, but with --task "
-                f"{self.task} the head does not score characters; leave it out"
+                f"{self.task} the head has another shape; leave it out"
             )
         if self.tie and self.embedding_size != self.hidden_size:
             raise RequestError(
@@ -307,11 +312,32 @@ class ModelConfig(ModelOptions):
         shapes |= self._layer_shapes("body.")
         if self.both_ways:
             shapes |= self._layer_shapes("backward_body.")
+        if self.task == "rewrite":
+            return shapes | self._decoder_shapes()
         outputs = V if self.writes else self.num_labels
         if not self.tie:
             shapes["head.weight"] = (outputs, (2 if self.both_ways else 1) * H)
         shapes["head.bias"] = (outputs,)
         return shapes
+
+    def _decoder_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of what a model that rewrites has behind its two bodies
+        (``charlm.models.rewriter``)."""
+        V, E, H = self.vocab_size, self.embedding_size, self.hidden_size
+        rows = GATES[self.cell] * H
+        return {
+            "start.weight": (H, H),
+            "start.bias": (H,),
+            "attention.state.weight": (H, H),
+            "attention.annotations.weight": (H, 2 * H),
+            "attention.score.weight": (1, H),
+            "decoder.weight_ih": (rows, E + 2 * H),
+            "decoder.weight_hh": (rows, H),
+            "decoder.bias_ih": (rows,),
+            "decoder.bias_hh": (rows,),
+            "head.weight": (V, E + 3 * H),
+            "head.bias": (V,),
+        }
 
     def _layer_shapes(self, body: str) -> dict[str, tuple[int, ...]]:
         """Name -> shape of the tensors of one body's layers."""

@@ -148,12 +148,10 @@ def score_of(
             "the model's score is not finite: its weights are too large to compute with"
         )
     characters = count_characters(tokenizer, items)
-    return ItemScore(_charged(total, tokenizer, items, characters, folded_types), len(items))
+    return ItemScore(charged(total, tokenizer, items, characters, folded_types), len(items))
 
 
-def _charged(
-    total: float, tokenizer: Tokenizer, items: Items, characters: int, types: int
-) -> Score:
+def charged(total: float, tokenizer: Tokenizer, items: Items, characters: int, types: int) -> Score:
     """The score with the charge for naming folded characters, if the tokenizer folds any."""
     folded: Folded | None = None
     if tokenizer.forbidden:

@@ -22,15 +22,18 @@ ROWS = 64
 """Items that are read side by side."""
 
 
-class Reader:
-    """The forward pass of a model that classifies or tags."""
+class BothWays:
+    """Two bodies that read an item from its beginning and from its end.
+
+    head_weight, head_bias: of the head behind them, (inputs, outputs) and (outputs,)
+    """
 
     def __init__(self, config: ModelConfig, weights: Weights) -> None:
         self.config = config
         self.forward_body = Body(config, weights)
         self.backward_body = Body(config, weights, "backward_body")
-        self.head_weight = np.ascontiguousarray(weights["head.weight"].T)  # (2H, K)
-        self.head_bias = weights["head.bias"]  # (K,)
+        self.head_weight = np.ascontiguousarray(weights["head.weight"].T)
+        self.head_bias = weights["head.bias"]
 
     def features(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
         """ids (B, T), padded with anything, and lengths (B,) -> (B, T, 2H)."""
@@ -45,18 +48,26 @@ class Reader:
         both = np.concatenate([forward, backward[rows, turned]], axis=-1)
         return np.where(there[..., None], both, 0)
 
+
+class Reader(BothWays):
+    """The forward pass of a model that classifies or tags."""
+
     def log_probabilities(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> Floats:
         """ln p of every label, (B, K), or for tags at every character, (B, T, K), in nats."""
         features = self.features(ids, lengths)
         if self.config.task == "classify":
             there = np.arange(ids.shape[1]) < lengths[:, None]
             features = np.where(there[..., None], features, -np.inf).max(1)  # (B, 2H)
-        logits = features @ self.head_weight + self.head_bias
-        if not np.isfinite(logits).all():
-            raise CheckpointError(
-                "the model's output is not finite: its weights are too large to compute with"
-            )
-        return log_softmax(logits)
+        return log_softmax(finite(features @ self.head_weight + self.head_bias))
+
+
+def finite(logits: Floats) -> Floats:
+    """The same logits; CheckpointError if one of them is not finite."""
+    if not np.isfinite(logits).all():
+        raise CheckpointError(
+            "the model's output is not finite: its weights are too large to compute with"
+        )
+    return logits
 
 
 def reversed_places(lengths: NDArray[np.int64], T: int) -> NDArray[np.int64]:

@@ -111,7 +111,7 @@ FLOORS = (
     "engine bptt sampling stopping repeats ranking single lockstep generate surprisal ngram "
     "ngramtree mixture counts ladder overlap checkpoint extending lineage rundir runs",
     # Answers about items, held against the truth.
-    "labelscore confusion tagscore naivebayes",
+    "labelscore confusion tagscore naivebayes rewriting rewritescore",
     # Torch begins here.
     "models",
     "training",

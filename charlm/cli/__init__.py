@@ -37,6 +37,7 @@ _COMMANDS = (
     "train",
     "sweep",
     "sample",
+    "rewrite",
     "eval",
     "score",
     "classify",

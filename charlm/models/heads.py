@@ -59,6 +59,13 @@ def reverse(x: Tensor, lengths: Tensor) -> Tensor:
     return x[torch.arange(B, device=x.device)[:, None], places]
 
 
+def from_the_end(body: Body, ids: Tensor, lengths: Tensor) -> Tensor:
+    """The features of a body that reads each text reversed, in the order in which it reads:
+    ids (B, T), lengths (B,) -> (B, T, H)."""
+    features, _ = body(reverse(ids, lengths), body.initial_state(len(ids)))
+    return cast(Tensor, features)
+
+
 def last(features: Tensor, lengths: Tensor) -> Tensor:
     """The features at each text's last character: (B, T, H) -> (B, H)."""
     return features[torch.arange(len(features), device=features.device), lengths - 1]
@@ -120,12 +127,9 @@ class SequenceReader(nn.Module):
         """The input of the head: (B, H), or (B, T, H) for "each"; 2 H if it reads both ways."""
         if self.reading == "window":
             return window(self.body, ids, lengths, self.pad)
-        B = len(ids)
-        features, _ = self.body(ids, self.body.initial_state(B))  # (B, T, H)
+        features, _ = self.body(ids, self.body.initial_state(len(ids)))  # (B, T, H)
         if self.backward_body is not None:
-            backward, _ = self.backward_body(
-                reverse(ids, lengths), self.backward_body.initial_state(B)
-            )
+            backward = from_the_end(self.backward_body, ids, lengths)
             if self.reading != "last":
                 backward = reverse(backward, lengths)
             # The last character that the backward body reads is the first one of the text.

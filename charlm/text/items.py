@@ -145,6 +145,18 @@ def pad(
     return np.where(inside, ids[places].astype(np.int64), IGNORED), left
 
 
+def previous_symbols(targets: Ids, end: int) -> NDArray[np.int64]:
+    """The symbol before each of the targets (B, S): the end symbol before the first. What is padded
+    with ``IGNORED`` reads an id that nothing depends on.
+
+    >>> previous_symbols(np.array([[5, 6, 9], [7, 9, -100]]), end=9).tolist()
+    [[9, 5, 6], [9, 7, 9]]
+    """
+    before = np.full_like(targets, end, dtype=np.int64)
+    before[:, 1:] = np.maximum(targets[:, :-1], 0)
+    return before
+
+
 class ItemStreams:
     """The batches of a part of items: ``batch(step)`` is a pure function of (seed, step).
 
@@ -269,9 +281,11 @@ class ItemDataset:
     @cached_property
     def symbols_per_char(self) -> float:
         """1 for characters; for bytes, the mean bytes of a character. End symbols are counted."""
-        if not self.writes:
-            return 1.0
         items = self.val if self.can_validate else self.train
+        if items.targets is not None:
+            items = items.targets
+        elif not self.writes:
+            return 1.0
         return _symbols(items) / count_characters(self.tokenizer, items)
 
     @property

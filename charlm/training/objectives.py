@@ -4,6 +4,7 @@ The trainer, its optimizers, its schedule and its checkpoints are the same whate
 
     NextSymbol   the next symbol of running text, or of items     charlm.models.language
     Labels       the label of an item, or a tag a character       charlm.models.readers
+    Rewriting    what an item becomes                             charlm.models.rewriter
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from charlm.text.streams import Batch
 from charlm.training import evaluate
 from charlm.training.answering import Labels
 from charlm.training.group import Group
+from charlm.training.rewriting import Rewriting
 
 
 class Learning(Protocol):
@@ -105,4 +107,6 @@ def learning_of(config: ModelConfig, dataset: AnyDataset, device: torch.device) 
     if config.writes:
         return NextSymbol(dataset, device)
     assert isinstance(dataset, ItemDataset)
+    if config.task == "rewrite":
+        return Rewriting(dataset, device)
     return Labels(dataset, device)

@@ -63,11 +63,12 @@ def learning_rate(config: TrainConfig, step: float) -> float:
 
 
 def hidden_matrices(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters that Muon takes, by name: the two-dimensional ones of a body's layers."""
+    """The parameters that Muon takes, by name: the two-dimensional ones of a body's layers and of a
+    decoder."""
     return {
         name: parameter
         for name, parameter in model.named_parameters()
-        if "body.layers." in name and parameter.ndim == 2
+        if parameter.ndim == 2 and ("body.layers." in name or name.startswith("decoder."))
     }
 
 

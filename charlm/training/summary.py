@@ -14,15 +14,17 @@ from charlm import checkpoint, counts
 from charlm.checkpoint import Checkpoint
 from charlm.counts import Counts
 from charlm.errors import CheckpointError
-from charlm.itemscore import ItemScore, score_items
+from charlm.itemscore import ItemScore, charged, score_items
 from charlm.mixture import Apart, Mixed, Predictor
 from charlm.models.predictor import network_on
 from charlm.reader import Reader, nats_of, read_items
+from charlm.rewriting import Rewriter
+from charlm.rewriting import nats_of as nats_of_targets
 from charlm.rundir import Run
 from charlm.surprisal import LN2, Score, count_folded, counted_characters, score, scores_apart
 from charlm.text import folding
 from charlm.text.dataset import AnyDataset, Dataset
-from charlm.text.items import ItemDataset
+from charlm.text.items import ItemDataset, count_characters
 
 EXACT, EXACT_CHARACTERS = "val_exact", "val_exact_characters"
 """Keys of a model's provenance: its validation loss comes from one exact pass, and over how many
@@ -162,6 +164,8 @@ def exact_loss(
     advanced: Callable[[int, int], object] = lambda done, total: None,
 ) -> ItemScore | Answered:
     """The exact loss of a model on the validation items."""
+    if model.config.task == "rewrite":
+        return _exact_rewriting(model, dataset, advanced)
     if not model.config.writes:
         return _answered(model, dataset, advanced)
     return score_items(
@@ -187,6 +191,18 @@ def _answered(
         frequent += int((wanted == most).sum())
     unit = "item" if model.config.task == "classify" else "char"
     return Answered(unit, count, nats / count, right / count, frequent / count)
+
+
+def _exact_rewriting(
+    model: Checkpoint, dataset: ItemDataset, advanced: Callable[[int, int], object]
+) -> ItemScore:
+    """The exact loss of the targets of the validation items."""
+    items = dataset.exact
+    assert items.targets is not None
+    total, _ = nats_of_targets(Rewriter.of(model), items, advanced)
+    characters = count_characters(model.tokenizer, items.targets)
+    types = max(1, dataset.folding.types) if dataset.folding else 1
+    return ItemScore(charged(total, model.tokenizer, items.targets, characters, types), len(items))
 
 
 def _counts_of(run: Run, best: Checkpoint) -> Counts | None:

@@ -1,0 +1,111 @@
+"""``charlm rewrite``: what each line becomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from charlm.cli.figures import TEXT, figure_option
+from charlm.cli.options import (
+    Command,
+    Number,
+    encoding_option,
+    file_argument,
+    json_option,
+    on_unknown_option,
+    only_one,
+    option,
+    run_argument,
+)
+from charlm.cli.terminal import echo, echo_json, say, write_result
+from charlm.cli.texts import check_task, lines_of, open_named
+from charlm.errors import RequestError
+
+if TYPE_CHECKING:
+    from charlm.rewriting import Rewriter, Rewritten
+
+AT_ONCE = 512
+"""Lines that are rewritten before the first of them is printed: many share a batch."""
+
+
+@click.command(cls=Command)
+@run_argument()
+@file_argument
+@option(
+    "--beam",
+    type=Number(int, min=1, max=100),
+    default=1,
+    show_default=True,
+    help="Keep this many of the likeliest beginnings at every step; 1: greedy search.",
+)
+@json_option("Print one JSON object per line, with all that the beam found.")
+@figure_option(TEXT)
+@on_unknown_option()
+@encoding_option()
+def command(
+    model: str,
+    file: str,
+    beam: int,
+    as_json: bool,
+    figure: Path | None,
+    on_unknown: str,
+    encoding: str | None,
+) -> None:
+    """Rewrite each line with a model that was trained with --task rewrite.
+
+    FILE: the lines; default, or -: standard input. An empty line stays empty. --json has the
+    log-probability in nats of each text that the beam found, the best first. --figure draws, for
+    one line, where the model looks while it writes.
+
+    \b
+    charlm train dates.tsv --task rewrite
+    echo "the third of March 2009" | charlm rewrite dates
+    charlm rewrite dates lines.txt --beam 4 --json
+    echo "the third of March 2009" | charlm rewrite dates --figure attention.svg
+    """
+    only_one(figure=figure, json=as_json)
+    from charlm.rewriting import Rewriter
+
+    opened = open_named(model, "rewrite", None if file == "-" else file)
+    check_task(opened, model, "rewrite")
+    rewriter = Rewriter.of(opened.checkpoint)
+    lines = lines_of(rewriter.tokenizer, file, encoding, on_unknown)
+    if figure is not None:
+        _draw(rewriter, lines, beam, figure)
+        return
+    for begin in range(0, len(lines), AT_ONCE):
+        some = lines[begin : begin + AT_ONCE]
+        found = iter(rewriter.rewrite([line for line in some if line], beam))
+        for number, line in enumerate(some, begin + 1):
+            best = next(found) if line else []
+            if best and not best[0].ended:
+                written = len(best[0].ids)
+                say(f"line {number}: the model wrote no end; cut after {written:,} symbols")
+            if as_json:
+                echo_json(_record(line, best))
+            else:
+                echo(best[0].text if best else "")
+
+
+def _record(line: str, found: list[Rewritten]) -> dict[str, Any]:
+    best, others = (found[0], found[1:]) if found else (None, [])
+    return {
+        "source": line,
+        "text": best.text if best else "",
+        "log_probability": best.log_probability if best else None,
+        "alternatives": [
+            {"text": each.text, "log_probability": each.log_probability} for each in others
+        ],
+    }
+
+
+def _draw(rewriter: Rewriter, lines: list[str], beam: int, figure: Path) -> None:
+    from charlm.inspection import attention
+
+    lines = [line for line in lines if line]
+    if len(lines) != 1:
+        raise RequestError(f"--figure draws one line, but there are {len(lines):,}; give one")
+    best = rewriter.rewrite(lines, beam)[0][0]
+    write_result("--figure", figure, attention.svg(rewriter, lines[0], best))
