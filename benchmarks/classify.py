@@ -49,7 +49,7 @@ from charlm.text.dataset import Source, read
 from charlm.text.records import Record
 from charlm.text.splitting import TRAIN, divide
 
-STRENGTHS = (1.0, 10.0, 30.0, 100.0, 300.0)
+STRENGTHS = (3.0, 10.0, 30.0, 100.0)
 ANALYZERS = (("char", 5), ("char_wb", 5))
 
 
