@@ -102,16 +102,17 @@ PACKAGE = Path(package.__file__).parent
 FLOORS = (
     # Knows no model, no text and no torch.
     "errors config arrays seeds files launch tensorfile display svg statistics extras sealed "
-    "cluster parallel",
+    "cluster parallel itemfacts",
     # Figures and pages, of whatever they are given.
     "drawing webpage",
     # Files to text to ids.
     "text",
     # The NumPy core, the file of a model and the directory of a run.
-    "engine bptt sampling stopping repeats ranking single lockstep generate surprisal ngram "
-    "ngramtree mixture counts ladder overlap checkpoint extending lineage rundir runs",
-    # Answers about items, held against the truth.
-    "labelscore confusion tagscore naivebayes rewriting rewritescore",
+    "engine bptt sampling stopping repeats ranking beam single lockstep generate surprisal ngram "
+    "ngramtree mixture counts ladder overlap itemscore newitems checkpoint extending "
+    "onelabel lineage rundir runs",
+    # Answers about items, and how good they are.
+    "spans reader answers rewriting labelscore confusion tagscore rewritescore naivebayes itemeval",
     # Torch begins here.
     "models",
     "training",
