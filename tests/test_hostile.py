@@ -1183,6 +1183,7 @@ def sets(path: str, value: Any) -> Change:
     return lambda stored: stored.set(path, value)
 
 
+LEG: dict[str, Any] = {"steps": 1, "learning_rate": 0.1, "seconds": 1.0}
 VALUES: dict[str, list[Any]] = {
     "config": [DELETE, None, [], "x", 7, {}],
     "source": [DELETE, None, [], "x", 7, {}, ["sources"], [["sources", ["a"]]]],
@@ -1196,6 +1197,7 @@ VALUES: dict[str, list[Any]] = {
     "progress/evaluated_at": [DELETE, None, "x", 1.5, -2, HUGE],
     "progress/evaluations_without_best": [DELETE, None, "x", 1.5, -5, HUGE],
     "progress/seconds": [DELETE, None, "x", True, -5, 1e999],
+    "progress/legs": [None, 7, "x", {}, [None], [[]], [{"steps": 1}], [LEG | {"steps": HUGE}]],
     f"dtypes/{SLOT}": [
         DELETE,
         None,
