@@ -9,7 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["CharLM", "CharlmError", "ModelConfig", "SampleConfig", "TrainConfig", "load"]
+__all__ = [
+    "CharLM",
+    "CharlmError",
+    "ModelConfig",
+    "SampleConfig",
+    "TrainConfig",
+    "load",
+    "load_classifier",
+    "load_rewriter",
+    "load_tagger",
+]
 
 _HOMES = {
     "CharLM": "charlm.generate",
@@ -18,6 +28,9 @@ _HOMES = {
     "SampleConfig": "charlm.config",
     "TrainConfig": "charlm.config",
     "load": "charlm.runs",
+    "load_classifier": "charlm.tasks.loading",
+    "load_rewriter": "charlm.tasks.loading",
+    "load_tagger": "charlm.tasks.loading",
 }
 
 if TYPE_CHECKING:
@@ -25,6 +38,7 @@ if TYPE_CHECKING:
     from charlm.errors import CharlmError
     from charlm.generate import CharLM
     from charlm.runs import load
+    from charlm.tasks.loading import load_classifier, load_rewriter, load_tagger
 
 
 def __getattr__(name: str) -> Any:

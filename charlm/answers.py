@@ -86,6 +86,11 @@ class Classifier(_Answers):
             log_p = -self.item_nats(items, advanced)
         return log_softmax(log_p.astype(np.float64) + self._log_prior)
 
+    def classify(self, texts: Sequence[str]) -> list[tuple[str, float]]:
+        """(the most likely label, its probability) of each text. Errors as in ``encode``."""
+        p = np.exp(self.log_probabilities(self.encode(texts)))
+        return [(self.labels[k], float(row[k])) for row, k in zip(p, p.argmax(-1), strict=True)]
+
     def item_nats(self, items: Items, advanced: Advanced = lambda done, total: None) -> Floats:
         """-ln p(item | label) in nats of every item as one of every label: (N, K). Only for a run
         that writes items of a label."""
@@ -120,6 +125,10 @@ class Tagger(_Answers):
     ) -> list[Floats]:
         """ln p of every tag at every character, in nats: (T, K) for each item."""
         return read_items(self._reader, items, advanced)
+
+    def tag(self, texts: Sequence[str]) -> list[str]:
+        """The most likely tags of each text, as many as it has characters."""
+        return [self.tags(log_p) for log_p in self.log_probabilities(self.encode(texts))]
 
     def tags(self, log_p: Floats) -> str:
         """The most likely tag of each character: (T, K) -> T characters."""

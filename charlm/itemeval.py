@@ -18,6 +18,9 @@ from charlm.itemscore import ItemScore, item_nats, one_hot, score_of
 from charlm.labelscore import LabelScore
 from charlm.ladder import Rung, item_ladder
 from charlm.naivebayes import NaiveBayes
+from charlm.rewritescore import RewriteScore
+from charlm.rewritescore import controls as rewrite_controls
+from charlm.rewriting import Rewriter, Rewritten
 from charlm.tagscore import TagScore, UnigramTagger, unchanged
 from charlm.text.items import encode_items
 from charlm.text.records import Record
@@ -117,3 +120,25 @@ def tags(
         unigram = UnigramTagger.fit(*known, tagger.labels)
         controls["each character's most frequent tag"] = scored(unigram.tags(texts))
     return Beside(scored(answers), controls), answers
+
+
+def rewritten(
+    loaded: Checkpoint,
+    records: Sequence[Record],
+    train: Sequence[Record],
+    beam: int = 1,
+    advanced: Advanced = lambda done, total: None,
+) -> tuple[Beside[RewriteScore], list[Rewritten]]:
+    """What a model makes of the texts, beside what needs no model if the training items are at
+    hand (``rewritescore.controls``); and the best that it found for each. Errors as in ``loss``.
+
+    beam: how many beginnings the search keeps; 1: greedy
+    """
+    model = Rewriter.of(loaded)
+    normalize = model.tokenizer.normalize
+    found = model.rewrite([record.text for record in records], beam, advanced=advanced)
+    best = [each[0] for each in found]
+    score = RewriteScore.of(
+        [each.text for each in best], [normalize(record.label) for record in records]
+    )
+    return Beside(score, rewrite_controls(records, train) if train else {}), best

@@ -18,7 +18,6 @@ from charlm.cli.terminal import say
 from charlm.config import (
     CELLS,
     NEW_CHARACTERS_SHARE,
-    ModelConfig,
     ModelOptions,
     TrainOptions,
     default_learning_rate,
@@ -269,14 +268,6 @@ def _encoded(texts: Texts, start: Checkpoint) -> AnyDataset:
             "remove them, or train a new model without --init-from"
         ) from error
     _check_folded(dataset)
-    shape = start.config.to_dict() | dataset.shape
-    same = shape["num_labels"] == start.config.num_labels
-    if not same or ModelConfig(**shape).parameter_shapes() != start.config.parameter_shapes():
-        raise RequestError(
-            f"the model of --init-from was trained for {start.config.task}, and the corpus is read "
-            f"for {shape['task']}; give the options that it was trained with, or leave --init-from "
-            "out"
-        )
     return dataset
 
 
@@ -289,8 +280,8 @@ def _check_task(dataset: AnyDataset, start: Checkpoint) -> None:
     writes = start.config.writes and task in ("text", "items")
     if not writes and task != start.config.task:
         raise RequestError(
-            f"--init-from uses a model for {start.config.task}, and the corpus is for {task}; train "
-            "a new model without --init-from"
+            f"--init-from uses a model for {start.config.task}, and the corpus is for {task}; "
+            "train a new model without --init-from"
         )
     if before != after:
         lost = sorted(set(before) ^ set(after))

@@ -60,6 +60,12 @@ _NOTABLE = 0.1
     show_default=True,
     help="Learning rate of --adapt.",
 )
+@option(
+    "--beam",
+    type=Number(int, min=1, max=100),
+    help="Of a model that rewrites: keep so many of the likeliest beginnings.  [default: 1: greedy "
+    "search]",
+)
 @network_only_option()
 @encoding_option()
 @corpus_option()
@@ -72,6 +78,7 @@ def command(
     ladder: bool,
     adapt: bool,
     rate: float,
+    beam: int | None,
     network_only: bool,
     encoding: str | None,
     corpus: tuple[str, ...],
@@ -111,9 +118,16 @@ def command(
 
         nothing_beside("a model of items", "is evaluated by item", adapt=adapt)
         evalitems.evaluate(
-            *(found, file), as_json=as_json, test=test, ladder=ladder, encoding=encoding
+            *(found, file),
+            as_json=as_json,
+            test=test,
+            ladder=ladder,
+            beam=beam or 1,
+            encoding=encoding,
         )
         return
+    if beam is not None:
+        raise RequestError("--beam is for a model that rewrites (train --task rewrite)")
     loaded = found.model
     texts, reason = texts_of(found)
     if file is not None:

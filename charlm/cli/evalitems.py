@@ -26,6 +26,7 @@ def evaluate(
     as_json: bool,
     test: bool,
     ladder: bool,
+    beam: int,
     encoding: str | None,
 ) -> None:
     """Evaluate a model of items on a file of the kind that it was trained on, or on its held-out
@@ -44,6 +45,8 @@ def evaluate(
         facts |= _labels(found, records, given, as_json)
     elif kind == "tag":
         facts |= _tags(found, records, given, as_json)
+    elif kind == "rewrite":
+        facts |= _rewritten(found, records, given, beam, as_json)
     known = {record.text for record in train}
     seen = sum(record.text in known for record in records)
     facts["training_items"] = seen if train else None
@@ -178,6 +181,34 @@ def _tags(
             click.echo(line)
     return {
         "tags": score.to_dict(),
+        "controls": {name: control.to_dict() for name, control in result.controls.items()},
+    }
+
+
+def _rewritten(
+    found: OpenModel, records: Sequence[Record], train: Sequence[Record], beam: int, as_json: bool
+) -> dict[str, Any]:
+    """How well a model rewrites, beside what needs no model."""
+    from charlm.itemeval import rewritten
+
+    with reading_bar("items") as advanced:
+        result, _ = rewritten(found.checkpoint, records, train, beam, advanced)
+    score = result.score
+    if not as_json:
+        search = "greedy search" if beam == 1 else f"beam of {beam}"
+        click.echo(
+            f"{100 * score.exact_match:.2f} % of {score.items:,} items are the target exactly, "
+            f"{score.edits_per_item:.3f} edits per item ({search})"
+        )
+        click.echo()
+        rows = [
+            (name, f"{100 * each.exact_match:.2f} %", f"{each.edits_per_item:.3f}")
+            for name, each in (*result.controls.items(), (MODEL, score))
+        ]
+        for line in aligned([("", "EXACT", "EDITS/ITEM"), *rows]):
+            click.echo(line)
+    return {
+        "rewritten": score.to_dict() | {"beam": beam},
         "controls": {name: control.to_dict() for name, control in result.controls.items()},
     }
 

@@ -18,13 +18,16 @@ from matplotlib.figure import Figure
 
 from charlm import drawing, itemeval, webpage
 from charlm.answers import Classifier
+from charlm.checkpoint import Checkpoint
 from charlm.config import SampleConfig
-from charlm.inspection import labelplots, pages, plots
+from charlm.inspection import attention, labelplots, pages, plots
 from charlm.inspection.saliency import Saliency, in_html
 from charlm.itemeval import Beside
 from charlm.itemscore import ItemScore
 from charlm.labelscore import LabelScore
 from charlm.ladder import Rung
+from charlm.rewritescore import RewriteScore
+from charlm.rewriting import Rewriter, Rewritten
 from charlm.runs import OpenModel
 from charlm.svg import inline
 from charlm.tagscore import TagScore
@@ -69,6 +72,8 @@ class ItemReport:
     rungs: list[Rung] = field(default_factory=list)
     labels: Beside[LabelScore] | None = None
     tags: Beside[TagScore] | None = None
+    rewritten: Beside[RewriteScore] | None = None
+    attention: list[str] = field(default_factory=list)  # SVG pictures
     samples: list[tuple[str, list[Written]]] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
 
@@ -105,6 +110,10 @@ def gather(
         doing("tags")
         found.tags, answers = itemeval.tags(loaded, records, train)
         found.examples = _tagged(records, answers)
+    elif kind == "rewrite":
+        doing("rewriting")
+        found.rewritten, best = itemeval.rewritten(loaded, records, train)
+        found.examples, found.attention = _rewritings(loaded, records, best)
     return found
 
 
@@ -174,12 +183,42 @@ def _tagged(records: Sequence[Record], answers: Sequence[str]) -> list[Example]:
     return found
 
 
+def _rewritings(
+    loaded: Checkpoint, records: Sequence[Record], best: Sequence[Rewritten]
+) -> tuple[list[Example], list[str]]:
+    """What was written, wrong ones first, and where the model looked while it wrote some of it."""
+    model = Rewriter.of(loaded)
+    right = [
+        each.text == model.tokenizer.normalize(record.label)
+        for record, each in zip(records, best, strict=True)
+    ]
+    chosen = _chosen(right)
+    examples = [
+        Example(
+            escape(records[n].text),
+            escape(records[n].label),
+            best[n].text,
+            right[n],
+            float(np.exp(best[n].log_probability)),
+        )
+        for n in chosen
+    ]
+    drawn = [n for n in chosen if right[n]][:2] + [n for n in chosen if not right[n]][:1]
+    source = model.tokenizer.normalize
+    return examples, [attention.svg(model, source(records[n].text), best[n]) for n in drawn]
+
+
 def html(report: ItemReport) -> str:
     """The page as HTML; it needs no network and no other file."""
     environment = Environment(
         loader=PackageLoader("charlm.inspection"), autoescape=True, undefined=StrictUndefined
     )
     made = {"style": Markup(webpage.STYLE + pages.STYLE + STYLE)}
+    if report.attention:
+        drawn = [
+            webpage.scrolling(inline(each, f"at-{n}")) for n, each in enumerate(report.attention)
+        ]
+        made["attention"] = Markup("".join(drawn))
     for name, figure in _figures(report).items():
         drawn = [inline(svg, f"{name}-{n}") for n, svg in enumerate(drawing.panels(figure))]
         made[name] = Markup(webpage.scrolling(f'<div class="panels">{"".join(drawn)}</div>'))
