@@ -7,7 +7,7 @@ FILE has a text, a tab and its label on each line; without it the surnames of
 same held-out tenth, drawn by label, with equal texts on one side, for
 
     the most frequent label, with the labels' shares as probabilities
-    naive Bayes on n-grams of characters (charlm.naivebayes)
+    naive Bayes on n-grams of characters (charlm.tasks.naivebayes)
     scikit-learn's logistic regression of TF-IDF on n-grams of characters
     a run with --labelled, which writes items of a label, by Bayes' rule
     a run with --task classify
@@ -40,11 +40,11 @@ from common import describe, save
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from charlm.answers import Classifier
-from charlm.labelscore import LabelScore
-from charlm.naivebayes import NaiveBayes
 from charlm.runs import open_model
 from charlm.statistics import Ints, Reals, sign_flip_p
+from charlm.tasks.answers import Classifier
+from charlm.tasks.labelscore import LabelScore
+from charlm.tasks.naivebayes import NaiveBayes
 from charlm.text.dataset import Source, read
 from charlm.text.records import Record
 from charlm.text.splitting import TRAIN, divide

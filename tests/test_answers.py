@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from charlm.answers import Classifier, Tagger, prior_of, weights_of
 from charlm.checkpoint import Checkpoint
 from charlm.config import CELLS, ModelConfig
 from charlm.engine import Engine, log_softmax
@@ -18,7 +17,8 @@ from charlm.errors import CheckpointError, RequestError, UnknownCharacterError
 from charlm.generate import CharLM
 from charlm.itemfacts import ItemFacts
 from charlm.itemscore import labelled
-from charlm.spans import spans_of
+from charlm.tasks.answers import Classifier, Tagger, prior_of, weights_of
+from charlm.tasks.spans import spans_of
 from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
 LETTERS = CharTokenizer.from_text("\nabcdef")

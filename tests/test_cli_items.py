@@ -16,8 +16,8 @@ from click.testing import Result
 from test_imports import brings_torch, command
 
 from charlm import checkpoint
-from charlm.answers import Classifier, Tagger
 from charlm.runs import load, open_model
+from charlm.tasks.answers import Classifier, Tagger
 from charlm.text import dataset as data
 from charlm.text.dataset import Source
 
@@ -463,7 +463,7 @@ def test_a_list_is_scored_likeliest_first(
 def test_every_line_gets_its_label(
     runs: dict[str, Path], charlm: Invoke, kind: str, prior: list[str]
 ) -> None:
-    from charlm.answers import prior_of
+    from charlm.tasks.answers import prior_of
 
     given = ["Maroluca", "Helmut", "", "Berni"]
     options = [part for each in prior for part in ("--prior", each)]

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.confusion import PAIRS, Pair, format_confusion, most_confused
-from charlm.labelscore import LabelScore
 from charlm.statistics import Ints
+from charlm.tasks.confusion import PAIRS, Pair, format_confusion, most_confused
+from charlm.tasks.labelscore import LabelScore
 
 TUTORIAL = (
     *("Arabic", "Chinese", "Czech", "Dutch", "English", "French", "German", "Greek", "Irish"),

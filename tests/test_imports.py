@@ -112,7 +112,7 @@ FLOORS = (
     "ngramtree mixture counts ladder overlap itemscore newitems checkpoint extending "
     "onelabel lineage rundir runs",
     # Answers about items, and how good they are.
-    "spans reader answers rewriting labelscore confusion tagscore rewritescore naivebayes itemeval",
+    "tasks",
     # Torch begins here.
     "models",
     "training",

@@ -275,7 +275,7 @@ def test_every_route_to_the_validation_loss_is_the_same(
         monkeypatch.setattr("charlm.training.evaluate.WINDOW", window)
         np.testing.assert_allclose(item_nats(engine, found.val, weights), expected, rtol=1e-9)
         assert mean_item_nats(model, found.val) == pytest.approx(sum(expected) / symbols, rel=1e-9)
-    result = score_items(engine, LETTERS, found.val, found.item_facts.labels and 3 or 0)
+    result = score_items(engine, LETTERS, found.val, (found.item_facts.labels and 3) or 0)
     assert result.items == 9 and result.score.characters == symbols
     assert result.bits_per_item == pytest.approx(sum(expected) / 9 / LN2, rel=1e-9)
     assert result.to_dict()["nats_per_item"] == pytest.approx(sum(expected) / 9, rel=1e-9)

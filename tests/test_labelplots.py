@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from test_confusion import score_of
 
 from charlm.inspection import labelplots, plots
-from charlm.labelscore import LabelScore
+from charlm.tasks.labelscore import LabelScore
 
 MATRIX = [[8, 2, 0], [1, 9, 0], [0, 3, 0]]
 NAMES = ("Irish", "Italian", "Polish")

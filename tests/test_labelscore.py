@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import CheckpointError, RequestError
-from charlm.labelscore import BINS, LabelScore, Rates
 from charlm.statistics import Ints, Reals
+from charlm.tasks.labelscore import BINS, LabelScore, Rates
 
 NAMES = ("a", "b", "c", "d")
 P = [

@@ -10,10 +10,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from charlm import naivebayes
 from charlm.errors import RequestError
-from charlm.naivebayes import NaiveBayes, choose
 from charlm.statistics import Reals
+from charlm.tasks import naivebayes
+from charlm.tasks.naivebayes import NaiveBayes, choose
 
 END = "\n"
 

@@ -13,7 +13,7 @@ from charlm.config import CELLS, ModelConfig
 from charlm.engine import Engine, log_softmax
 from charlm.errors import CheckpointError
 from charlm.models.readers import ItemReader, build_reader
-from charlm.reader import Reader, nats_of, read_items, reversed_places
+from charlm.tasks.reader import Reader, nats_of, read_items, reversed_places
 from charlm.text.items import Items, encode
 from charlm.text.records import Record
 from charlm.text.tokenizer import CharTokenizer
@@ -101,7 +101,7 @@ def test_items_come_back_in_their_order_however_many_are_read_at_once(
     cell: str, task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, reader = make(cell, task)
-    monkeypatch.setattr("charlm.reader.ROWS", 2)
+    monkeypatch.setattr("charlm.tasks.reader.ROWS", 2)
     calls: list[tuple[int, int]] = []
     answers = read_items(reader, items_of(task), lambda done, of: calls.append((done, of)))
     for text, answer in zip(TEXTS, answers, strict=True):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import CharlmError, CorpusError, RequestError
-from charlm.spans import spans_of
+from charlm.tasks.spans import spans_of
 from charlm.text.records import Layout, Listing, Record, read_records
 
 laws = settings(

@@ -21,8 +21,14 @@ from charlm.config import RECURRENT_CELLS, ModelConfig
 from charlm.errors import CheckpointError, RequestError
 from charlm.inspection import attention
 from charlm.models import rewriter as in_torch
-from charlm.rewritescore import RewriteScore, codes_of, controls, edit_distance, edit_distances
-from charlm.rewriting import Rewriter, Rewritten, most_symbols, nats_of
+from charlm.tasks.rewritescore import (
+    RewriteScore,
+    codes_of,
+    controls,
+    edit_distance,
+    edit_distances,
+)
+from charlm.tasks.rewriting import Rewriter, Rewritten, most_symbols, nats_of
 from charlm.text.items import IGNORED, Items, previous_symbols
 from charlm.text.records import Record
 from charlm.text.tokenizer import CharTokenizer

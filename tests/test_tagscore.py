@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from charlm.errors import RequestError
-from charlm.labelscore import Rates
-from charlm.tagscore import TagScore, UnigramTagger, unchanged
+from charlm.tasks.labelscore import Rates
+from charlm.tasks.tagscore import TagScore, UnigramTagger, unchanged
 
 
 def bio(truth: str, answer: str) -> Rates:

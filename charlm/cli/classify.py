@@ -59,11 +59,11 @@ def command(
     import numpy as np
 
     from charlm import runs
-    from charlm.answers import Classifier, prior_of
     from charlm.cli.lines import read_lines
     from charlm.cli.progress import reading_bar
     from charlm.cli.terminal import use_colour
     from charlm.inspection import saliency as shown
+    from charlm.tasks.answers import Classifier, prior_of
 
     opened = runs.open_model(model)
     checkpoint = opened.for_task("classify")

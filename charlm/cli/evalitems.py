@@ -14,9 +14,9 @@ from charlm.errors import CharlmError, RequestError
 from charlm.text.records import Layout, Record, read_records
 
 if TYPE_CHECKING:
-    from charlm.labelscore import LabelScore
     from charlm.runs import OpenModel
-    from charlm.tagscore import TagScore
+    from charlm.tasks.labelscore import LabelScore
+    from charlm.tasks.tagscore import TagScore
 
 
 def evaluate(
@@ -31,7 +31,7 @@ def evaluate(
 ) -> None:
     """Evaluate a model of items on a file of the kind that it was trained on, or on its held-out
     items."""
-    from charlm.itemeval import kind_of
+    from charlm.tasks.evaluation import kind_of
 
     records, train, reason = held_out(found, file, test=test, encoding=encoding)
     if reason and ladder:
@@ -64,7 +64,7 @@ def held_out(
 ) -> tuple[list[Record], list[Record], str]:
     """(the items of a file, or those that a run holds out; its training items; why these are not at
     hand). RequestError if there are none to evaluate on."""
-    from charlm.itemeval import kind_of
+    from charlm.tasks.evaluation import kind_of
 
     texts, reason = None, ""
     try:
@@ -94,8 +94,8 @@ def _loss(
     found: OpenModel, records: Sequence[Record], train: Sequence[Record], as_json: bool
 ) -> dict[str, Any]:
     """The loss of a model that writes items, beside baselines that count."""
-    from charlm.itemeval import loss
     from charlm.ladder import format_ladder
+    from charlm.tasks.evaluation import loss
 
     with reading_bar("items") as advanced:
         score, rungs = loss(found.model, records, train, advanced)
@@ -122,8 +122,8 @@ def _labels(
     found: OpenModel, records: Sequence[Record], train: Sequence[Record], as_json: bool
 ) -> dict[str, Any]:
     """How good the labels are, beside those of models that are simpler."""
-    from charlm.confusion import format_confusion
-    from charlm.itemeval import labels
+    from charlm.tasks.confusion import format_confusion
+    from charlm.tasks.evaluation import labels
 
     with reading_bar("items") as advanced:
         result = labels(found.checkpoint, records, train, advanced)
@@ -163,7 +163,7 @@ def _tags(
     found: OpenModel, records: Sequence[Record], train: Sequence[Record], as_json: bool
 ) -> dict[str, Any]:
     """How good the tags are, beside those that need no model."""
-    from charlm.itemeval import tags
+    from charlm.tasks.evaluation import tags
 
     with reading_bar("items") as advanced:
         result, _ = tags(found.checkpoint, records, train, advanced)
@@ -189,7 +189,7 @@ def _rewritten(
     found: OpenModel, records: Sequence[Record], train: Sequence[Record], beam: int, as_json: bool
 ) -> dict[str, Any]:
     """How well a model rewrites, beside what needs no model."""
-    from charlm.itemeval import rewritten
+    from charlm.tasks.evaluation import rewritten
 
     with reading_bar("items") as advanced:
         result, _ = rewritten(found.checkpoint, records, train, beam, advanced)

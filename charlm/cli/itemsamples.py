@@ -47,7 +47,7 @@ class Asked:
 def label_of(given: tuple[str, ...], model: CharLM) -> Label:
     """What ``--label`` asks for: one label, or several with their weights. A label that has = in
     its name is taken as it is."""
-    from charlm.answers import weights_of
+    from charlm.tasks.answers import weights_of
 
     if not given:
         return None

@@ -24,7 +24,7 @@ from charlm.cli.texts import check_task, lines_of, open_named
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
-    from charlm.rewriting import Rewriter, Rewritten
+    from charlm.tasks.rewriting import Rewriter, Rewritten
 
 AT_ONCE = 512
 """Lines that are rewritten before the first of them is printed: many share a batch."""
@@ -66,7 +66,7 @@ def command(
     echo "the third of March 2009" | charlm rewrite dates --figure attention.svg
     """
     only_one(figure=figure, json=as_json)
-    from charlm.rewriting import Rewriter
+    from charlm.tasks.rewriting import Rewriter
 
     opened = open_named(model, "rewrite", None if file == "-" else file)
     check_task(opened, model, "rewrite")

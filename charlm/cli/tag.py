@@ -35,10 +35,10 @@ def command(model: str, file: str, as_json: bool, on_unknown: str, encoding: str
     import numpy as np
 
     from charlm import runs
-    from charlm.answers import Tagger
     from charlm.cli.lines import read_lines
     from charlm.cli.progress import reading_bar
-    from charlm.spans import spans_of
+    from charlm.tasks.answers import Tagger
+    from charlm.tasks.spans import spans_of
 
     tagger = Tagger(runs.open_model(model).for_task("tag"))
     lines = read_lines(file, tagger.tokenizer, encoding=encoding, on_unknown=on_unknown)

@@ -12,8 +12,8 @@ from html import escape
 
 from charlm.inspection.pages import symbol_name
 from charlm.inspection.textmap import in_text
-from charlm.rewriting import Rewriter, Rewritten
 from charlm.svg import INK, PAPER, adaptive
+from charlm.tasks.rewriting import Rewriter, Rewritten
 
 _CELL, _EDGE, _LINE = 16, 12, 20
 _BLUE = "#0072b2"

@@ -16,21 +16,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from charlm import drawing, itemeval, webpage
-from charlm.answers import Classifier
+from charlm import drawing, webpage
 from charlm.checkpoint import Checkpoint
 from charlm.config import SampleConfig
 from charlm.inspection import attention, labelplots, pages, plots
 from charlm.inspection.saliency import Saliency, in_html
-from charlm.itemeval import Beside
 from charlm.itemscore import ItemScore
-from charlm.labelscore import LabelScore
 from charlm.ladder import Rung
-from charlm.rewritescore import RewriteScore
-from charlm.rewriting import Rewriter, Rewritten
 from charlm.runs import OpenModel
 from charlm.svg import inline
-from charlm.tagscore import TagScore
+from charlm.tasks import evaluation
+from charlm.tasks.answers import Classifier
+from charlm.tasks.evaluation import Beside
+from charlm.tasks.labelscore import LabelScore
+from charlm.tasks.rewritescore import RewriteScore
+from charlm.tasks.rewriting import Rewriter, Rewritten
+from charlm.tasks.tagscore import TagScore
 from charlm.text.records import Record
 
 SAMPLES, LABELS = 30, 12
@@ -94,25 +95,25 @@ def gather(
     log: the records of the run's log; doing: called with the name of each part before it
     """
     loaded = opened.checkpoint
-    kind = itemeval.kind_of(loaded)
+    kind = evaluation.kind_of(loaded)
     found = ItemReport(opened.name, opened, kind, source, log or [])
     if loaded.config.writes:
         doing("loss")
-        found.loss, found.rungs = itemeval.loss(opened.model, records, train)
+        found.loss, found.rungs = evaluation.loss(opened.model, records, train)
         doing("samples")
         found.samples = _samples(opened, records, train, seed)
     if kind in ("labelled", "classify"):
         doing("labels")
-        found.labels = itemeval.labels(loaded, records, train)
+        found.labels = evaluation.labels(loaded, records, train)
         doing("examples")
         found.examples = _explained(Classifier(loaded), found.labels.score, records)
     elif kind == "tag":
         doing("tags")
-        found.tags, answers = itemeval.tags(loaded, records, train)
+        found.tags, answers = evaluation.tags(loaded, records, train)
         found.examples = _tagged(records, answers)
     elif kind == "rewrite":
         doing("rewriting")
-        found.rewritten, best = itemeval.rewritten(loaded, records, train)
+        found.rewritten, best = evaluation.rewritten(loaded, records, train)
         found.examples, found.attention = _rewritings(loaded, records, best)
     return found
 

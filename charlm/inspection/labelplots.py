@@ -11,8 +11,8 @@ from matplotlib.patches import Rectangle
 
 from charlm.display import one_line
 from charlm.drawing import GREY, LINE, LOOK, grid
-from charlm.labelscore import BINS, LabelScore
 from charlm.svg import INK
+from charlm.tasks.labelscore import BINS, LabelScore
 
 MOST = 40
 """Labels that a confusion matrix shows: those with the most items."""

@@ -15,7 +15,7 @@ s_0 is tanh of a linear function of the backward body's features at the first ch
 has read everything; the c of an LSTM starts at 0. Before the first symbol the decoder reads the end
 symbol, and it ends a target by writing it. Source and target share the embedding.
 
-``charlm.rewriting`` is the same in NumPy, with greedy and beam search.
+``charlm.tasks.rewriting`` is the same in NumPy, with greedy and beam search.
 """
 
 from __future__ import annotations

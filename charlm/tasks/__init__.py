@@ -1,1 +1,1 @@
-"""Models that answer about items, without torch: labels, tags, other texts; and how good they are."""
+"""Models that answer about items, without torch, and how good their answers are."""

@@ -14,7 +14,7 @@ def load_classifier(
 ) -> Classifier:
     """Open a model that can label items: of ``--task classify``, or of ``--labelled``.
 
-    prior: how likely each label is before an item is read (``charlm.answers.Classifier``)
+    prior: how likely each label is before an item is read (``charlm.tasks.answers.Classifier``)
     """
     return Classifier(_opened(path).for_task("classify"), prior)
 

@@ -17,11 +17,11 @@ from charlm.errors import CheckpointError
 from charlm.itemscore import ItemScore, charged, score_items
 from charlm.mixture import Apart, Mixed, Predictor
 from charlm.models.predictor import network_on
-from charlm.reader import Reader, nats_of, read_items
-from charlm.rewriting import Rewriter
-from charlm.rewriting import nats_of as nats_of_targets
 from charlm.rundir import Run
 from charlm.surprisal import LN2, Score, count_folded, counted_characters, score, scores_apart
+from charlm.tasks.reader import Reader, nats_of, read_items
+from charlm.tasks.rewriting import Rewriter
+from charlm.tasks.rewriting import nats_of as nats_of_targets
 from charlm.text import folding
 from charlm.text.dataset import AnyDataset, Dataset
 from charlm.text.items import ItemDataset, count_characters

@@ -22,7 +22,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.engine import Engine, log_softmax
 from charlm.errors import RequestError
 from charlm.itemscore import nats_by_label
-from charlm.reader import Reader, read_items
+from charlm.tasks.reader import Reader, read_items
 from charlm.text.items import Items, encode_items
 from charlm.text.tokenizer import Tokenizer
 

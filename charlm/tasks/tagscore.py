@@ -8,8 +8,8 @@ The last two are controls. Most characters of a text have the tag that they near
 an accuracy of 98 % can mean that nothing was learned; the F1 of the spans beside those of the
 controls shows what was.
 
-Spans are those of ``charlm.spans``: marked by B, I and O, or else runs of characters that the tags
-change. A span is right if its begin and its end are those of one in the truth and, if tags are
+Spans are those of ``charlm.tasks.spans``: marked by B, I and O, or else runs of characters that the
+tags change. A span is right if its begin and its end are those of one in the truth and, if tags are
 characters, all of its tags are right: strict matching, as in Tjong Kim Sang & De Meulder,
 "Introduction to the CoNLL-2003 shared task", CoNLL 2003.
 """
@@ -24,10 +24,10 @@ from typing import Any, Self
 import numpy as np
 
 from charlm.errors import RequestError
-from charlm.labelscore import Rates, macro_f1, rates_of
 from charlm.seeds import derive
-from charlm.spans import marks_spans, spans_of
 from charlm.statistics import Blocks, Interval, Ints, mean_interval, resample
+from charlm.tasks.labelscore import Rates, macro_f1, rates_of
+from charlm.tasks.spans import marks_spans, spans_of
 from charlm.text.records import BEGIN, INSIDE, OUTSIDE
 
 RESAMPLES = 1000
@@ -60,7 +60,7 @@ class TagScore:
         labels: Collection[str],
     ) -> Self:
         """texts, truth, answers: (N,) strings, the three of an item equally long
-        labels: the tags that there are; they decide what a span is (``charlm.spans.spans_of``)
+        labels: the tags that there are; they decide what a span is (``spans.spans_of``)
 
         Raises RequestError if there is no character, ValueError for lengths that differ.
         """

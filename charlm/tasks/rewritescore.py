@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.errors import RequestError
-from charlm.rewriting import Rewriter
+from charlm.tasks.rewriting import Rewriter
 from charlm.text.items import pad
 from charlm.text.records import Record
 from charlm.text.tokenizer import code_points

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charlm.labelscore import LabelScore
+from charlm.tasks.labelscore import LabelScore
 
 WIDTH = 100
 """Characters of a line."""

@@ -11,17 +11,17 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from charlm.answers import Classifier, Tagger
 from charlm.checkpoint import Checkpoint
 from charlm.generate import CharLM
 from charlm.itemscore import ItemScore, item_nats, one_hot, score_of
-from charlm.labelscore import LabelScore
 from charlm.ladder import Rung, item_ladder
-from charlm.naivebayes import NaiveBayes
-from charlm.rewritescore import RewriteScore
-from charlm.rewritescore import controls as rewrite_controls
-from charlm.rewriting import Rewriter, Rewritten
-from charlm.tagscore import TagScore, UnigramTagger, unchanged
+from charlm.tasks.answers import Classifier, Tagger
+from charlm.tasks.labelscore import LabelScore
+from charlm.tasks.naivebayes import NaiveBayes
+from charlm.tasks.rewritescore import RewriteScore
+from charlm.tasks.rewritescore import controls as rewrite_controls
+from charlm.tasks.rewriting import Rewriter, Rewritten
+from charlm.tasks.tagscore import TagScore, UnigramTagger, unchanged
 from charlm.text.items import encode_items
 from charlm.text.records import Record
 

@@ -29,7 +29,7 @@ from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.engine import GRU, LSTM, RNN, Weights, log_softmax, softmax
 from charlm.errors import RequestError
-from charlm.reader import ROWS, BothWays, finite
+from charlm.tasks.reader import ROWS, BothWays, finite
 from charlm.text.items import Items, previous_symbols
 from charlm.text.tokenizer import Tokenizer
 
