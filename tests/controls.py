@@ -318,7 +318,7 @@ CONTROLS = [
     ),
     Control(
         "the rows of a mix that begin anew keep their state",
-        "training/trainer.py",
+        "training/objectives.py",
         "        elif batch.restarts is not None:",
         "        elif False:",
         "test_mixed_streams.py::test_only_the_rows_that_begin_anew_forget",
@@ -508,8 +508,8 @@ CONTROLS = [
     Control(
         "the order is chosen on the test text too",
         "text/dataset.py",
-        "    rest, test = text.utf8.split(cuts[0])\n",
-        "    rest, test = text.utf8, Utf8Text(())\n",
+        "    rest, test = text.split(cuts[0])\n",
+        "    rest, test = text, Utf8Text(())\n",
         "test_cli_counts.py::test_no_choice_depends_on_the_test_text",
     ),
     Control(

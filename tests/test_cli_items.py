@@ -274,8 +274,8 @@ def test_a_new_run_from_another_model(
         "".join(f"{name}\t{'fr' if label == 'de' else label}\n" for name, label in names())
     )
     for file, start, how, said in (
-        (other, "labelled", ["--labelled"], "has other labels than the model of --init-from ('de'"),
-        (other, "classify", ["--task", "classify"], "has other labels"),
+        (other, "labelled", ["--labelled"], "has the label 'fr', which the model of --init-from"),
+        (other, "classify", ["--task", "classify"], "has the label 'fr', which the model"),
         (lists / "names.tsv", "labelled", ["--task", "classify"], "and the corpus is for classify"),
         (
             lists / "names.txt",
@@ -283,7 +283,8 @@ def test_a_new_run_from_another_model(
             ["--items"],
             "a model for classify, and the corpus is for",
         ),
-        (lists / "names.tsv", "items", ["--labelled"], "has other labels"),
+        (lists / "names.tsv", "items", ["--labelled"], "has the label 'de', which the model"),
+        (lists / "names.txt", "labelled", ["--items"], "a model with labels, and the corpus has"),
         (lists / "names.txt", "classify", [], "the corpus is for text"),
     ):
         result = started(file, start, "refused", *how)

@@ -272,10 +272,8 @@ def _encoded(texts: Texts, start: Checkpoint) -> AnyDataset:
 
 
 def _check_task(dataset: AnyDataset, start: Checkpoint) -> None:
-    """RequestError if the model of --init-from does something else than what the corpus is for, or
-    has other labels. A model that writes text can go on to write items, and the other way round."""
-    before = start.items.labels if start.items is not None else ()
-    after = dataset.item_facts.labels if dataset.item_facts is not None else ()
+    """RequestError if the model of --init-from does something else than what the corpus is for. A
+    model that writes text can go on to write items, and the other way round."""
     task = dataset.shape["task"]
     writes = start.config.writes and task in ("text", "items")
     if not writes and task != start.config.task:
@@ -283,11 +281,10 @@ def _check_task(dataset: AnyDataset, start: Checkpoint) -> None:
             f"--init-from uses a model for {start.config.task}, and the corpus is for {task}; "
             "train a new model without --init-from"
         )
-    if before != after:
-        lost = sorted(set(before) ^ set(after))
+    if dataset.shape["num_labels"] != start.config.num_labels:
         raise RequestError(
-            f"{dataset.name} has other labels than the model of --init-from ({lost[0][:60]!r} is "
-            "only in one of them); train a new model without --init-from"
+            "--init-from uses a model with labels, and the corpus has none; give --labelled, or train "
+            "a new model without --init-from"
         )
 
 

@@ -14,6 +14,7 @@ from charlm.cli.options import (
     run_argument,
 )
 from charlm.cli.terminal import echo, echo_json, say
+from charlm.cli.texts import open_named
 
 
 @click.command(cls=Command)
@@ -58,15 +59,13 @@ def command(
     """
     import numpy as np
 
-    from charlm import runs
     from charlm.cli.lines import read_lines
     from charlm.cli.progress import reading_bar
     from charlm.cli.terminal import use_colour
     from charlm.inspection import saliency as shown
     from charlm.tasks.answers import Classifier, prior_of
 
-    opened = runs.open_model(model)
-    checkpoint = opened.for_task("classify")
+    checkpoint = open_named(model, "classify", None if file == "-" else file).for_task("classify")
     assert checkpoint.items is not None
     classifier = Classifier(checkpoint, prior_of(prior, checkpoint.items.labels))
     lines = read_lines(file, classifier.tokenizer, encoding=encoding, on_unknown=on_unknown)

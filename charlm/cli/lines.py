@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from charlm.cli.terminal import say
 from charlm.cli.texts import text_of
-from charlm.errors import UnknownCharacterError
+from charlm.errors import CorpusError, UnknownCharacterError
 
 if TYPE_CHECKING:
     from charlm.text.tokenizer import Tokenizer
@@ -25,12 +25,19 @@ def read_lines(
     """The lines of a file, ``-`` for standard input, with their line ends as LF.
 
     UnknownCharacterError, with the line's number, for a character that the model has never seen,
-    unless ``on_unknown`` says to leave it out, which is said.
+    unless ``on_unknown`` says to leave it out, which is said; CorpusError for a line with a tab, as
+    labelled files have.
     """
     from charlm.text.newlines import to_unix
     from charlm.text.unknown import readable
 
     text = to_unix(text_of(file, encoding)).removesuffix("\n")
+    if "\t" in text and len(tokenizer.unseen("\t")):
+        number = text[: text.index("\t")].count("\n") + 1
+        shown = "standard input" if file == "-" else file
+        raise CorpusError(
+            f"{shown}: line {number} has a tab; give the items alone, one a line, without labels"
+        )
     found: list[Line] = []
     changed = 0
     for number, line in enumerate(text.split("\n"), 1):

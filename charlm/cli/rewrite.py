@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from charlm.cli.figures import TEXT, figure_option
+from charlm.cli.lines import Line, read_lines
 from charlm.cli.options import (
     Command,
     Number,
@@ -20,7 +21,7 @@ from charlm.cli.options import (
     run_argument,
 )
 from charlm.cli.terminal import echo, echo_json, say, write_result
-from charlm.cli.texts import check_task, lines_of, open_named
+from charlm.cli.texts import open_named
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
@@ -69,22 +70,21 @@ def command(
     from charlm.tasks.rewriting import Rewriter
 
     opened = open_named(model, "rewrite", None if file == "-" else file)
-    check_task(opened, model, "rewrite")
-    rewriter = Rewriter.of(opened.checkpoint)
-    lines = lines_of(rewriter.tokenizer, file, encoding, on_unknown)
+    rewriter = Rewriter.of(opened.for_task("rewrite"))
+    lines = read_lines(file, rewriter.tokenizer, encoding=encoding, on_unknown=on_unknown)
     if figure is not None:
         _draw(rewriter, lines, beam, figure)
         return
     for begin in range(0, len(lines), AT_ONCE):
         some = lines[begin : begin + AT_ONCE]
-        found = iter(rewriter.rewrite([line for line in some if line], beam))
+        found = iter(rewriter.rewrite([line.read for line in some if line.read], beam))
         for number, line in enumerate(some, begin + 1):
-            best = next(found) if line else []
+            best = next(found) if line.read else []
             if best and not best[0].ended:
                 written = len(best[0].ids)
                 say(f"line {number}: the model wrote no end; cut after {written:,} symbols")
             if as_json:
-                echo_json(_record(line, best))
+                echo_json(_record(line.given, best))
             else:
                 echo(best[0].text if best else "")
 
@@ -101,11 +101,11 @@ def _record(line: str, found: list[Rewritten]) -> dict[str, Any]:
     }
 
 
-def _draw(rewriter: Rewriter, lines: list[str], beam: int, figure: Path) -> None:
+def _draw(rewriter: Rewriter, lines: list[Line], beam: int, figure: Path) -> None:
     from charlm.inspection import attention
 
-    lines = [line for line in lines if line]
-    if len(lines) != 1:
-        raise RequestError(f"--figure draws one line, but there are {len(lines):,}; give one")
-    best = rewriter.rewrite(lines, beam)[0][0]
-    write_result("--figure", figure, attention.svg(rewriter, lines[0], best))
+    texts = [line.read for line in lines if line.read]
+    if len(texts) != 1:
+        raise RequestError(f"--figure draws one line, but there are {len(texts):,}; give one")
+    best = rewriter.rewrite(texts, beam)[0][0]
+    write_result("--figure", figure, attention.svg(rewriter, texts[0], best))

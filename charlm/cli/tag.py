@@ -13,6 +13,7 @@ from charlm.cli.options import (
     run_argument,
 )
 from charlm.cli.terminal import echo, echo_json, say
+from charlm.cli.texts import open_named
 
 
 @click.command(cls=Command)
@@ -34,13 +35,13 @@ def command(model: str, file: str, as_json: bool, on_unknown: str, encoding: str
     """
     import numpy as np
 
-    from charlm import runs
     from charlm.cli.lines import read_lines
     from charlm.cli.progress import reading_bar
     from charlm.tasks.answers import Tagger
     from charlm.tasks.spans import spans_of
 
-    tagger = Tagger(runs.open_model(model).for_task("tag"))
+    opened = open_named(model, "tag", None if file == "-" else file)
+    tagger = Tagger(opened.for_task("tag"))
     lines = read_lines(file, tagger.tokenizer, encoding=encoding, on_unknown=on_unknown)
     asked = [line.read for line in lines if line.read]
     if not asked:

@@ -12,18 +12,8 @@ from charlm.errors import RequestError
 if TYPE_CHECKING:
     from charlm.runs import OpenModel
     from charlm.text.dataset import Texts
-    from charlm.text.tokenizer import Tokenizer
     from charlm.text.utf8 import Utf8Text
 
-
-DOES = {
-    "text": ("writes running text", "sample"),
-    "items": ("writes items", "sample"),
-    "classify": ("classifies", "classify"),
-    "tag": ("tags", "tag"),
-    "rewrite": ("rewrites", "rewrite"),
-}
-"""What a model of each task does, and the command that lets it."""
 
 MAX_READ = 20_000_000
 """Of a text that is too long for memory, this many characters are read where all of them are needed
@@ -77,38 +67,6 @@ def open_named(
     text = shlex.quote(file or model or "FILE")
     usage = f"name a run before it: charlm {command} RUN {text}"
     return runs.open_model(model, corpus=corpus, usage=usage, network_only=network_only)
-
-
-def check_task(opened: OpenModel, typed: str, *tasks: str) -> None:
-    """RequestError, with the command to type, if the model does none of ``tasks``.
-
-    typed: the model as the user named it
-    """
-    task = opened.checkpoint.config.task
-    if task not in tasks:
-        does, command = DOES[task]
-        raise RequestError(f"{typed} {does}; type charlm {command} {shlex.quote(typed)}")
-
-
-def lines_of(tokenizer: Tokenizer, file: str, encoding: str | None, on_unknown: str) -> list[str]:
-    """The lines of a file (``-``: standard input) as a model of items can read them, without their
-    line ends; an empty line stays.
-
-    Raises CorpusError for a line with a tab and UnknownCharacterError, both with its number.
-    """
-    from charlm.errors import CorpusError
-    from charlm.text.newlines import to_unix
-    from charlm.text.unknown import readable
-
-    shown = "standard input" if file == "-" else file
-    text = to_unix(text_of(file, encoding)).removesuffix("\n")
-    if "\t" in text:
-        number = text[: text.index("\t")].count("\n") + 1
-        raise CorpusError(f"{shown}: line {number} has a tab; give the texts alone, one a line")
-    text, note = readable(tokenizer, text, on_unknown, what=shown)
-    if note:
-        say(note)
-    return text.split("\n")
 
 
 def texts_of(opened: OpenModel) -> tuple[Texts | None, str]:

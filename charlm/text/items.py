@@ -357,10 +357,11 @@ def encode(
         labels = like.labels if like else tuple(sorted({record.label for record in train}))
         lost = {record.label for part in parts for record in part} - set(labels)
         if lost and like:
-            raise CorpusError(
+            raise RequestError(
                 f"{name} has the label {min(lost)!r}, which the model of --init-from does not; "
                 "remove its items, or train a new model without --init-from"
             )
+        lost |= set(labels) - {record.label for record in train}
         if lost:
             raise CorpusError(f"{name}: the label {min(lost)!r} has no training item; add some")
         number = {label: k for k, label in enumerate(labels)}
@@ -370,7 +371,7 @@ def encode(
         tags = {tag for part in parts for record in part for tag in record.label}
         labels = like.labels if like else tuple(sorted(tags))
         if tags - set(labels):
-            raise CorpusError(
+            raise RequestError(
                 f"{name} has the tag {min(tags - set(labels))!r}, which the model of --init-from "
                 "does not; train a new model without --init-from"
             )
