@@ -10,6 +10,7 @@ import click
 
 from charlm.cli.signals import Interruption
 from charlm.cli.terminal import echo, say
+from charlm.cli.texts import DOES
 
 if TYPE_CHECKING:
     from charlm.rundir import Run
@@ -136,4 +137,5 @@ def _summarize(run: Run, trainer: Trainer) -> None:
             )
     beside = f"{run.counts}  " if run.counts.exists() else ""
     echo(f"files  {run.best}  {beside}{run.last}  {run.log}")
-    echo(f"next   charlm sample {shlex.quote(str(run.path))}")
+    _, command = DOES[trainer.model.config.task]
+    echo(f"next   charlm {command} {shlex.quote(str(run.path))}")
