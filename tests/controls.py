@@ -561,6 +561,27 @@ CONTROLS = [
         "    if True or",
         "test_cli_train.py::test_a_finished_run_says_so_and_is_not_scored_again",
     ),
+    Control(
+        "attention looks at padding",
+        "rewriting.py",
+        "softmax(np.where(source.there, scores, -np.inf))",
+        "softmax(scores)",
+        "test_rewriting.py::test_no_result_depends_on_padding",
+    ),
+    Control(
+        "every hypothesis of a beam continues from the state of the first",
+        "rewriting.py",
+        "part[[row for _, row in kept]]",
+        "part[[0 for _, row in kept]]",
+        "test_rewriting.py::test_a_beam_that_holds_everything_finds_every_target_in_order",
+    ),
+    Control(
+        "the decoder reads the symbol that it has to write",
+        "text/items.py",
+        "before[:, 1:] = np.maximum(targets[:, :-1], 0)",
+        "before[:, 1:] = np.maximum(targets[:, 1:], 0)",
+        "test_rewriting.py::test_the_loss_of_items_is_that_of_torch",
+    ),
 ]
 
 

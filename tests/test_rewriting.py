@@ -23,7 +23,7 @@ from charlm.inspection import attention
 from charlm.models import rewriter as in_torch
 from charlm.rewritescore import RewriteScore, codes_of, controls, edit_distance, edit_distances
 from charlm.rewriting import Rewriter, Rewritten, most_symbols, nats_of
-from charlm.text.items import IGNORED, Items, previous_symbols
+from charlm.text.items import IGNORED, ItemDataset, Items, previous_symbols
 from charlm.text.records import Record
 from charlm.text.tokenizer import CharTokenizer
 from charlm.training.optim import hidden_matrices
@@ -59,7 +59,8 @@ def torch_scores(
     network: in_torch.Rewriter, ids: np.ndarray, lengths: np.ndarray, previous: np.ndarray
 ) -> np.ndarray:
     logits = network(torch.tensor(ids), torch.tensor(lengths), torch.tensor(previous))
-    return logits.double().log_softmax(-1).numpy()
+    scores: np.ndarray = logits.double().log_softmax(-1).numpy()
+    return scores
 
 
 # ------------------------------------------------------------------------------------- the model
@@ -361,7 +362,7 @@ def test_the_exact_loss_is_in_the_file_and_that_of_numpy(reversing: Path) -> Non
 
     opened = runs.open_model(str(reversing))
     items = dataset.encode(opened.texts, opened.checkpoint.tokenizer)
-    assert isinstance(items, dataset.ItemDataset)
+    assert isinstance(items, ItemDataset)
     total, symbols = nats_of(Rewriter.of(opened.checkpoint), items.val)
     bits = opened.provenance["val_bits_per_char"]
     assert bits == pytest.approx(total / symbols / math.log(2), rel=1e-5)
