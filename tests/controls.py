@@ -603,6 +603,27 @@ CONTROLS = [
         "",
         "test_add_characters.py::test_a_run_with_more_characters_resumes_exactly",
     ),
+    Control(
+        "attention looks at padding",
+        "tasks/rewriting.py",
+        "softmax(np.where(source.there, scores, -np.inf))",
+        "softmax(scores)",
+        "test_rewriting.py::test_no_result_depends_on_padding",
+    ),
+    Control(
+        "every hypothesis of a beam continues from the state of the first",
+        "tasks/rewriting.py",
+        "part[[row for _, row in kept]]",
+        "part[[0 for _, row in kept]]",
+        "test_rewriting.py::test_a_beam_that_holds_everything_finds_every_target_in_order",
+    ),
+    Control(
+        "the decoder reads the symbol that it has to write",
+        "text/items.py",
+        "before[:, 1:] = np.maximum(targets[:, :-1], 0)",
+        "before[:, 1:] = np.maximum(targets[:, 1:], 0)",
+        "test_rewriting.py::test_the_loss_of_items_is_that_of_torch",
+    ),
 ]
 
 

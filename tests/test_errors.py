@@ -74,7 +74,7 @@ def test_could_not_is_one_and_wrong_request_is_two(name: str, code: int) -> None
     ("line", "message"),
     [
         ("trian book.txt", "charlm has no command 'trian'; did you mean train?"),
-        ("zzz", "charlm has no command 'zzz'; choose train, sweep, sample, eval, score, compare, "),
+        ("zzz", "charlm has no command 'zzz'; choose train, sweep, sample, rewrite, eval, score, "),
         ("corpus lst", "charlm corpus has no command 'lst'; did you mean list?"),
         ("inspect neuron x", "charlm inspect has no command 'neuron'; did you mean neurons?"),
         ("experiment position-invarience", "charlm experiment has no command 'position-invarienc"),

@@ -16,7 +16,7 @@ import torch
 from click.testing import Result
 from torch.nn import functional as F
 
-from charlm import checkpoint
+from charlm import checkpoint, rewritescore
 from charlm.config import RECURRENT_CELLS, ModelConfig
 from charlm.errors import CheckpointError, RequestError
 from charlm.inspection import attention
@@ -29,7 +29,7 @@ from charlm.tasks.rewritescore import (
     edit_distances,
 )
 from charlm.tasks.rewriting import Rewriter, Rewritten, most_symbols, nats_of
-from charlm.text.items import IGNORED, Items, previous_symbols
+from charlm.text.items import IGNORED, ItemDataset, Items, previous_symbols
 from charlm.text.records import Record
 from charlm.text.tokenizer import CharTokenizer
 from charlm.training.optim import hidden_matrices
@@ -65,7 +65,8 @@ def torch_scores(
     network: in_torch.Rewriter, ids: np.ndarray, lengths: np.ndarray, previous: np.ndarray
 ) -> np.ndarray:
     logits = network(torch.tensor(ids), torch.tensor(lengths), torch.tensor(previous))
-    return logits.double().log_softmax(-1).numpy()
+    scores: np.ndarray = logits.double().log_softmax(-1).numpy()
+    return scores
 
 
 # ------------------------------------------------------------------------------------- the model
@@ -279,6 +280,24 @@ def test_edit_distance_is_that_of_its_definition() -> None:
     assert edit_distance("", "") == 0
 
 
+def test_the_nearest_text_is_that_of_all_comparisons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though most texts are not compared: ``IGNORED``, which pads, is no character of any."""
+    rng = random.Random(6)
+    known = ["".join(rng.choices("abcdé", k=rng.randint(1, 9))) for _ in range(300)]
+    texts = ["".join(rng.choices("abcdéz", k=rng.randint(1, 9))) for _ in range(30)]
+    compared = []
+
+    def counting(text: str, codes: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        compared.append(len(codes))
+        return edit_distances(text, codes, lengths)
+
+    monkeypatch.setattr(rewritescore, "_TOGETHER", 8)
+    monkeypatch.setattr(rewritescore, "edit_distances", counting)
+    expected = [min(range(300), key=lambda k: (naive_distance(t, known[k]), k)) for t in texts]
+    assert rewritescore.nearest(texts, known) == expected
+    assert sum(compared) < 300 * 30 / 2
+
+
 def test_the_score_by_hand() -> None:
     score = RewriteScore.of(["abc", "abd", ""], ["abc", "xabc", "ab"])
     assert score == RewriteScore(items=3, exact=1, edits=4, characters=9)
@@ -349,7 +368,7 @@ def test_the_exact_loss_is_in_the_file_and_that_of_numpy(reversing: Path) -> Non
 
     opened = runs.open_model(str(reversing))
     items = dataset.encode_corpus(opened.texts, opened.checkpoint.tokenizer)
-    assert isinstance(items, dataset.ItemDataset)
+    assert isinstance(items, ItemDataset)
     total, symbols = nats_of(Rewriter.of(opened.checkpoint), items.val)
     bits = opened.provenance["val_bits_per_char"]
     assert bits == pytest.approx(total / symbols / math.log(2), rel=1e-5)
@@ -420,6 +439,48 @@ def test_the_figure_shows_where_the_model_looks(
     several = charlm("rewrite", reversing, "--figure", file, input="ab\nba\n")
     assert several.exit_code == 2
     assert "draws one line, but there are 2" in several.stderr
+
+
+def test_a_run_that_was_resumed_is_the_run_that_was_not(
+    charlm: Invoke, reversing: Path, tmp_path: Path
+) -> None:
+    corpus = reversing.parent / "reversed.tsv"
+    options = ("--task", "rewrite", "--hidden-size", 8, "--steps", 20, "--eval-every", 10)
+    train = ("train", corpus, *options, "--dropout", 0.2, "--batch-size", 16, "--out", tmp_path)
+    whole = charlm(*train, "--name", "whole")
+    assert whole.exit_code == 0, whole.output
+    assert f"charlm rewrite {tmp_path / 'whole'}" in whole.stdout
+    charlm(*train, "--name", "halves", "--stop-at", 10)
+    charlm("train", "--resume", tmp_path / "halves")
+    shas = [
+        checkpoint.state_sha256(checkpoint.read(tmp_path / name / "last.safetensors"))
+        for name in ("whole", "halves")
+    ]
+    assert shas[0] == shas[1]
+
+
+@pytest.mark.parametrize("options", [["--tokenizer", "byte"], ["--min-count", "2"]])
+def test_bytes_and_folded_characters(charlm: Invoke, tmp_path: Path, options: list[str]) -> None:
+    """Bits are counted by character of the targets, end symbols included."""
+    corpus = tmp_path / "accents.tsv"
+    words = ["".join(w) for w in itertools.product("aeà", repeat=3)]
+    lines = [f"{word}\t{word.replace('à', 'èé')}\n" for word in [*words, "€aa"]]
+    corpus.write_text("".join(lines), encoding="utf-8")
+    run = tmp_path / "run"
+    result = charlm(
+        *("train", corpus, "--task", "rewrite", "--hidden-size", 8, "--steps", 5, *options),
+        *("--out", tmp_path, "--name", "run", "--val-fraction", 0.2),
+    )
+    assert result.exit_code == 0, result.output
+    from charlm import runs
+
+    items = runs.open_model(str(run)).texts.items
+    assert items is not None
+    characters = sum(len(record.label) + 1 for record in items.val)
+    assert f"over {characters:,} characters, {len(items.val)} end symbols" in result.stdout
+    written = charlm("rewrite", run, "--beam", 2, input="aàe\n")
+    assert written.exit_code == 0
+    assert written.stdout.count("\n") == 1 or "--tokenizer" in options
 
 
 def test_rewriting_leaves_torch_out(reversing: Path, tmp_path: Path) -> None:

@@ -283,8 +283,8 @@ def _check_task(dataset: AnyDataset, start: Checkpoint) -> None:
         )
     if dataset.shape["num_labels"] != start.config.num_labels:
         raise RequestError(
-            "--init-from uses a model with labels, and the corpus has none; give --labelled, or train "
-            "a new model without --init-from"
+            "--init-from uses a model with labels, and the corpus has none; give --labelled, or "
+            "train a new model without --init-from"
         )
 
 

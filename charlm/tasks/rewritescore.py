@@ -22,6 +22,9 @@ from charlm.text.tokenizer import code_points
 COMPARED, SEARCHED = 200, 20_000
 """Of so many items the control looks for the nearest source, among so many training items."""
 
+_TOGETHER = 128
+"""Texts that are compared with another one at once."""
+
 
 @dataclass(frozen=True)
 class RewriteScore:
@@ -109,12 +112,12 @@ def controls(records: Sequence[Record], training: Sequence[Record]) -> dict[str,
     counted = Counter(record.label for record in training)
     most = max(sorted(counted), key=counted.__getitem__)
     some, known = _spread(records, COMPARED), _spread(training, SEARCHED)
-    codes, lengths = codes_of([record.text for record in known])
-    nearest = [known[int(edit_distances(r.text, codes, lengths).argmin())].label for r in some]
+    places = nearest([record.text for record in some], [record.text for record in known])
+    guesses = [known[place].label for place in places]
     return {
         "copy the source": RewriteScore.of([record.text for record in records], targets),
         "most frequent target": RewriteScore.of([most] * len(records), targets),
-        "nearest training source": RewriteScore.of(nearest, [record.label for record in some]),
+        "nearest training source": RewriteScore.of(guesses, [record.label for record in some]),
     }
 
 
@@ -154,6 +157,35 @@ def edit_distances(
         # Inserted, any number of them: the smallest of below[k] + (j - k) over k <= j.
         row = np.minimum.accumulate(below - offsets, axis=1) + offsets
     return row[np.arange(len(codes)), lengths].astype(np.int64)
+
+
+def nearest(texts: Sequence[str], known: Sequence[str]) -> list[int]:
+    """For each text the place of the known one that needs the fewest edits, the first of several.
+
+    An edit changes how often a character occurs by one, or of two characters. So texts whose
+    characters differ too much need not be compared, and the most alike are compared first.
+    """
+    codes, lengths = codes_of(known)
+    symbols = np.unique(codes[codes >= 0])
+    counts = np.stack([(codes == symbol).sum(1) for symbol in symbols], 1).astype(np.int32)
+    found = []
+    for text in texts:
+        own = np.array([text.count(chr(symbol)) for symbol in symbols])
+        surplus = counts - own
+        missing = len(text) - own.sum()  # characters that no known text has
+        least = np.maximum(surplus.clip(0).sum(1), (-surplus).clip(0).sum(1) + missing)
+        order = np.argsort(least, kind="stable")
+        best: tuple[int, int] | None = None
+        for begin in range(0, len(order), _TOGETHER):
+            rows = order[begin : begin + _TOGETHER]
+            if best is not None and least[rows[0]] > best[0]:
+                break
+            edits = edit_distances(text, codes[rows, : lengths[rows].max()], lengths[rows])
+            here = min(zip(edits.tolist(), rows.tolist(), strict=True))
+            best = here if best is None else min(best, here)
+        assert best is not None
+        found.append(best[1])
+    return found
 
 
 def codes_of(texts: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
