@@ -210,7 +210,11 @@ def _check_items(config: ModelConfig, tokenizer: Tokenizer, items: ItemFacts | N
     if items is None:
         return
     end = items.end
-    if len(tokenizer.unseen(end)) or tokenizer.normalize(end) != end or len(tokenizer.encode(end)) > 1:
+    if (
+        len(tokenizer.unseen(end))
+        or tokenizer.normalize(end) != end
+        or len(tokenizer.encode(end)) > 1
+    ):
         raise CheckpointError("the model cannot read its own end symbol; the file is damaged")
     if config.task != "tag" and 0 in items.counts:
         label = items.labels[items.counts.index(0)]

@@ -1,4 +1,4 @@
-"""Which items are read together: every one once in an epoch, in an order that depends on no state."""
+"""Which items are read together: each once in an epoch, in an order that depends on no state."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ def test_another_epoch_and_another_seed_have_another_order(seq_len: int | None) 
 def test_every_place_of_an_epoch_gets_every_item() -> None:
     """Uniform enough: over many epochs no item is bound to a place."""
     bundles = made([5] * 12, 3, None)
-    first = Counter(
-        row for epoch in range(400) for row in bundles.at(epoch * 4).rows.tolist()
-    )
+    first = Counter(row for epoch in range(400) for row in bundles.at(epoch * 4).rows.tolist())
     # 100 times each on average; a standard deviation is below 9.
     assert len(first) == 12 and all(60 < count < 140 for count in first.values())
 

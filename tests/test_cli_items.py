@@ -29,7 +29,8 @@ ACCENTS = {"é": "e", "è": "e", "ì": "i"}
 
 def names() -> list[tuple[str, str]]:
     """240 names of two kinds, sorted, as lists are."""
-    rng, found = random.Random(1), set()
+    rng = random.Random(1)
+    found: set[tuple[str, str]] = set()
     while len(found) < 240:
         label = rng.choice(sorted(SYLLABLES))
         name = "".join(rng.choices(SYLLABLES[label], k=rng.randint(1, 4)))
@@ -154,7 +155,11 @@ def test_a_reader_learns_and_says_what_the_commonest_label_reaches(
         for label in ([record.label] if kind == "classify" else record.label)
     )
     common = labels.most_common(1)[0][0]
-    held = [r.label for r in items.val] if kind == "classify" else [t for r in items.val for t in r.label]
+    held = (
+        [r.label for r in items.val]
+        if kind == "classify"
+        else [t for r in items.val for t in r.label]
+    )
     share = held.count(common) / len(held)
     assert f"{100 * share:.2f} %" in said
     assert right / count > share + 0.2
@@ -172,7 +177,10 @@ def test_a_stopped_run_goes_on_and_is_the_whole(
         result = charlm("train", "--resume", tmp_path / kind)
         assert result.exit_code == 0, result.output
         for name in ("last", "best"):
-            one, two = (checkpoint.read(d / kind / f"{name}.safetensors") for d in (tmp_path, runs[kind].parent))
+            one, two = (
+                checkpoint.read(d / kind / f"{name}.safetensors")
+                for d in (tmp_path, runs[kind].parent)
+            )
             assert checkpoint.state_sha256(one) == checkpoint.state_sha256(two), (kind, name)
             assert one.provenance == two.provenance
             assert one.items == two.items
@@ -188,9 +196,7 @@ def test_minutes_end_in_time(lists: Path, charlm: Invoke, tmp_path: Path) -> Non
     assert facts["val_exact"] and "per training step, so about" in result.output
 
 
-def test_separators_documents_of_several_lines_and_bytes(
-    charlm: Invoke, tmp_path: Path
-) -> None:
+def test_separators_documents_of_several_lines_and_bytes(charlm: Invoke, tmp_path: Path) -> None:
     poems = tmp_path / "poems.txt"
     poems.write_text("".join(f"rose {k}\nè blu\n%%\n" for k in range(60)), encoding="utf-8")
     for name, level in (("c", "char"), ("b", "byte")):
@@ -265,12 +271,19 @@ def test_a_new_run_from_another_model(
         assert new.items is not None and new.items.labels == ("de", "it")
         assert "Ž" in new.tokenizer.to_dict()["characters"]
     other = tmp_path / "other.tsv"
-    other.write_text("".join(f"{name}\t{'fr' if label == 'de' else label}\n" for name, label in names()))
+    other.write_text(
+        "".join(f"{name}\t{'fr' if label == 'de' else label}\n" for name, label in names())
+    )
     for file, start, how, said in (
         (other, "labelled", ["--labelled"], "has other labels than the model of --init-from ('de'"),
         (other, "classify", ["--task", "classify"], "has other labels"),
         (lists / "names.tsv", "labelled", ["--task", "classify"], "and the corpus is for classify"),
-        (lists / "names.txt", "classify", ["--items"], "a model for classify, and the corpus is for"),
+        (
+            lists / "names.txt",
+            "classify",
+            ["--items"],
+            "a model for classify, and the corpus is for",
+        ),
         (lists / "names.tsv", "items", ["--labelled"], "has other labels"),
         (lists / "names.txt", "classify", [], "the corpus is for text"),
     ):
@@ -329,7 +342,9 @@ def test_new_items_are_not_in_the_list(
 ) -> None:
     known = {name for name, _ in names()}
     out = tmp_path / "new.jsonl"
-    result = charlm("sample", runs[kind], "--new", "--num-samples", 15, "--seed", 1, "--json", "--out", out)
+    result = charlm(
+        "sample", runs[kind], "--new", "--num-samples", 15, "--seed", 1, "--json", "--out", out
+    )
     assert result.exit_code == 0, result.output
     records = [json.loads(line) for line in out.read_text().splitlines()]
     found = [record["text"] for record in records]
@@ -372,7 +387,9 @@ def test_novelty_counts_whole_items(runs: dict[str, Path], charlm: Invoke) -> No
     held = {record.text for record in found.val}
     drawn = lines_of(result)
     copies, right = (sum(line in some for line in drawn) for some in (train, held))
-    assert f"{copies} of 50 items ({2 * copies:.1f} %) are training items; {right} (" in result.stderr
+    assert (
+        f"{copies} of 50 items ({2 * copies:.1f} %) are training items; {right} (" in result.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -401,7 +418,13 @@ def test_what_a_list_cannot_do_is_refused(
 
 
 def test_a_model_of_text_writes_no_items(trained: Path, charlm: Invoke) -> None:
-    for options in (["--label", "it"], ["--new"], ["--prefix", "a"], ["--pattern", "a"], ["--beam", 2]):
+    for options in (
+        ["--label", "it"],
+        ["--new"],
+        ["--prefix", "a"],
+        ["--pattern", "a"],
+        ["--beam", 2],
+    ):
         result = charlm("sample", trained, *options)
         assert result.exit_code == 2 and "is for a model of items" in result.output
     for verb in ("classify", "tag"):
@@ -476,7 +499,8 @@ def test_tags_of_accents_are_the_text_with_its_accents(
     lines = lines_of(charlm("tag", runs["tag"], input="\n".join(given) + "\n"))
     assert lines == ["così è", "", "perché no", "casa"]
     records = [
-        json.loads(line) for line in lines_of(charlm("tag", runs["tag"], "--json", input="cosi e\n\n"))
+        json.loads(line)
+        for line in lines_of(charlm("tag", runs["tag"], "--json", input="cosi e\n\n"))
     ]
     assert records[0]["tags"] == "così è" and len(records[0]["probabilities"]) == 6
     assert records[0]["spans"] == [
@@ -486,9 +510,7 @@ def test_tags_of_accents_are_the_text_with_its_accents(
     assert records[1] == {"text": "", "tags": ""}
 
 
-def test_an_unknown_character_is_named_with_its_line(
-    runs: dict[str, Path], charlm: Invoke
-) -> None:
+def test_an_unknown_character_is_named_with_its_line(runs: dict[str, Path], charlm: Invoke) -> None:
     for verb, kind in (("classify", "classify"), ("tag", "tag"), ("score", "items")):
         result = charlm(verb, runs[kind], input="sera\nXsera\n" if kind == "tag" else "Ma\nXMa\n")
         assert result.exit_code == 2
@@ -524,7 +546,7 @@ def test_none_of_this_needs_torch(runs: dict[str, Path], lists: Path) -> None:
     assert not brings_torch("\n".join(asked))
 
 
-# ------------------------------------------------------------------- running text, divided otherwise
+# ---------------------------------------------------------------- running text, divided otherwise
 
 
 def test_how_a_text_is_divided_is_stored_and_resumed(
@@ -533,10 +555,22 @@ def test_how_a_text_is_divided_is_stored_and_resumed(
     parts = tmp_path / "parts"
     parts.mkdir()
     for number in range(3):
-        (parts / f"{number}.txt").write_text(text[number * 500 : (number + 1) * 500], encoding="utf-8")
+        (parts / f"{number}.txt").write_text(
+            text[number * 500 : (number + 1) * 500], encoding="utf-8"
+        )
     one = tmp_path / "one.txt"
     one.write_text(text, encoding="utf-8")
-    short = ["--steps", 4, "--hidden-size", 4, "--device", "cpu", "--no-counts", "--out", tmp_path / "out"]
+    short = [
+        "--steps",
+        4,
+        "--hidden-size",
+        4,
+        "--device",
+        "cpu",
+        "--no-counts",
+        "--out",
+        tmp_path / "out",
+    ]
     for name, corpus, options, stored in (
         ("files", parts, [], "file"),
         ("end", parts, ["--split-by", "end"], "end"),

@@ -49,7 +49,9 @@ def make(
             parameter.add_(0.3 * torch.randn_like(parameter))
     if double:
         model = model.double()
-    return model, Engine(config, {n: p.detach().numpy().copy() for n, p in model.named_parameters()})
+    return model, Engine(
+        config, {n: p.detach().numpy().copy() for n, p in model.named_parameters()}
+    )
 
 
 def ids_of(seed: int = 0) -> Array:
@@ -153,9 +155,7 @@ def test_a_label_is_what_is_added_to_every_embedding(cell: str) -> None:
 @every_cell
 def test_labels_have_an_effect_and_it_is_not_the_same(cell: str) -> None:
     model, _ = make(cell)
-    one, two = (
-        in_torch(model, ids_of(), np.tile(np.eye(K)[k], (B, 1))) for k in (0, 1)
-    )
+    one, two = (in_torch(model, ids_of(), np.tile(np.eye(K)[k], (B, 1))) for k in (0, 1))
     assert np.abs(one - two).max() > 1e-3
 
 

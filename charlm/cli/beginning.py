@@ -241,16 +241,16 @@ def _encoded(texts: Texts, start: Checkpoint) -> AnyDataset:
 
 
 def _check_task(dataset: AnyDataset, start: Checkpoint) -> None:
-    """RequestError if the model of --init-from does something else than what the corpus is for, or
-    has other labels. A model that writes text can go on to write items, and the other way round."""
+    """RequestError if the model of --init-from does something else than the corpus is for, or has
+    other labels. A model that writes text can go on to write items, and the other way round."""
     before = start.items.labels if start.items is not None else ()
     after = dataset.item_facts.labels if dataset.item_facts is not None else ()
     task = dataset.shape["task"]
     writes = start.config.writes and task in ("text", "items")
     if not writes and task != start.config.task:
         raise RequestError(
-            f"--init-from uses a model for {start.config.task}, and the corpus is for {task}; train "
-            "a new model without --init-from"
+            f"--init-from uses a model for {start.config.task}, and the corpus is for {task}; "
+            "train a new model without --init-from"
         )
     if before != after:
         lost = sorted(set(before) ^ set(after))

@@ -223,7 +223,9 @@ def _checked(where: str, text: str, label: str, kind: str) -> Record:
         if not _FORBIDDEN.isdisjoint(each):
             raise CorpusError(f"{where} has a tab or a line end in its {what}; remove it")
         if any("\ud800" <= character <= "\udfff" for character in each):
-            raise CorpusError(f"{where} has half a character (a surrogate) in its {what}; remove it")
+            raise CorpusError(
+                f"{where} has half a character (a surrogate) in its {what}; remove it"
+            )
     if kind == "tag" and len(text) != len(label):
         raise CorpusError(
             f"{where} has {len(text)} characters and {len(label)} tags; write one tag for each "

@@ -91,7 +91,9 @@ def _check_says(found: Checkpoint, data: bytes) -> None:
         "items": _facts(found),
     }
     said["config"] = _BEFORE | said["config"]  # what an older file leaves out
-    assert read == {"training": None, "items": None} | said, "what was read is not what the file says"
+    assert read == {"training": None, "items": None} | said, (
+        "what was read is not what the file says"
+    )
     tensors = found.weights | found.extra
     assert set(tensors) == set(header), "a tensor came or went"
     for name, entry in header.items():
