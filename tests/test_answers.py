@@ -18,6 +18,7 @@ from charlm.generate import CharLM
 from charlm.itemfacts import ItemFacts
 from charlm.itemscore import labelled
 from charlm.tasks.answers import Classifier, Tagger, prior_of, weights_of
+from charlm.tasks.reader import Reader, read_items
 from charlm.tasks.spans import spans_of
 from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
@@ -93,7 +94,8 @@ def test_a_reader_has_learned_the_shares_and_another_prior_replaces_them() -> No
     loaded = make("classify")
     plain = Classifier(loaded)
     items = plain.encode(TEXTS)
-    p = np.exp(plain.log_probabilities(items))
+    p = np.exp(np.stack(read_items(Reader(loaded.config, loaded.weights), items)))
+    np.testing.assert_allclose(np.exp(plain.log_probabilities(items)), p, rtol=1e-6)
     wanted = np.array([0.1, 0.2, 0.7])
     other = Classifier(loaded, {"de": 1, "en": 2, "it": 7})
     expected = p * wanted / np.array([0.5, 0.3, 0.2])
@@ -237,8 +239,8 @@ def test_facts_belong_to_their_model() -> None:
     config = ModelConfig.resolve(vocab_size=256, hidden_size=2, task="items")
     weights = {n: np.zeros(s, np.float32) for n, s in config.parameter_shapes().items()}
     for end, newline in (("é", "keep"), ("\r", "unix")):
+        tokenizer = ByteTokenizer(newline=newline)
         with pytest.raises(CheckpointError, match="cannot read its own end symbol"):
-            tokenizer = ByteTokenizer(newline=newline)
             Checkpoint(config, tokenizer, weights, items=ItemFacts(end))
 
 

@@ -1,4 +1,4 @@
-"""Which items are read together: every one once in an epoch, in an order that depends on no state."""
+"""Which items are read together: each once in an epoch, in an order that depends on no state."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ ACCENTS = {"é": "e", "è": "e", "ì": "i"}
 
 def names() -> list[tuple[str, str]]:
     """240 names of two kinds, sorted, as lists are."""
-    rng, found = random.Random(1), set()
+    rng = random.Random(1)
+    found: set[tuple[str, str]] = set()
     while len(found) < 240:
         label = rng.choice(sorted(SYLLABLES))
         name = "".join(rng.choices(SYLLABLES[label], k=rng.randint(1, 4)))
@@ -546,7 +547,7 @@ def test_none_of_this_needs_torch(runs: dict[str, Path], lists: Path) -> None:
     assert not brings_torch("\n".join(asked))
 
 
-# ------------------------------------------------------------------- running text, divided otherwise
+# ---------------------------------------------------------------- running text, divided otherwise
 
 
 def test_how_a_text_is_divided_is_stored_and_resumed(

@@ -42,6 +42,7 @@ from charlm import checkpoint, tensorfile
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
+from charlm.itemfacts import ItemFacts
 from charlm.tensorfile import MAX_HEADER, MAX_ITEMS
 from charlm.text.tokenizer import CharTokenizer
 
@@ -737,6 +738,78 @@ def test_a_hostile_file_is_refused_in_a_second_and_in_little_memory(
 ) -> None:
     path.write_bytes(FORMED[name]())
     assert_refused(reader, "info", path)
+
+
+# ------------------------------------------------------------------------------- facts about items
+
+
+def a_list(task: str = "items", facts: Any = None, **fields: Any) -> bytes:
+    """A model of a list with two labels, signed; ``facts`` instead of its own about items."""
+    labels = ("de", "it")
+    shape = {"task": task, "num_labels": 2, "hidden_size": 2, "cell": "gru"} | fields
+    config = ModelConfig.resolve(vocab_size=4, **shape)
+    weights = {name: np.ones(s, np.float32) for name, s in config.parameter_shapes().items()}
+    model = Checkpoint(
+        config, CharTokenizer("\nabc"), weights, {}, items=ItemFacts("\n", labels, (1, 2))
+    )
+    header, body = opened(checkpoint.dump(model))
+    if facts is not None:
+        header["__metadata__"]["items"] = facts if isinstance(facts, str) else ascii_json(facts)
+    return packed(sign(header, body), body)
+
+
+GOOD = {"end": "\n", "labels": ["de", "it"], "counts": [1, 2]}
+LISTS: dict[str, Any] = {
+    "empty": "",
+    "null": "null",
+    "a list": "[]",
+    "cut off": ascii_json(GOOD)[:-3],
+    "a key more": GOOD | {"more": 1},
+    "a key less": {"end": "\n", "labels": ["de", "it"]},
+    "too few labels": GOOD | {"labels": ["de"], "counts": [3]},
+    "too many labels": GOOD | {"labels": ["de", "en", "it"], "counts": [1, 1, 1]},
+    "a label twice": GOOD | {"labels": ["de", "de"]},
+    "labels in disorder": GOOD | {"labels": ["it", "de"]},
+    "a label of a million characters": GOOD | {"labels": ["de", "x" * 10**6]},
+    "half a character": GOOD | {"labels": ["de", "\ud800"]},
+    "more labels than memory for them": '{"end": "\\n", "labels": '
+    + many('"a"', 10**6)
+    + ', "counts": [1]}',
+    "a negative count": GOOD | {"counts": [4, -1]},
+    "a label without an item": GOOD | {"counts": [4, 0]},
+    "a count that is no number": GOOD | {"counts": [1, float("nan")]},
+    "a count of 400 digits": GOOD | {"counts": [1, 10**400]},
+    "an end of two characters": GOOD | {"end": "\n\n"},
+    "an end that the vocabulary lacks": GOOD | {"end": ";"},
+    "no end": GOOD | {"end": ""},
+    "a key twice": renamed(ascii_json(GOOD), "end"),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_hostile_facts_about_items_are_refused(reader: Reader, path: Path, name: str) -> None:
+    path.write_bytes(a_list(facts=LISTS[name]))
+    assert_refused(reader, "info", path)
+
+
+@pytest.mark.parametrize("task", ["items", "classify", "tag"])
+def test_facts_and_task_belong_together(reader: Reader, path: Path, task: str) -> None:
+    checkpoint.parse(a_list(task, GOOD))
+    header, body = opened(a_list(task))
+    del header["__metadata__"]["items"]
+    path.write_bytes(packed(sign(header, body), body))
+    assert f"a model for {task} lacks facts" in assert_refused(reader, "info", path).stderr
+    path.write_bytes(with_metadata(items=ascii_json({"end": "a", "labels": [], "counts": []})))
+    assert "a model for text has facts" in assert_refused(reader, "info", path).stderr
+
+
+def test_labels_cannot_steer_a_terminal(path: Path, charlm: Invoke) -> None:
+    """They are results, so a pipe gets them as they are; an error has them escaped."""
+    facts = GOOD | {"labels": ["\x1b[2J\rerror: a", "\x1b]0;x\x07\u202e"]}
+    path.write_bytes(a_list(facts=facts))
+    assert_one_line(charlm("sample", path, "--label", "fr").stderr)
+    result = charlm("classify", path, "--json", input="ab\n")
+    assert result.exit_code == 0 and "\x1b" not in result.stdout
 
 
 CLAIMS = [

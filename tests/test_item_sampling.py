@@ -17,6 +17,8 @@ from charlm.errors import RequestError
 from charlm.generate import CharLM, Label
 from charlm.itemfacts import ItemFacts
 from charlm.newitems import Drawn, new_items, of_pattern
+from charlm.single import Start
+from charlm.surprisal import nats_after
 from charlm.text.tokenizer import ByteTokenizer, CharTokenizer
 
 FACTS = ItemFacts("\n", ("de", "en", "it"), (5, 3, 2))
@@ -186,12 +188,10 @@ def test_weighing_scoring_and_multiplying_out_agree(label: Label) -> None:
 
 def test_without_a_label_an_item_is_one_of_any() -> None:
     texts = ["a", "abba", "b"]
-    p = sum(
-        share * np.array(exact(LABELLED, texts, label))
-        for label, share in zip(FACTS.labels, FACTS.shares(), strict=True)
-    )
-    for each, score in zip(p, LABELLED.score_items(texts), strict=True):
-        assert score.nats_per_char * score.characters == pytest.approx(-math.log(each), rel=1e-5)
+    each = [exact(LABELLED, texts, label) for label in FACTS.labels]
+    p = np.array(FACTS.shares()) @ np.array(each)
+    for mean, score in zip(p, LABELLED.score_items(texts), strict=True):
+        assert score.nats_per_char * score.characters == pytest.approx(-math.log(mean), rel=1e-5)
     with pytest.raises(RequestError, match="the model has no labels"):
         PLAIN.score_items(texts, "de")
 
@@ -236,6 +236,38 @@ def test_a_wide_beam_is_the_exhaustive_search(model: CharLM, ends: float) -> Non
     np.testing.assert_allclose(
         [math.exp(-f.nats) for f in found], [p for p, _ in ranked], rtol=1e-5
     )
+
+
+def slowly(model: CharLM, width: int, length: int) -> list[tuple[float, str]]:
+    """The same search in plain Python, which gives nothing up early: (p, item)."""
+    ended: list[tuple[float, str]] = []
+    beginnings = [""]
+    letters = model.tokenizer.decode(range(1, model.tokenizer.vocab_size))
+    for _ in range(length + 1):
+        ended += zip(exact(model, beginnings, "en"), beginnings, strict=True)
+        longer = [text + letter for text in beginnings for letter in letters]
+        start = model.start(label="en")
+        weighed = sorted((begun_nats(model, start, text), text) for text in longer)
+        beginnings = [text for _, text in weighed[:width]]
+    return sorted(ended, reverse=True)[:width]
+
+
+def begun_nats(model: CharLM, start: Start, text: str) -> float:
+    """-ln p of a beginning, which need not end there."""
+    ids = model.tokenizer.encode(text)
+    return float(nats_after(model.predictor, start.logits, start.state, ids).sum())
+
+
+@pytest.mark.parametrize("width", [1, 3, 8])
+def test_a_beam_is_the_plain_search_though_it_gives_up_early(width: int) -> None:
+    for ends in (-1.0, 0.5):
+        model = make("abc", ends=ends)
+        found = searched(model, width, 6)
+        expected = slowly(model, width, 6)
+        assert [model.tokenizer.decode(each.ids) for each in found] == [t for _, t in expected]
+        np.testing.assert_allclose(
+            [math.exp(-each.nats) for each in found], [p for p, _ in expected], rtol=1e-4
+        )
 
 
 def test_a_narrow_beam_finds_no_worse_than_greedy_and_tells_the_truth() -> None:

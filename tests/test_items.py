@@ -1,7 +1,8 @@
-"""Items in batches: padding by hand, and losses that know nothing of what an item is read beside."""
+"""Items in batches: padding by hand, and losses apart from what is read beside."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,13 +49,13 @@ def words(count: int, longest: int, seed: int = 0) -> list[str]:
 
 def dataset(
     texts: list[str],
-    val: list[str] = [],
+    val: Sequence[str] = (),
     *,
     kind: str = "items",
     labels: str = "",
     tokenizer: Tokenizer = LETTERS,
 ) -> ItemDataset:
-    def records(some: list[str]) -> list[Record]:
+    def records(some: Sequence[str]) -> list[Record]:
         return [Record(t, labels[k % len(labels)] if labels else "") for k, t in enumerate(some)]
 
     return encode("list", (records(texts), records(val)), tokenizer, "\n", {}, kind=kind)
@@ -168,8 +169,8 @@ def test_lists_that_cannot_be_learned_are_refused() -> None:
         dataset(["a"], ["b"])
     with pytest.raises(CorpusError, match=r"the item 'a\\nb' has '\\n' in it, which ends an item"):
         dataset(["a", "a\nb"])
+    parts = [Record("a", "x"), Record("b", "x")], [Record("c", "z")]
     with pytest.raises(CorpusError, match="the label 'z' has no training item; add some"):
-        parts = [Record("a", "x"), Record("b", "x")], [Record("c", "z")]
         encode("list", parts, LETTERS, "\n", {}, kind="labelled")
 
 
@@ -180,9 +181,10 @@ def test_items_that_a_model_cannot_read_are_refused() -> None:
             encode_items(wrong, LETTERS, facts)
     with pytest.raises(UnknownCharacterError):
         encode_items(["z"], LETTERS, facts)
+    _, engine = model_of(dataset(["a", "b"]))
+    nothing = encode_items([], LETTERS, facts)
     with pytest.raises(RequestError, match="no items to score"):
-        _, engine = model_of(dataset(["a", "b"]))
-        score_items(engine, LETTERS, encode_items([], LETTERS, facts))
+        score_items(engine, LETTERS, nothing)
 
 
 # ------------------------------------------------------------------------------------------ losses
@@ -275,7 +277,7 @@ def test_every_route_to_the_validation_loss_is_the_same(
         monkeypatch.setattr("charlm.training.evaluate.WINDOW", window)
         np.testing.assert_allclose(item_nats(engine, found.val, weights), expected, rtol=1e-9)
         assert mean_item_nats(model, found.val) == pytest.approx(sum(expected) / symbols, rel=1e-9)
-    result = score_items(engine, LETTERS, found.val, (found.item_facts.labels and 3) or 0)
+    result = score_items(engine, LETTERS, found.val, len(found.item_facts.labels))
     assert result.items == 9 and result.score.characters == symbols
     assert result.bits_per_item == pytest.approx(sum(expected) / 9 / LN2, rel=1e-9)
     assert result.to_dict()["nats_per_item"] == pytest.approx(sum(expected) / 9, rel=1e-9)
@@ -310,10 +312,10 @@ def test_bytes_are_charged_by_the_character() -> None:
 
 
 def test_the_window_of_a_list() -> None:
-    found = dataset(words(100, 9) + ["a" * 20])
+    found = dataset([*words(100, 9), "a" * 20])
     assert found.window(None, None) == (12, 21)  # an eighth of the list, the longest with its end
     assert found.window(5, 3) == (5, 3)
-    many = dataset(words(1000, 9) + ["a" * 1000])
+    many = dataset([*words(1000, 9), "a" * 1000])
     assert many.window(None, None) == (module.DEFAULT_BATCH_SIZE, module.LONGEST_WINDOW)
     labelled = dataset(words(100, 9), kind="classify", labels="xy")
     with pytest.raises(RequestError, match="--seq-len has no effect with --task classify"):

@@ -61,7 +61,8 @@ def items_of(task: str, texts: list[str] = TEXTS) -> Items:
 
 def alone(reader: Reader, text: str) -> Array:
     ids = LETTERS.encode(text)[None].astype(np.int64)
-    return reader.log_probabilities(ids, np.array([len(text)]))[0]
+    found: Array = reader.log_probabilities(ids, np.array([len(text)]))[0]
+    return found
 
 
 @every_reader

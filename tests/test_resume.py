@@ -786,7 +786,7 @@ def test_new_processes_resume_every_cell_and_optimizer_at_every_k(
         assert End.of(Run(out / "book")) == expected, f"k = {k}"
 
 
-# ------------------------------------------------------------------------------------ lists of items
+# ------------------------------------------------------------------------------ lists of items
 
 
 def listed(kind: str) -> data.AnyDataset:

@@ -239,7 +239,7 @@ def test_files_of_one_document_each_are_split_by_the_end(tmp_path: Path) -> None
     names = write(tmp_path, a="one|", b="two|", c="six|", d="ten|")
     options: dict[str, Any] = {"separator": "|", "val_fraction": 0.3}
     assert parts_of(*names, split_by="auto", **options) == ("one|\ntwo|", "\nsix|\nten|", "")
-    with pytest.raises(RequestError, match="--document-separator '|' does not occur"):
+    with pytest.raises(RequestError, match=r"--document-separator '\|' does not occur"):
         parts_of(*names, split_by="file", **options)
 
 
@@ -266,7 +266,7 @@ def test_lines_of_a_long_text_are_not_drawn(
             data.read(Source((name,), **options))
 
 
-# ----------------------------------------------------------------------------------- as it is stored
+# ------------------------------------------------------------------------------ as it is stored
 
 
 @pytest.mark.parametrize(
@@ -312,7 +312,7 @@ def test_a_damaged_source_is_refused(wrong: dict[str, Any]) -> None:
         Source.from_dict(Source(("a.txt",)).to_dict() | wrong)
 
 
-# ------------------------------------------------------------------------------- lists of items
+# ------------------------------------------------------------------------------ lists of items
 
 
 def test_the_parts_of_a_list_are_drawn_by_item_and_by_label(tmp_path: Path) -> None:

@@ -134,7 +134,8 @@ _OPTIONS = (
         group="Corpus",
         type=Choice(["end", "file", "line"]),
         help="Take the validation text from the end of the text, from the end of each file, or "
-        "line by line from all over it.  [default: end; file if there are several]",
+        "line by line from all over it.  [default: end; file if there are several, "
+        "without --document-separator]",
     ),
     option(
         "--shuffle-lines",

@@ -20,6 +20,7 @@ import json
 import struct
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,6 +29,7 @@ from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
 from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
+from charlm.itemfacts import ItemFacts
 from charlm.text.tokenizer import (
     ByteTokenizer,
     CharTokenizer,
@@ -86,8 +88,12 @@ def _check_says(found: Checkpoint, data: bytes) -> None:
         "tokenizer": found.tokenizer.to_dict(),
         "provenance": found.provenance,
         "training": found.training,
+        "items": _facts(found),
     }
-    assert read == {"training": None} | said, "what was read is not what the file says"
+    said["config"] = _BEFORE | said["config"]  # what an older file leaves out
+    assert read == {"training": None, "items": None} | said, (
+        "what was read is not what the file says"
+    )
     tensors = found.weights | found.extra
     assert set(tensors) == set(header), "a tensor came or went"
     for name, entry in header.items():
@@ -161,15 +167,23 @@ def _fingerprint(model: Checkpoint) -> str:
             model.tokenizer.to_dict(),
             model.provenance,
             model.training,
+            _facts(model),
         ],
         sort_keys=True,
     )
 
 
+def _facts(model: Checkpoint) -> Any:
+    """What the model says about items, as JSON has it."""
+    return None if model.items is None else json.loads(json.dumps(model.items.to_dict()))
+
+
 # ----------------------------------------------------------------------------- models to begin with
 
 
-def _model(tokenizer: Tokenizer, *, resumable: bool, **shape: Any) -> Checkpoint:
+def _model(
+    tokenizer: Tokenizer, *, resumable: bool, items: ItemFacts | None = None, **shape: Any
+) -> Checkpoint:
     options = {"hidden_size": 2, "cell": "gru", "context": 2} | shape
     config = ModelConfig.resolve(vocab_size=tokenizer.vocab_size, **options)
     rng = np.random.default_rng(1)
@@ -179,7 +193,7 @@ def _model(tokenizer: Tokenizer, *, resumable: bool, **shape: Any) -> Checkpoint
     }
     provenance = {"corpus": "città", "step": 3, "val_bits_per_char": 2.5, "commonest": "e"}
     if not resumable:
-        return Checkpoint(config, tokenizer, weights, provenance)
+        return Checkpoint(config, tokenizer, weights, provenance, items=items)
     training = {
         "progress": {"step": 3, "best_nats": 0.5},
         "config": {"batch_size": 2},
@@ -188,11 +202,11 @@ def _model(tokenizer: Tokenizer, *, resumable: bool, **shape: Any) -> Checkpoint
     }
     extra = {
         "optimizer:head.bias/step": np.array(3, np.float32),
-        "optimizer:head.bias/exp_avg": np.zeros(tokenizer.vocab_size, np.float32),
+        "optimizer:head.bias/exp_avg": np.zeros(len(weights["head.bias"]), np.float32),
     }
-    for number, size in enumerate(config.state_shapes(2)):
+    for number, size in enumerate(config.carried_shapes(2)):
         extra[f"state:{number}"] = np.full(size, 0.1, np.float32)
-    return Checkpoint(config, tokenizer, weights, provenance, training, extra)
+    return Checkpoint(config, tokenizer, weights, provenance, training, extra, items)
 
 
 def models() -> dict[str, Checkpoint]:
@@ -205,6 +219,23 @@ def models() -> dict[str, Checkpoint]:
         "byte-resumable": _model(ByteTokenizer(), resumable=True, hidden_size=1, cell="rnn"),
         "conv": _model(letters, resumable=False, cell="conv", num_layers=2),
         "window": _model(letters, resumable=True, cell="window", tie=True),
+        "labelled": _model(
+            CharTokenizer("\nab"),
+            resumable=True,
+            items=ItemFacts("\n", ("de", "it"), (1, 2)),
+            task="items",
+            num_labels=2,
+        ),
+        "classify": _model(
+            CharTokenizer("\nab"),
+            resumable=True,
+            items=ItemFacts("\n", ("è",), (3,)),
+            task="classify",
+            num_labels=1,
+        ),
+        "list": _model(
+            ByteTokenizer(), resumable=False, items=ItemFacts("\x1e"), task="items", hidden_size=1
+        ),
     }
 
 
@@ -214,7 +245,10 @@ def opened(data: bytes) -> tuple[Header, bytes]:
     return json.loads(data[8 : 8 + length]), data[8 + length :]
 
 
-_PARTS = ("config", "tokenizer", "provenance", "training")
+_PARTS = ("config", "tokenizer", "provenance", "training", "items")
+_BEFORE = {
+    spec.name: spec.metadata["before"] for spec in fields(ModelConfig) if "before" in spec.metadata
+}
 _BASES = [opened(checkpoint.dump(model)) for model in models().values()]
 KNOWN = {_fingerprint(model) for model in models().values()}
 
@@ -296,6 +330,14 @@ _VALUES = (
     "}",
     ",",
     "1 2",
+    '"items"',
+    '"classify"',
+    '"tag"',
+    '"rewrite"',
+    '"\\n"',
+    '["de", "it"]',
+    '["it", "de"]',
+    "[1, 2, 3]",
 )
 _NAMES = (
     "",
@@ -329,6 +371,12 @@ _NAMES = (
     "optimizer:",
     "\ud800",
     "__metadata__",
+    "items",
+    "end",
+    "labels",
+    "counts",
+    "task",
+    "num_labels",
 )
 
 
