@@ -134,6 +134,12 @@ class OpenModel:
         """The corpus at ``corpus``, for a model that does not say how its run read it: split as the
         provenance says, with the line ends that give the right checksum."""
         cut = self.provenance.get("train_characters")
+        split = self.provenance.get("split")
+        if isinstance(split, str) and ("drawn" in split or "of each file" in split):
+            raise RequestError(
+                f"{self.path}: this file alone does not say how its corpus was read ({split}); name "
+                "the directory of its run"
+            )
         for newline in RULES:
             source = dataset.Source(_absolute(self.corpus), newline=newline, val_fraction=0.0)
             texts = dataset.read(source)

@@ -255,7 +255,7 @@ def slowly(model: CharLM, width: int, length: int) -> list[tuple[float, str]]:
 def begun_nats(model: CharLM, start: Start, text: str) -> float:
     """-ln p of a beginning, which need not end there."""
     ids = model.tokenizer.encode(text)
-    return float(nats_after(model.predictor, start.logits, start.state, ids).sum())
+    return float(nats_after(model.predictor, start.logits, start.state, [ids]).sum())
 
 
 @pytest.mark.parametrize("width", [1, 3, 8])

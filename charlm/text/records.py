@@ -81,10 +81,14 @@ def read_records(
     notes: list[str] = []
     names: list[str] = []
     for source in sources:
-        text = read_text([source], encoding=encoding, stdin=stdin)
-        records += parse(to_unix(text.text), source, layout)
-        notes += text.notes
-        names.append(text.name)
+        whole = read_text([source], encoding=encoding, stdin=stdin)
+        notes += whole.notes
+        names.append(whole.name)
+        # Each file of a directory or a pattern is read by itself: it may be CSV or JSON lines.
+        for file in whole.sources:
+            several = len(whole.sources) > 1
+            text = read_text([file], encoding=encoding) if several else whole
+            records += parse(to_unix(text.text), file, layout)
     if not records:
         raise CorpusError(f"{', '.join(sources)}: no items; give a file with one a line")
     return Listing(

@@ -120,6 +120,8 @@ def settle(
     items = isinstance(dataset, ItemDataset)
     if train.row_blocks not in (None, 1) and not model.settle().writes:
         raise RequestError(f"--row-blocks has no effect with --task {model.task}; leave it out")
+    if train.sample_every and not model.settle().writes:
+        raise RequestError(f"a model for {model.task} writes no samples; leave out --sample-every")
     if items:  # their counts would run across the ends of items
         train = replace(train, counts=False)
     trials = Trials(dataset, source, device, group)
