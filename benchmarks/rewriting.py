@@ -21,7 +21,8 @@ from typing import Any
 
 from common import describe, save
 
-from charlm import rewritescore, runs
+from charlm import runs
+from charlm.tasks import rewritescore
 from charlm.tasks.rewriting import Rewriter
 
 BEAM = 4

@@ -137,8 +137,8 @@ class OpenModel:
         split = self.provenance.get("split")
         if isinstance(split, str) and ("drawn" in split or "of each file" in split):
             raise RequestError(
-                f"{self.path}: this file alone does not say how its corpus was read ({split}); name "
-                "the directory of its run"
+                f"{self.path}: this file alone does not say how its corpus was read ({split}); "
+                "name the directory of its run"
             )
         for newline in RULES:
             source = dataset.Source(_absolute(self.corpus), newline=newline, val_fraction=0.0)

@@ -23,7 +23,7 @@ from charlm.models.language import build
 from charlm.rundir import Run
 from charlm.text import dataset as data
 from charlm.text.dataset import Source
-from charlm.training import trainer as training
+from charlm.training import objectives
 from charlm.training.group import ALONE, Group, Processes, join, leave
 from charlm.training.trainer import Trainer
 
@@ -53,7 +53,7 @@ def make(scenario: dict[str, Any], group: Group) -> Trainer:
     model = ModelConfig.resolve(vocab_size=dataset.tokenizer.vocab_size, **shape)
     with pytest.MonkeyPatch.context() as double:
         if scenario.get("double"):
-            double.setattr(training, "build", lambda config, seed: build(config, seed).double())
+            double.setattr(objectives, "build", lambda config, seed: build(config, seed).double())
         return Trainer(model, TrainConfig(**config), dataset, Source(("a",)), group=group)
 
 

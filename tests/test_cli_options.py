@@ -94,7 +94,7 @@ def test_every_field_of_the_configurations_is_an_option(
         }
         # What no one sets on the command line.
         hidden = {
-            ModelOptions: {"--vocab-size"},
+            ModelOptions: {"--vocab-size", "--num-labels"},
             TrainOptions: {"--orthogonalize-every", "--orthogonalizer"},
         }
         assert names - there == hidden.get(config, set())

@@ -168,6 +168,8 @@ def test_every_option_of_the_model_arrives(charlm: Invoke, corpus: Path, tmp_pat
         "dropout": 0.25,
         "embedding_dropout": 0.1,
         "tie": False,
+        "task": "text",
+        "num_labels": 0,
     }
 
 

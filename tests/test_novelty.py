@@ -202,7 +202,7 @@ def test_the_probabilities_of_several_samples_are_numbered(charlm: Invoke, train
         (["--show-probs", "--json", "--stop", "a"], "leave out --stop, --json"),
         (["--alternatives", 2], "belongs to --show-probs"),
         (["--max-copy", 0], "--max-copy"),
-        (["--corpus", "book.txt"], "--corpus belongs to --novelty and --max-copy"),
+        (["--corpus", "book.txt"], "--corpus belongs to --novelty, --max-copy and --new"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

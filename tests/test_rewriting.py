@@ -16,11 +16,12 @@ import torch
 from click.testing import Result
 from torch.nn import functional as F
 
-from charlm import checkpoint, rewritescore
+from charlm import checkpoint
 from charlm.config import RECURRENT_CELLS, ModelConfig
 from charlm.errors import CheckpointError, RequestError
 from charlm.inspection import attention
 from charlm.models import rewriter as in_torch
+from charlm.tasks import rewritescore
 from charlm.tasks.rewritescore import (
     RewriteScore,
     codes_of,

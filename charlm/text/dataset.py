@@ -164,6 +164,7 @@ class Texts:
         how much of a batch each gets
     separator: what ends a document, if there are documents
     split_by: how it was divided, as ``Source`` stores it
+    undivided: SHA-256 of the text as it was read, if its parts are not in its order
     items: of a list of items, the three parts
     """
 
@@ -179,6 +180,7 @@ class Texts:
     weights: tuple[float, ...] = ()
     separator: str = ""
     split_by: str = "end"
+    undivided: str = ""
     items: ItemTexts | None = None
 
     @classmethod
@@ -208,9 +210,12 @@ class Texts:
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the whole in UTF-8; of items with labels, that of lines with both."""
+        """SHA-256 of the text in UTF-8, before it was divided; of items, that of lines with text
+        and label."""
         if self.items is not None:
             return self.items.sha256
+        if self.undivided:
+            return self.undivided
         return self.whole.sha256 if self.survey is None else self.survey.sha256
 
 
@@ -259,7 +264,10 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
         val, test = (_joined([each[k] for each in divided]) for k in (1, 2))
         split = _split_in_words(source, bool(val), bool(test))
     train = _joined(trains)
-    survey = parts[0].survey
+    survey, undivided = parts[0].survey, ""
+    if source.split_by != "end":
+        only = survey if len(parts) == 1 else None
+        undivided = only.sha256 if only else _joined([part.utf8 for part in parts]).sha256
     if len(parts) > 1 or source.split_by == "file":
         survey = joint_survey([*train.blocks, *val.blocks, *test.blocks], name)
     mixed = tuple(trains) if source.weights else ()
@@ -268,6 +276,7 @@ def read(source: Source, stdin: BinaryIO | None = None) -> Texts:
         weights=source.weights,
         separator=source.separator,
         split_by=source.split_by,
+        undivided=undivided,
     )
 
 
@@ -697,7 +706,9 @@ def _in_file(texts: Texts, tokenizer: Tokenizer) -> tuple[IdFile, int]:
 
     trains = texts.train_parts or (texts.train,)
     parts = *map(len, trains), len(texts.val)
-    key = cache.key_of(_IDS, texts.sha256, parts, tokenizer.to_dict())
+    # Divided otherwise, the same text has its ids in another order.
+    division = () if texts.split_by == "end" else (texts.split_by,)
+    key = cache.key_of(_IDS, texts.sha256, parts, tokenizer.to_dict(), *division)
     entry = cache.made("ids", key, texts.name, write)
     ids, cut = IdFile(entry.path, tokenizer.dtype), entry.facts.get("cut")
     if type(cut) is not int or not 0 <= cut <= len(ids):
