@@ -120,6 +120,11 @@ def _prepare(ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any
     from charlm.text.streams import fit_window
 
     check_corpus_options(ctx, options)
+    if options["task"]:
+        raise RequestError(
+            "a sweep ranks runs by bits per character, which a model of --task does not have; train "
+            "such runs one by one, and compare them with charlm eval"
+        )
     if "-" in (*corpus, *options["val_file"]):
         raise RequestError(
             "- means standard input, which can be read only once, but every run reads the text; "
