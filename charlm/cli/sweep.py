@@ -122,8 +122,8 @@ def _prepare(ctx: click.Context, corpus: tuple[str, ...], options: dict[str, Any
     check_corpus_options(ctx, options)
     if options["task"]:
         raise RequestError(
-            "a sweep ranks runs by bits per character, which a model of --task does not have; train "
-            "such runs one by one, and compare them with charlm eval"
+            "a sweep ranks runs by bits per character, which a model of --task does not have; "
+            "train such runs one by one, and compare them with charlm eval"
         )
     if "-" in (*corpus, *options["val_file"]):
         raise RequestError(
