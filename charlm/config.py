@@ -668,18 +668,22 @@ def default_patience(epochs: float, evaluations: float) -> int:
     return patience if epochs > 10 and evaluations > 2 * patience else 0
 
 
-def default_dropout(epochs: float, hidden_size: int = 256) -> float:
+def default_dropout(epochs: float, hidden_size: int = 256, *, items: bool = False) -> float:
     """0 up to four planned passes over the text, then 0.1 more for every doubling, at most 0.4.
 
     A wider layer learns a text by heart in fewer passes: each counts as hidden_size / 256 of them,
     a narrower one's as one.
 
+    A list of items that is read more than ten times is learnt by heart sooner than a text as long:
+    it gets 0.1 more, at most 0.5.
+
     >>> default_dropout(epochs=4), default_dropout(epochs=8), default_dropout(epochs=1000)
     (0.0, 0.1, 0.4)
-    >>> default_dropout(epochs=8, hidden_size=512)
-    0.2
+    >>> default_dropout(epochs=8, hidden_size=512), default_dropout(epochs=64, items=True)
+    (0.2, 0.5)
     """
+    more = 0.1 if items and epochs > 10 else 0.0
     epochs *= max(1.0, hidden_size / 256)
     if epochs <= 4:
         return 0.0
-    return round(min(0.4, 0.1 * math.log2(epochs / 4)), 3)
+    return round(min(0.4, 0.1 * math.log2(epochs / 4)) + more, 3)

@@ -335,7 +335,9 @@ def _complete(
     }
     dropout, embedding_dropout = model.dropout, model.embedding_dropout
     if dropout is None:
-        dropout = default_dropout(steps / steps_per_epoch, model.settle().hidden_size)
+        dropout = default_dropout(
+            steps / steps_per_epoch, model.settle().hidden_size, items=model.task == "items"
+        )
     if embedding_dropout is None:
         embedding_dropout = dropout
     return (
