@@ -39,6 +39,16 @@ class ItemFacts:
                 f"the model has no label {label[:60]!r}; it has {len(self.labels)}: {shown}"
             ) from None
 
+    def describe(self, most: int = 8) -> str:
+        """How many labels there are, and the most frequent of them with their counts.
+
+        >>> ItemFacts("|", ("a", "b"), (1, 3)).describe()
+        '2: b 3, a 1'
+        """
+        order = sorted(zip(self.counts, self.labels, strict=True), key=lambda e: (-e[0], e[1]))
+        shown = ", ".join(f"{label} {count:,}" for count, label in order[:most])
+        return f"{len(order)}: {shown}{', ...' if len(order) > most else ''}"
+
     def shares(self) -> list[float]:
         """The share of the training items that has each label."""
         total = sum(self.counts)

@@ -122,15 +122,7 @@ def _describe_corpus(texts: Texts, dataset: AnyDataset) -> None:
     say(f"corpus  {texts.name}: {what}, {dataset.tokenizer.vocab_size} {symbols}")
     say(f"split   {texts.split} ({split})")
     if dataset.item_facts is not None and dataset.item_facts.labels:
-        names, counts = dataset.item_facts.labels, dataset.item_facts.counts
-        most = sorted(zip(counts, names, strict=True), key=lambda each: (-each[0], each[1]))
-        shown = ", ".join(f"{name} {count:,}" for count, name in most[:8])
-        say(f"labels  {len(names)}: {shown}{', ...' if len(names) > 8 else ''}")
-    if dataset.folding is not None:
-        say(
-            f"folded  {100 * dataset.folding.share:.3g} % of the characters, of "
-            f"{dataset.folding.types:,} types, are read as the unknown symbol"
-        )
+        say(f"labels  {dataset.item_facts.describe()}")
 
 
 def _hint_at_the_end(dataset: AnyDataset, source: Source) -> None:

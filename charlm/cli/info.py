@@ -41,6 +41,7 @@ def command(model: str | None, as_json: bool) -> None:
             "state_sha256": checkpoint.state_sha256(loaded) if loaded.training else None,
             "config": loaded.config.to_dict(),
             "tokenizer": loaded.tokenizer.to_dict(),
+            "items": None if loaded.items is None else loaded.items.to_dict(),
             "provenance": loaded.provenance,
             "counts": None
             if beside is None
@@ -59,6 +60,10 @@ def command(model: str | None, as_json: bool) -> None:
     shape = {k: v for k, v in loaded.config.to_dict().items() if k not in ("cell", "vocab_size")}
     click.echo(f"shape       {', '.join(f'{key} {value}' for key, value in shape.items())}")
     click.echo(f"tokenizer   {loaded.tokenizer.kind}, {loaded.tokenizer.vocab_size} symbols")
+    if loaded.items is not None:
+        echo(f"items       end with {loaded.items.end!r}")
+        if loaded.items.labels:
+            echo(f"labels      {loaded.items.describe()}")
     click.echo(f"weights     sha256 {checkpoint.weights_sha256(loaded)}")
     if beside is not None and found.run is not None:
         size = found.run.counts.stat().st_size

@@ -42,6 +42,7 @@ from charlm.models.heads import (
     tagging_loss,
 )
 from charlm.models.language import LanguageModel, initialize
+from charlm.text.items import IGNORED, pad
 from charlm.text.tokenizer import CharTokenizer
 
 WINDOW = 128
@@ -170,10 +171,11 @@ class Vocabulary:
     def encode(self, sentences: Sequence[str]) -> tuple[Ids, Ids]:
         """N sentences -> ids (N, T), padded to the longest sentence, and lengths (N,)."""
         lengths = np.array([len(text) for text in sentences], dtype=np.int64)
-        ids = np.full((len(sentences), int(lengths.max(initial=1))), self.pad, dtype=np.int64)
-        for row, text in enumerate(sentences):
-            ids[row, : len(text)] = self.tokenizer.encode(text)
-        return ids, lengths
+        ids = self.tokenizer.encode("".join(sentences) or END)
+        found, _ = pad(ids, lengths.cumsum() - lengths, lengths)
+        if not found.shape[1]:  # of empty sentences alone
+            return np.full((len(sentences), 1), self.pad, dtype=np.int64), lengths
+        return np.where(found == IGNORED, self.pad, found), lengths
 
     def encode_answers(self, answers: Sequence[str]) -> Ids:
         """N answers -> symbols (N, width), padded with "no symbol"."""
