@@ -59,7 +59,8 @@ def with_characters(model: Checkpoint, characters: str) -> Checkpoint:
         nfc=tokenizer.nfc,
         newline=tokenizer.newline,
     )
-    rows = ROWS if model.config.writes else ROWS[:1]  # another head scores labels
+    writes = model.config.writes or model.config.task == "rewrite"
+    rows = ROWS if writes else ROWS[:1]  # another head scores labels
     place = np.searchsorted(code_points(larger.characters), code_points(tokenizer.characters))
     weights = {
         name: _with_rows(value, place, larger) if name in rows else value

@@ -19,6 +19,7 @@ from charlm import checkpoint
 from charlm.checkpoint import Checkpoint
 from charlm.config import CELLS, ModelConfig, default_learning_rate
 from charlm.extending import unseen_characters, with_characters
+from charlm.itemfacts import ItemFacts
 from charlm.lineage import earlier_models, lineage_after
 from charlm.models.language import build
 from charlm.rundir import Run
@@ -36,7 +37,8 @@ def random_model(tokenizer: Tokenizer, **shape: object) -> Checkpoint:
     rng = np.random.default_rng(5)
     shapes = config.parameter_shapes().items()
     weights = {name: rng.normal(0, 0.5, size).astype(np.float32) for name, size in shapes}
-    return Checkpoint(config, tokenizer, weights)
+    items = None if config.task == "text" else ItemFacts("\n")
+    return Checkpoint(config, tokenizer, weights, items=items)
 
 
 def logits_of(model: Checkpoint, text: str) -> NDArray[np.float64]:
@@ -97,6 +99,15 @@ def test_the_vocabulary_remains_sorted_and_every_row_moves_with_its_character() 
         np.testing.assert_array_equal(new.weights[name][[0, 2, 4, 5]], old.weights[name])
     for name in set(old.weights) - {"body.embedding.weight", "head.weight", "head.bias"}:
         assert new.weights[name] is old.weights[name]
+
+
+def test_a_model_that_rewrites_gets_rows_in_its_head_too() -> None:
+    old = random_model(CharTokenizer("\n" + OLD), task="rewrite")
+    new = with_characters(old, "☃")
+    for name, shape in new.config.parameter_shapes().items():
+        assert new.weights[name].shape == shape
+    rows = ids_of(new, "\n" + OLD)
+    np.testing.assert_array_equal(new.weights["head.weight"][rows], old.weights["head.weight"])
 
 
 def test_what_cannot_be_added_is_refused() -> None:
