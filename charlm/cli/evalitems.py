@@ -85,7 +85,7 @@ def held_out(
     if not records:
         part = "test" if test else "validation"
         why = f" ({reason})" if reason else ""
-        name = found.path.parent
+        name = found.path.parent if found.run else found.path
         raise RequestError(f"{name} has no {part} items{why}; name a file: charlm eval {name} FILE")
     return records, train, reason
 
