@@ -116,7 +116,11 @@ def command(
     if found.checkpoint.items is not None:
         from charlm.cli import evalitems
 
-        nothing_beside("a model of items", "is evaluated by item", adapt=adapt)
+        skip = f"on-unknown {on_unknown}"
+        left_out = {"adapt": adapt, skip: on_unknown != "error"}
+        nothing_beside("a model of items", "is evaluated by item", **left_out)
+        if beam is not None and found.checkpoint.config.task != "rewrite":
+            raise RequestError("--beam is for a model that rewrites (train --task rewrite)")
         evalitems.evaluate(
             *(found, file),
             as_json=as_json,
