@@ -24,8 +24,8 @@ from charlm.cli.texts import open_named
     "--prior",
     multiple=True,
     metavar="LABEL=SHARE",
-    help="How likely a label is before the line is read; repeat it, or give uniform "
-    "[default: as often as in the training items]",
+    help="How likely a label is before the line is read; repeat it, or give uniform; "
+    "a label that is not named has no share [default: as often as in the training items]",
 )
 @option(
     "--saliency",
