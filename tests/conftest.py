@@ -27,6 +27,7 @@ from charlm.text.tokenizer import Tokenizer
 TOGETHER = {
     "test_cli_experiment",
     "test_cli_items",
+    "test_cli_eval_items",
     "test_experiment_design",
     "test_experiment_grid",
     "test_experiment_report",

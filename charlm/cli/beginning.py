@@ -123,6 +123,11 @@ def _describe_corpus(texts: Texts, dataset: AnyDataset) -> None:
     say(f"split   {texts.split} ({split})")
     if dataset.item_facts is not None and dataset.item_facts.labels:
         say(f"labels  {dataset.item_facts.describe()}")
+    if dataset.folding is not None:
+        say(
+            f"folded  {100 * dataset.folding.share:.3g} % of the characters, of "
+            f"{dataset.folding.types:,} types, are read as the unknown symbol"
+        )
 
 
 def _hint_at_the_end(dataset: AnyDataset, source: Source) -> None:
