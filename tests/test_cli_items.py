@@ -284,7 +284,7 @@ def test_a_new_run_from_another_model(
             ["--items"],
             "a model for classify, and the corpus is for",
         ),
-        (lists / "names.tsv", "items", ["--labelled"], "has the label 'de', which the model"),
+        (lists / "names.tsv", "items", ["--labelled"], "the model of --init-from has no labels"),
         (lists / "names.txt", "labelled", ["--items"], "a model with labels, and the corpus has"),
         (lists / "names.txt", "classify", [], "the corpus is for text"),
     ):
@@ -590,3 +590,38 @@ def test_how_a_text_is_divided_is_stored_and_resumed(
         result = charlm("train", "--resume", run)
         assert result.exit_code == 0, result.output
         assert charlm("eval", run).exit_code == 0
+
+
+# --------------------------------------------------------------------------- what is hard to learn
+
+
+def test_lists_that_teach_nothing_or_do_not_fit_are_refused(
+    charlm: Invoke, lists: Path, tmp_path: Path
+) -> None:
+    one = "".join(f"{name}\tsame\n" for name, _ in names())
+    for content, how, said in (
+        (one, [], "all items have the label 'same', so there is nothing to tell apart; add items"),
+        (f"{'a' * 6000}\tx\n{one}", [], "has 6,000 characters, more than 5,000, and is read as a"),
+        (one, ["--text-column", "label"], "both name 'label'; name two"),
+    ):
+        (tmp_path / "list.tsv").write_text(content)
+        result = charlm(
+            *("train", tmp_path / "list.tsv", "--task", "classify", *how, "--out", tmp_path, *FEW)
+        )
+        assert result.exit_code in (1, 2)
+        assert said in result.output
+    (tmp_path / "few.txt").write_text("Ada\nBo\n")
+    made = charlm("train", tmp_path / "few.txt", "--items", "--out", tmp_path, *FEW, "--steps", 2)
+    assert "there are too few different ones, or --val-fraction is 0" in made.output
+
+
+def test_a_character_that_eval_cannot_read_is_named_with_its_item(
+    charlm: Invoke, runs: dict[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text("Maro\nLu日\n", encoding="utf-8")
+    result = charlm("eval", runs["items"], tmp_path / "list.txt")
+    assert result.exit_code == 2
+    assert (
+        "item 2 has 1 character the model has never seen: '日' U+65E5; the first at column 3"
+        in (result.stderr)
+    )

@@ -171,8 +171,14 @@ def test_numbers_read_back() -> None:
             english(wrong)
 
 
-def test_the_corpus_of_numbers_reads_back() -> None:
+def test_the_corpus_of_numbers_is_read_back_as_its_digits() -> None:
     found = pairs("numbers", 20_000)
+    assert all(str(read_italian(words)) == number for number, words in found)
+    assert {len(number) for number, _ in found} == {1, 2, 3, 4, 5, 6}
+
+
+def test_the_corpus_of_digits_reads_back() -> None:
+    found = pairs("digits", 20_000)
     languages, lengths = Counter[str](), Counter[int]()
     for text, digits in found:
         try:

@@ -227,6 +227,10 @@ def _check_items(ctx: click.Context, options: Mapping[str, Any]) -> None:
         raise RequestError(
             f"{typed(ctx, min(columns))} belongs to --labelled and --task; give one of them"
         )
+    if kind not in ("", "items") and options["text_column"] == options["label_column"]:
+        raise RequestError(
+            f"--text-column and --label-column both name {options['text_column']!r}; name two"
+        )
     if options["shuffle_lines"] and options["split_by"] not in (None, "line"):
         raise RequestError(
             f"--shuffle-lines splits by line, --split-by {options['split_by']} does not; leave "

@@ -114,7 +114,8 @@ from charlm.errors import RequestError
     "--beam",
     group="Items",
     type=Number(int, min=1, max=1024),
-    help="Print the likeliest items that a search with so many beginnings finds.",
+    help="Print the likeliest items that a search with so many beginnings finds, without "
+    "temperature and filters.",
 )
 @json_option(
     "Print one JSON object per sample, with its log-probability: ln p(text | prompt) in nats."

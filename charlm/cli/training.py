@@ -104,7 +104,13 @@ def _summarize(run: Run, trainer: Trainer) -> None:
     model = trainer.model.config
     verb = "sample" if model.writes else model.task
     if found is None:
-        click.echo("no validation loss: the run has no validation text (see --val-fraction)")
+        if trainer.dataset.item_facts is not None:
+            click.echo(
+                "no validation loss: the run has no validation items; there are too few different "
+                "ones, or --val-fraction is 0"
+            )
+        else:
+            click.echo("no validation loss: the run has no validation text (see --val-fraction)")
     elif isinstance(found, summary.Answered):
         click.echo(f"{found.describe()} (step {trainer.progress.best_step:,})")
     else:

@@ -83,7 +83,8 @@ CATALOGUE = (
         "the source files of the standard library, tests left out",
     ),
     _labelled("dates", "rewrite", "Italian, English", "dates as people write them -> 1994-03-03"),
-    _labelled("numbers", "rewrite", "Italian, English", "numbers in words -> digits, to 999,999"),
+    _labelled("numbers", "rewrite", "Italian", "digits -> numbers in words, to 999,999"),
+    _labelled("digits", "rewrite", "Italian, English", "numbers in words -> digits"),
     _labelled("imperfetto", "rewrite", "Italian", "sentences in the present -> in the imperfect"),
     _labelled("accents", "tag", "Italian", "sentences without accents; the sentences"),
     _labelled("capitals", "tag", "Italian", "sentences in lower case; the sentences"),
@@ -166,6 +167,7 @@ def _drawn(name: str) -> Callable[[Rng], Iterator[Pair]]:
     sources: dict[str, Callable[[Rng], Iterator[Pair]]] = {
         "dates": dates.dates,
         "numbers": numbers.numbers,
+        "digits": numbers.digits,
         "imperfetto": imperfetto.imperfetto,
         "accents": tags.accents,
         "capitals": tags.capitals,

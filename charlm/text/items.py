@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charlm.arrays import Ids
-from charlm.errors import CorpusError, RequestError, ShortCorpusError
+from charlm.errors import CorpusError, RequestError, ShortCorpusError, UnknownCharacterError
 from charlm.itemfacts import ItemFacts
 from charlm.text import folding
 from charlm.text.bundles import Bundles
@@ -29,6 +29,7 @@ from charlm.text.folding import Folding
 from charlm.text.records import Record
 from charlm.text.streams import Batch
 from charlm.text.tokenizer import Tokenizer
+from charlm.text.unknown import describe_unknown
 
 IGNORED = -100
 """The target where there is none, beyond the end of an item; torch's losses leave it out."""
@@ -39,6 +40,10 @@ RECORD_SEPARATOR = "\x1e"
 DEFAULT_BATCH_SIZE = 64
 LONGEST_WINDOW = 256
 """Symbols of an item over which gradients flow, if no window is asked for."""
+
+LONGEST_WHOLE = 5_000
+"""Characters of the longest item that is classified, tagged or rewritten: all of it is in memory,
+with its gradients."""
 
 MOST_EXACT = 50_000
 """Of more validation items the exact loss is that of so many."""
@@ -114,6 +119,10 @@ def encode_items(texts: Sequence[str], tokenizer: Tokenizer, facts: ItemFacts) -
     texts = [tokenizer.normalize(text) for text in texts]
     if not all(texts):
         raise RequestError("an item is empty; leave it out")
+    for number, text in enumerate(texts, 1):
+        if not tokenizer.forbidden and len(unseen := tokenizer.unseen(text)):
+            what = describe_unknown(text, unseen).replace("line 1, ", "")
+            raise UnknownCharacterError(f"item {number} has {what}; leave the item out")
     ended = next((text for text in texts if facts.end in text), None)
     if ended is not None:
         raise RequestError(f"the item {ended[:40]!r} has the symbol in it that ends an item")
@@ -345,6 +354,12 @@ def encode(
             f"{name}: {len(train)} items left to train on; at least 2 are needed, and hundreds to "
             "learn anything"
         )
+    longest = max((*train, *val), key=lambda record: len(record.text))
+    if kind not in ("items", "labelled") and len(longest.text) > LONGEST_WHOLE:
+        raise CorpusError(
+            f"{name}: the item {longest.text[:30]!r}... has {len(longest.text):,} characters, more "
+            f"than {LONGEST_WHOLE:,}, and is read as a whole; divide it"
+        )
     for record in (*train, *val):
         if end in record.text:
             raise CorpusError(
@@ -356,10 +371,19 @@ def encode(
     if kind in ("labelled", "classify"):
         labels = like.labels if like else tuple(sorted({record.label for record in train}))
         lost = {record.label for part in parts for record in part} - set(labels)
+        if lost and like is not None and not like.labels:
+            raise RequestError(
+                "the model of --init-from has no labels; train a new model without --init-from"
+            )
         if lost and like:
             raise RequestError(
                 f"{name} has the label {min(lost)!r}, which the model of --init-from does not; "
                 "remove its items, or train a new model without --init-from"
+            )
+        if len(labels) == 1 and kind == "classify":
+            raise CorpusError(
+                f"{name}: all items have the label {labels[0]!r}, so there is nothing to tell "
+                "apart; add items of another"
             )
         lost |= set(labels) - {record.label for record in train}
         if lost:

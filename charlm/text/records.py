@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
@@ -186,7 +187,7 @@ def _json_lines(text: str, source: str, layout: Layout) -> Iterator[tuple[str, s
         label = record.get(layout.label_column)
         if layout.kind == "tag" and label is None and "spans" in record:
             label = _tags_of_spans(where, item, record["spans"])
-        if isinstance(label, int | float) and not isinstance(label, bool):
+        if type(label) is int or (type(label) is float and math.isfinite(label)):
             label = str(label)
         if not isinstance(label, str):
             raise CorpusError(
@@ -198,10 +199,13 @@ def _json_lines(text: str, source: str, layout: Layout) -> Iterator[tuple[str, s
 
 def _tags_of_spans(where: str, text: str, spans: Any) -> str:
     """B, I and O for each character, from [[first, end], ...]: the place of a span's first
-    character, counted from 0, and that after its last."""
+    character, counted from 0, and that after its last. A third entry, its kind, is not read."""
     tags = [OUTSIDE] * len(text)
     try:
-        for first, end, *_ in spans:
+        for span in spans:
+            if not isinstance(span, list) or len(span) not in (2, 3):
+                raise ValueError(f"{json.dumps(span)} is not")
+            first, end = span[:2]
             if not (type(first) is type(end) is int and 0 <= first < end <= len(text)):
                 raise ValueError(f"[{first}, {end}]")
             if set(tags[first:end]) != {OUTSIDE}:
@@ -209,8 +213,8 @@ def _tags_of_spans(where: str, text: str, spans: Any) -> str:
             tags[first:end] = BEGIN + INSIDE * (end - first - 1)
     except (TypeError, ValueError) as error:
         raise CorpusError(
-            f"{where} has spans that are not [[first, end], ...] within its {len(text)} characters "
-            f"({error!s:.60})"
+            f"{where} has spans that are not [[first, end], ...] within its {len(text)} characters"
+            + (f" ({error!s:.60})" if isinstance(error, ValueError) else "")
         ) from error
     return "".join(tags)
 

@@ -99,6 +99,13 @@ def _number(rng: Rng) -> int:
 
 
 def numbers(rng: Rng) -> Iterator[Pair]:
+    """Endless pairs: the digits of a number, and the number in Italian words."""
+    while True:
+        number = _number(rng)
+        yield str(number), italian(number)
+
+
+def digits(rng: Rng) -> Iterator[Pair]:
     """Endless pairs: a number in words, half of them Italian and half English, and its digits."""
     while True:
         number = _number(rng)
