@@ -146,7 +146,7 @@ def test_the_loss_of_training_is_that_of_the_answers(cell: str, task: str) -> No
         right = [k % 4] if task == "classify" else [t % 4 for t in range(len(text))]
         by_hand -= sum(float(row[label]) for row, label in zip(rows, right, strict=True))
     assert nats == pytest.approx(by_hand, rel=1e-9)
-    records = [Record("a", "wxyz"[0]), Record("b", "w")]
+    records = [Record("a", "w"), Record("b", "x")]
     data = encode("list", (records, []), LETTERS, "\n", {}, kind=task)
     data = type(data)(data.name, LETTERS, task, found, found, data.item_facts, {})
     learning = Labels(data, torch.device("cpu"))
