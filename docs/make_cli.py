@@ -9,8 +9,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -59,10 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="only compare")
     if not parser.parse_args(arguments).check:
         PAGE.write_text(page(), encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != page():
-        print(f"{PAGE}: not what --help says now; run make docs", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+    written, now = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "", page()
+    if written == now:
+        return 0
+    print(f"{PAGE}: not what --help says now; run make docs", file=sys.stderr)
+    changed = difflib.unified_diff(written.splitlines(), now.splitlines(), "written", "now", n=0)
+    print("\n".join(islice(changed, 20)), file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -94,9 +94,9 @@ _force = option("--force", is_flag=True, help="Replace a file that contains anot
 @command.command(
     help=f"""Make a corpus without the network.
 
-    Plain texts: viaggi, python-prose, python-stdlib. Lines "text<TAB>label": dates, numbers and
-    imperfetto to rewrite; accents, capitals, spaces and person to tag; surnames and first-names to
-    classify. The last two need faker:
+    Plain texts: viaggi, python-prose, python-stdlib. Lines "text<TAB>label": dates, numbers, digits
+    and imperfetto to rewrite; accents, capitals, spaces and person to tag; surnames and first-names
+    to classify. The last two need faker:
     {how_to_install("data")}.
 
     \b
