@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -130,4 +131,6 @@ def test_help_shows_examples_whose_options_exist(run: Run, line: str) -> None:
     assert examples
     for example in examples:
         name, *rest = shlex.split(example.split("|")[0])
-        command.commands[name].make_context(name, rest)
+        # click keeps the help option of the first context, with the names that its parent gives.
+        parent = click.Context(command, **command.context_settings)
+        command.commands[name].make_context(name, rest, parent)
