@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import listing
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -161,3 +162,17 @@ def trained(tmp_path_factory: pytest.TempPathFactory, corpus: Path, charlm: Invo
     )
     assert result.exit_code == 0, result.output
     return out / "tiny"
+
+
+@pytest.fixture(scope="session")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with names.txt, names.tsv and accents.tsv; tests only read it."""
+    path = tmp_path_factory.mktemp("lists")
+    listing.write_lists(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def runs(lists: Path, tmp_path_factory: pytest.TempPathFactory, charlm: Invoke) -> dict[str, Path]:
+    """A finished run of every kind on these lists; tests only read them."""
+    return listing.train_all(lists, tmp_path_factory.mktemp("item-runs"), charlm)

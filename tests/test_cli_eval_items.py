@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
-from test_cli_items import FEW, lists, runs  # noqa: F401 - fixtures
+from listing import FEW
 
 import charlm as package
 from charlm import checkpoint
@@ -68,7 +68,7 @@ def asked(charlm: Invoke, command: str, run: Path, texts: Sequence[str], *more: 
 # -------------------------------------------------------------------------------------- the loss
 
 
-def test_the_loss_of_items_is_that_of_their_scores(charlm: Invoke, runs: Runs) -> None:  # noqa: F811
+def test_the_loss_of_items_is_that_of_their_scores(charlm: Invoke, runs: Runs) -> None:
     val = held_out(runs["items"])
     facts = evaluated(charlm, runs["items"])
     lines = asked(charlm, "score", runs["items"], [r.text for r in val], "--json").splitlines()
@@ -112,7 +112,7 @@ def test_an_n_gram_reads_no_item_beside_another(order: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["labelled", "classify"])
-def test_the_accuracy_is_that_of_classify(charlm: Invoke, runs: Runs, kind: str) -> None:  # noqa: F811
+def test_the_accuracy_is_that_of_classify(charlm: Invoke, runs: Runs, kind: str) -> None:
     val = held_out(runs[kind])
     facts = evaluated(charlm, runs[kind])
     lines = asked(charlm, "classify", runs[kind], [r.text for r in val], "--json").splitlines()
@@ -134,7 +134,7 @@ def test_the_accuracy_is_that_of_classify(charlm: Invoke, runs: Runs, kind: str)
     assert "calibration error" in printed and "-> this model" in printed
 
 
-def test_the_tags_that_are_right_are_those_of_tag(charlm: Invoke, runs: Runs) -> None:  # noqa: F811
+def test_the_tags_that_are_right_are_those_of_tag(charlm: Invoke, runs: Runs) -> None:
     val = held_out(runs["tag"])
     facts = evaluated(charlm, runs["tag"])
     answers = asked(charlm, "tag", runs["tag"], [r.text for r in val]).splitlines()
@@ -162,7 +162,7 @@ def test_what_is_exact_is_what_rewrite_writes(charlm: Invoke, rewriter: Path) ->
     assert "(greedy search)" in charlm("eval", rewriter).stdout
 
 
-def test_a_list_that_was_trained_on_is_told(charlm: Invoke, runs: Runs, lists: Path) -> None:  # noqa: F811
+def test_a_list_that_was_trained_on_is_told(charlm: Invoke, runs: Runs, lists: Path) -> None:
     result = charlm("eval", runs["items"], lists / "names.txt")
     assert "of the 240 items are training items: the result is better than on new ones" in (
         result.stderr
@@ -171,7 +171,7 @@ def test_a_list_that_was_trained_on_is_told(charlm: Invoke, runs: Runs, lists: P
 
 def test_what_cannot_be_evaluated_is_refused(
     charlm: Invoke,
-    runs: Runs,  # noqa: F811
+    runs: Runs,
     trained: Path,
     tmp_path: Path,
 ) -> None:
@@ -196,7 +196,7 @@ def test_what_cannot_be_evaluated_is_refused(
 @pytest.mark.parametrize("kind", ["items", "labelled", "classify", "tag", "rewrite"])
 def test_a_report_shows_what_eval_says(
     charlm: Invoke,
-    runs: Runs,  # noqa: F811
+    runs: Runs,
     rewriter: Path,
     tmp_path: Path,
     kind: str,
@@ -270,14 +270,14 @@ def test_the_model_of_one_label_predicts_as_the_model_with_that_label(cell: str,
         of_label(of_label(model, {"one": 1.0}), {"one": 1.0})
 
 
-def test_inspect_wants_to_know_as_what(charlm: Invoke, runs: Runs) -> None:  # noqa: F811
+def test_inspect_wants_to_know_as_what(charlm: Invoke, runs: Runs) -> None:
     result = charlm("inspect", "unroll", runs["labelled"], "Maro")
     assert result.exit_code == 2
     assert "has labels; say as what to look at it, for example --label de" in result.stderr
     assert charlm("inspect", "unroll", runs["labelled"], "Maro", "--label", "it").exit_code == 0
 
 
-def test_the_models_that_answer_from_python(charlm: Invoke, runs: Runs, rewriter: Path) -> None:  # noqa: F811
+def test_the_models_that_answer_from_python(charlm: Invoke, runs: Runs, rewriter: Path) -> None:
     texts = ["Maro", "Helmut"]
     for kind in ("labelled", "classify"):
         found = package.load_classifier(runs[kind]).classify(texts)
@@ -292,7 +292,7 @@ def test_the_models_that_answer_from_python(charlm: Invoke, runs: Runs, rewriter
         package.load_tagger(runs["classify"])
 
 
-def test_info_tells_end_and_labels(charlm: Invoke, runs: Runs) -> None:  # noqa: F811
+def test_info_tells_end_and_labels(charlm: Invoke, runs: Runs) -> None:
     shown = charlm("info", runs["labelled"]).stdout
     facts = checkpoint.read(runs["labelled"] / "best.safetensors").items
     assert facts is not None
@@ -302,8 +302,8 @@ def test_info_tells_end_and_labels(charlm: Invoke, runs: Runs) -> None:  # noqa:
 
 def test_the_text_of_a_list_alone_is_not_enough(
     charlm: Invoke,
-    runs: Runs,  # noqa: F811
-    lists: Path,  # noqa: F811
+    runs: Runs,
+    lists: Path,
     tmp_path: Path,
 ) -> None:
     alone = tmp_path / "alone.safetensors"
