@@ -135,6 +135,7 @@ def draw(runs: Path, held_out: Path, page: Path, folder: Path) -> None:
     )
     figure("compare", "compare", "lstm", "rnn", held_out)
     figure("unroll", "inspect", "unroll", "lstm", "ROMEO")
+    figure("unroll-2d", "inspect", "unroll", "--cell", "mdlstm", "--rows", 3, "--columns", 4)
     figure("neurons", "inspect", "neurons", "lstm", held_out)
     for what in ("gradients", "memory"):
         figure(what, "inspect", what, "lstm", held_out, "--with", "rnn")

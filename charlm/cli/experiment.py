@@ -22,7 +22,7 @@ from charlm.cli.options import (
 )
 from charlm.cli.progress import bar
 from charlm.cli.signals import Interruption
-from charlm.cli.terminal import echo, echo_json, say, table, use_colour
+from charlm.cli.terminal import echo, echo_json, has_unicode, say, table, use_colour
 from charlm.display import printable
 from charlm.errors import CharlmError, DivergenceError, RequestError
 from charlm.extras import how_to_install
@@ -177,8 +177,7 @@ def _run(made: Grid, workers: Workers) -> None:
 def _show(made: Grid, results: Results) -> None:
     from charlm.experiments.position_invariance import report
 
-    encoding = (getattr(sys.stdout, "encoding", None) or "").lower()
-    blocks = report.BLOCKS if "utf" in encoding else report.ASCII_BLOCKS
+    blocks = report.BLOCKS if has_unicode() else report.ASCII_BLOCKS
     click.echo(report.table(results))
     click.echo()
     errors = report.error_table(results)

@@ -264,7 +264,7 @@ def named_once(*runs: str) -> list[str]:
 
 def run_argument(metavar: str = "RUN") -> Decorator[Any]:
     """The model of a command: a run's name or directory, or a model file. ``[RUN]``: may be left
-    out, which means the newest run."""
+    out; most commands then take the newest run."""
     return click.argument("model", metavar=metavar, required=not metavar.startswith("["))
 
 

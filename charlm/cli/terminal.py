@@ -30,6 +30,15 @@ def use_colour(stream: TextIO | None = None) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR")
 
 
+def has_unicode(stream: TextIO | None = None) -> bool:
+    """Whether box drawing and blocks can be printed, and not only ASCII characters.
+
+    stream: where they go; default: stdout
+    """
+    stream = sys.stdout if stream is None else stream
+    return "utf" in (getattr(stream, "encoding", None) or "").lower()
+
+
 def say(text: str) -> None:
     """Print a message as one line on stderr, with control characters and line ends as escapes. Of
     several processes that train together, only that of rank 0 speaks.

@@ -14,6 +14,7 @@ def command() -> None:
 
     \b
     charlm inspect unroll book "ciao"            inputs, states and gates, step by step
+    charlm inspect unroll --cell mdlstm          a recurrence in two dimensions, without a model
     charlm inspect neurons book book.txt         units that respond to something in the text
     charlm inspect gradients book book.txt       how far back the gradients reach
     charlm inspect memory book book.txt          how much of the past the hidden state holds

@@ -1,4 +1,5 @@
-"""``charlm inspect unroll``: the unrolled graph, in the terminal, as SVG or as a page."""
+"""``charlm inspect unroll``: the unrolled graph of a model that reads a text, or of a recurrence in
+two dimensions, in the terminal, as SVG or as a page."""
 
 from __future__ import annotations
 
@@ -10,16 +11,31 @@ import click
 
 from charlm.cli.figures import figure_option
 from charlm.cli.inspect.common import label_option, opened
-from charlm.cli.options import Command, Number, json_option, only_one, option, run_argument
-from charlm.cli.terminal import echo_json, say, use_colour, write_result
+from charlm.cli.options import (
+    Choice,
+    Command,
+    Number,
+    either,
+    given,
+    json_option,
+    only_one,
+    option,
+    path_of,
+    run_argument,
+    typed,
+)
+from charlm.cli.terminal import echo_json, has_unicode, say, use_colour, write_result
+from charlm.errors import RequestError
+from charlm.inspection import unrolling2d
 
 if TYPE_CHECKING:
+    from charlm.generate import CharLM
     from charlm.inspection.unrolling import Step
 
 
 @click.command("unroll", cls=Command)
-@run_argument()
-@click.argument("text")
+@run_argument("[RUN]")
+@click.argument("text", required=False)
 @option("--steps", type=Number(int, min=1), help="Show only the last N time steps.")
 @option(
     "--top",
@@ -28,32 +44,113 @@ if TYPE_CHECKING:
     show_default=True,
     help="Show the N characters that the model expects most.",
 )
+@option(
+    "--cell",
+    type=Choice(unrolling2d.CELLS),
+    help="Instead of RUN and TEXT: show this recurrence in two dimensions.",
+)
+@option(
+    "--rows",
+    type=Number(int, min=1, max=unrolling2d.MOST_ROWS),
+    default=3,
+    show_default=True,
+    help=f"With --cell: draw N rows, at most {unrolling2d.MOST_ROWS}.",
+)
+@option(
+    "--columns",
+    type=Number(int, min=1, max=unrolling2d.MOST_COLUMNS),
+    default=4,
+    show_default=True,
+    help=f"With --cell: draw N columns, at most {unrolling2d.MOST_COLUMNS}.",
+)
 @figure_option((".svg", ".html"))
-@json_option("Print every value, one JSON object per time step.")
+@json_option(
+    "Print every value, one JSON object per time step; with --cell, one object with steps, paths, "
+    "nodes and edges."
+)
 @label_option
+@click.pass_context
 def command(
-    model: str,
-    text: str,
+    ctx: click.Context,
+    model: str | None,
+    text: str | None,
     label: str | None,
+    steps: int | None,
+    top: int,
+    cell: str | None,
+    rows: int,
+    columns: int,
+    figure: Path | None,
+    as_json: bool,
+) -> None:
+    """Show the unrolled graph of a model that reads TEXT, or of a grid.
+
+    RUN TEXT: one column per time step, with the input, the hidden states and gates, and the
+    characters that the model expects next. --cell mdlstm, without a model: one node for each place
+    of a page, which is computed from its input, the place above and the place to the left.
+
+    \b
+    charlm inspect unroll book "ciao"
+    charlm inspect unroll book "Nel mezzo del cammin" --steps 8 --figure unrolled.svg
+    charlm inspect unroll --cell mdlstm --rows 3 --columns 4
+    """
+    _check_form(ctx)
+    only_one(figure=figure, json=as_json)
+    if cell is not None:
+        _show_grid(cell, unrolling2d.Grid(rows, columns), figure, as_json)
+    elif model is not None and text is not None:
+        _show_model(opened(model, label), text, steps, top, figure, as_json)
+
+
+def _check_form(ctx: click.Context) -> None:
+    """Exactly one of the two forms: RUN and TEXT, or --cell. RequestError for a mix of both."""
+    there = given(ctx)
+    if "cell" in there:
+        of_models = ("model", "text", "steps", "top", "label")
+        beside = [typed(ctx, name) for name in of_models if name in there]
+        if beside:
+            raise RequestError(f"--cell takes no model and no text; leave out {', '.join(beside)}")
+        return
+    of_grids = [typed(ctx, name) for name in ("rows", "columns") if name in there]
+    if of_grids:
+        raise RequestError(
+            f"{' and '.join(of_grids)} can only be given with --cell; add --cell "
+            f"{either(unrolling2d.CELLS)}, or leave out {', '.join(of_grids)}"
+        )
+    if "model" not in there:
+        raise RequestError(
+            f"{path_of(ctx)} needs RUN and TEXT, or --cell {either(unrolling2d.CELLS)}; "
+            f"{path_of(ctx)} --help shows examples"
+        )
+    if "text" not in there:
+        missing = next(each for each in ctx.command.params if each.name == "text")
+        raise click.MissingParameter(ctx=ctx, param=missing)
+
+
+def _show_grid(cell: str, grid: unrolling2d.Grid, figure: Path | None, as_json: bool) -> None:
+    if figure is not None:
+        draw = unrolling2d.page if figure.suffix == ".html" else unrolling2d.svg
+        write_result("--figure", figure, draw(grid))
+    elif as_json:
+        echo_json({"cell": cell, **grid.json()})
+    else:
+        width = shutil.get_terminal_size((100, 24)).columns
+        drawn = unrolling2d.text(grid, width, colour=use_colour(), ascii_only=not has_unicode())
+        notes = unrolling2d.wrapped(unrolling2d.notes(grid), min(width, 79))
+        click.echo("\n".join([*drawn, "", *unrolling2d.EQUATIONS, "", *notes]))
+
+
+def _show_model(
+    loaded: CharLM,
+    text: str,
     steps: int | None,
     top: int,
     figure: Path | None,
     as_json: bool,
 ) -> None:
-    """Show the unrolled graph of a model that reads TEXT.
-
-    One column per time step: the input, the hidden states and gates, and the characters that the
-    model expects next.
-
-    \b
-    charlm inspect unroll book "ciao"
-    charlm inspect unroll book "Nel mezzo del cammin" --steps 8 --figure unrolled.svg
-    """
     from charlm.inspection import unrolling
     from charlm.text.unknown import readable
 
-    only_one(figure=figure, json=as_json)
-    loaded = opened(model, label)
     text, note = readable(loaded.tokenizer, text, what="TEXT", remedy="give a text without them")
     if note:
         say(note)
