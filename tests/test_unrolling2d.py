@@ -233,6 +233,9 @@ def test_a_terminal_shows_every_place_within_its_width(rows: int, columns: int, 
     names = re.findall(r"h\(\d+,\d+\)", " ".join(lines))
     assert sorted(names) == sorted(place.name for place in Grid(rows, columns).places)
     assert max(map(len, lines)) <= max(width, 25)
+    # An arrow between two parts is drawn in both of them.
+    parts = max(1, sum(line.endswith(":") for line in lines))
+    assert " ".join(lines).count("─U2─►") == rows * (columns - 1) + rows * (parts - 1)
     # Every box is closed: its borders stand below each other.
     for top, bottom in zip(lines, lines[3:], strict=False):
         if "┌" in top:

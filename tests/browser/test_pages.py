@@ -204,8 +204,8 @@ def telephone(browser: Any, width: int = 400) -> Iterator[None]:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-PAGES = ("report", "score", "neurons", "unroll", "experiment", "saliency")
-FIGURES = ("unroll", "memory", "gradients", "compare", "neurons", "score")
+PAGES = ("report", "score", "neurons", "unroll", "unroll-2d", "experiment", "saliency")
+FIGURES = ("unroll", "unroll-2d", "memory", "gradients", "compare", "neurons", "score")
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +226,8 @@ def folder(run: Path, report: Path, charlm: Invoke) -> Path:
         ("inspect", "neurons", run, text, "--figure", made / "neurons.svg"),
         ("inspect", "unroll", run, "il mare", "--figure", made / "unroll.html"),
         ("inspect", "unroll", run, "il mare", "--figure", made / "unroll.svg"),
+        ("inspect", "unroll", "--cell", "mdlstm", "--figure", made / "unroll-2d.html"),
+        ("inspect", "unroll", "--cell", "mdlstm", "--figure", made / "unroll-2d.svg"),
         ("inspect", "memory", *with_other, "--figure", made / "memory.svg"),
         ("inspect", "gradients", *with_other, "--lags", 20, "--figure", made / "gradients.svg"),
         ("compare", run, other, text, "--figure", made / "compare.svg"),
