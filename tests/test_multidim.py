@@ -24,7 +24,7 @@ def layer(cell: Cell, seed: int = 1) -> MDLSTM:
     model = MDLSTM(E, H, cell, forget_bias=0.5).double()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.3 * torch.randn_like(parameter)
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
     return model
 
 

@@ -107,7 +107,7 @@ class MDLSTM(nn.Module):
         """Pages x (B, R, C, E) -> features (B, R, C, 4 * H)."""
         with torch.autocast(x.device.type, enabled=False):
             M = self.matrices()
-            features: Tensor = _Sweep.apply(x.to(M.dtype), M, self.cell)
+            features: Tensor = _Sweep.apply(x.to(M.dtype), M, self.cell)  # type: ignore[no-untyped-call]
         return features
 
     def matrices(self) -> Tensor:
@@ -122,7 +122,8 @@ class MDLSTM(nn.Module):
                 if isinstance(each, Direction)
             ]
         )
-        return whole.unflatten(1, (len(names), self.hidden_size))[:, order].flatten(1, 2)
+        per_block = whole.view(len(CORNERS), len(names), self.hidden_size, -1)
+        return per_block[:, order].flatten(1, 2)
 
 
 def _orders(R: int, C: int, device: torch.device) -> Tensor:
