@@ -108,8 +108,8 @@ FLOORS = (
     # Files to text to ids.
     "text",
     # The NumPy core, the file of a model and the directory of a run.
-    "engine bptt sampling stopping repeats ranking beam single lockstep generate surprisal ngram "
-    "ngramtree mixture counts ladder overlap itemscore newitems checkpoint extending "
+    "engine bptt mdlstm sampling stopping repeats ranking beam single lockstep generate surprisal "
+    "ngram ngramtree mixture counts ladder overlap itemscore newitems checkpoint extending "
     "onelabel lineage rundir runs",
     # Answers about items, and how good they are.
     "tasks",
