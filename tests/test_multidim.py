@@ -112,6 +112,7 @@ def test_a_page_of_24_by_40_takes_63_steps() -> None:
 def test_every_place_sees_the_whole_page_and_each_layer_its_quarter(cell: Cell) -> None:
     x = torch.randn(1, 4, 5, E, dtype=torch.float64, requires_grad=True)
     features = layer(cell)(x)
+    everywhere = torch.zeros(4, 5, dtype=torch.bool)
     for k, (down, right) in enumerate(CORNERS):
         (dx,) = torch.autograd.grad(
             features[0, 2, 1, k * H : (k + 1) * H].sum(), x, retain_graph=True
@@ -122,6 +123,8 @@ def test_every_place_sees_the_whole_page_and_each_layer_its_quarter(cell: Cell) 
         expected = torch.zeros(4, 5, dtype=torch.bool)
         expected[rows.start : rows.stop, columns.start : columns.stop] = True
         assert torch.equal(reached, expected)
+        everywhere |= reached
+    assert everywhere.all()
 
 
 def test_a_second_backward_pass_gives_the_same_gradients() -> None:
