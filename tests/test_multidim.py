@@ -182,3 +182,11 @@ def test_muon_takes_each_matrix_of_each_layer_by_itself() -> None:
 def test_other_cells_are_refused() -> None:
     with pytest.raises(RequestError, match="'gru' for a page; choose one of mdlstm, leaky"):
         MDLSTM(E, H, "gru")  # type: ignore[arg-type]
+
+
+def test_without_gradients_the_features_are_the_same() -> None:
+    model, x = layer("leaky"), torch.randn(B, 3, 4, E, dtype=torch.float64)
+    with torch.no_grad():
+        features = model(x)
+    assert not features.requires_grad
+    assert torch.equal(features, model(x))
