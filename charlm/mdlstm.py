@@ -5,7 +5,8 @@ comes from t - 1. Here they form a grid of R rows and C columns, and the state a
 from two places: the one above, (i - 1, j), and the one to the left, (i, j - 1). So h at a place can
 depend on everything above and to the left of it (Graves, Fernandez & Schmidhuber, 2007,
 "Multi-Dimensional Recurrent Neural Networks"). Four such layers, one from each corner of the page,
-see all of it (Graves & Schmidhuber, 2008); turning the page is enough to get the other three.
+see all of it (Graves & Schmidhuber, 2008, "Offline Handwriting Recognition with Multidimensional
+Recurrent Neural Networks"); turning the page is enough to get the other three.
 
 Notation as in ``charlm.bptt``. ``_up`` is the state of the place above, ``_left`` that of the place
 to the left; both are zero outside the page. * multiplies element by element. There are no
@@ -25,7 +26,7 @@ peepholes: the gates do not see c.
 **Backward.** h and c of a place are used twice in the layer, below and to the right, and h once
 more by whatever reads the layer. So dh is a sum of three gradients, and dc a sum of gradients from
 the place below, from the place on the right, and from h. The loop runs over the places from the
-last to the first; each place adds to the gradients of its two predecessors.
+last to the first; each place adds to the gradients of the two that it used.
 
 **Growth.** A way from (0, 0) to (i, j) goes down i times and right j times, in any order. There are
 C(i + j, i) of them, a binomial coefficient, and gradients are sums over paths. With forget gates of
@@ -148,7 +149,7 @@ def _cell_state(cell: str, gates: dict[str, Floats], c_up: Floats, c_left: Float
     if cell == "mdlstm":
         i, f1, f2, g, _ = gates.values()
         return f1 * c_up + f2 * c_left + i * g
-    f, l, g, _ = gates.values()  # noqa: E741
+    f, l, g, _ = gates.values()  # noqa: E741 - the name in the equations
     s = l * c_up + (1 - l) * c_left
     return f * s + (1 - f) * g
 
@@ -157,7 +158,8 @@ def _margined(x: Floats, size: int) -> Floats:
     """Zeros (B, R + 1, C + 1, size): the places of a page and a margin below and on the right.
 
     Index -1 is the last, so the margin is also what is above the first row and to the left of the
-    first column. It is never written in the forward pass, and never read in the backward pass.
+    first column. That of the states stays zero. The backward pass adds to that of the gradients,
+    but nothing reads it.
     """
     B, R, C, _ = x.shape
     return np.zeros((B, R + 1, C + 1, size), x.dtype)
@@ -224,27 +226,27 @@ def backward(cell: str, weights: Weights, trace: Trace, dy: Floats) -> Backward:
             # Both places that use h and c of this one were visited before: the sums are complete.
             # h = o * tanh(c)
             tanh_c = np.tanh(c[:, i, j])
-            slopes = {"o": dh[:, i, j] * tanh_c}  # name -> gradient of the gate
+            dgates = {"o": dh[:, i, j] * tanh_c}
             dc_here = dc[:, i, j] + dh[:, i, j] * here["o"] * (1 - tanh_c**2)
             if cell == "mdlstm":
                 # c = f1 * c_up + f2 * c_left + i * g
-                slopes["i"], slopes["g"] = dc_here * here["g"], dc_here * here["i"]
-                slopes["f1"], slopes["f2"] = dc_here * c_up, dc_here * c_left
+                dgates["i"], dgates["g"] = dc_here * here["g"], dc_here * here["i"]
+                dgates["f1"], dgates["f2"] = dc_here * c_up, dc_here * c_left
                 dc[:, i - 1, j] += dc_here * here["f1"]
                 dc[:, i, j - 1] += dc_here * here["f2"]
             else:
                 # c = f * s + (1 - f) * g, s = l * c_up + (1 - l) * c_left
                 s = here["l"] * c_up + (1 - here["l"]) * c_left
-                slopes["f"], slopes["g"] = dc_here * (s - here["g"]), dc_here * (1 - here["f"])
+                dgates["f"], dgates["g"] = dc_here * (s - here["g"]), dc_here * (1 - here["f"])
                 ds = dc_here * here["f"]
-                slopes["l"] = ds * (c_up - c_left)
+                dgates["l"] = ds * (c_up - c_left)
                 dc[:, i - 1, j] += ds * here["l"]
                 dc[:, i, j - 1] += ds * (1 - here["l"])
             # g = tanh(a), all others sigmoid(a)
             da[:, i, j] = np.concatenate(
                 [
-                    slopes[name] * (1 - s**2 if name == "g" else s * (1 - s))
-                    for name, s in here.items()
+                    dgates[name] * (1 - y**2 if name == "g" else y * (1 - y))
+                    for name, y in here.items()
                 ],
                 axis=1,
             )

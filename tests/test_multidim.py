@@ -112,6 +112,7 @@ def test_a_page_of_24_by_40_takes_63_steps() -> None:
 def test_every_place_sees_the_whole_page_and_each_layer_its_quarter(cell: Cell) -> None:
     x = torch.randn(1, 4, 5, E, dtype=torch.float64, requires_grad=True)
     features = layer(cell)(x)
+    everywhere = torch.zeros(4, 5, dtype=torch.bool)
     for k, (down, right) in enumerate(CORNERS):
         (dx,) = torch.autograd.grad(
             features[0, 2, 1, k * H : (k + 1) * H].sum(), x, retain_graph=True
@@ -122,6 +123,8 @@ def test_every_place_sees_the_whole_page_and_each_layer_its_quarter(cell: Cell) 
         expected = torch.zeros(4, 5, dtype=torch.bool)
         expected[rows.start : rows.stop, columns.start : columns.stop] = True
         assert torch.equal(reached, expected)
+        everywhere |= reached
+    assert everywhere.all()
 
 
 def test_a_second_backward_pass_gives_the_same_gradients() -> None:
@@ -179,3 +182,11 @@ def test_muon_takes_each_matrix_of_each_layer_by_itself() -> None:
 def test_other_cells_are_refused() -> None:
     with pytest.raises(RequestError, match="'gru' for a page; choose one of mdlstm, leaky"):
         MDLSTM(E, H, "gru")  # type: ignore[arg-type]
+
+
+def test_without_gradients_the_features_are_the_same() -> None:
+    model, x = layer("leaky"), torch.randn(B, 3, 4, E, dtype=torch.float64)
+    with torch.no_grad():
+        features = model(x)
+    assert not features.requires_grad
+    assert torch.equal(features, model(x))
