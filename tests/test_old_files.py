@@ -125,7 +125,8 @@ def test_an_old_experiment_opens_with_the_results_that_were_written() -> None:
 
 
 def test_the_readers_of_an_old_experiment_answer_as_they_did() -> None:
-    from charlm.experiments.position_invariance import grid, measures, store
+    from charlm.experiments.measures import pack
+    from charlm.experiments.position_invariance import grid, store
 
     found = grid.find(str(DATA / "old-experiment"))
     words = store.vocabulary(found.config)
@@ -135,7 +136,7 @@ def test_the_readers_of_an_old_experiment_answer_as_they_did() -> None:
         for test, sentences in found.tests.items():
             answers = reader.answers([each.text for each in sentences])
             right = np.array([a == s.answer for a, s in zip(answers, sentences, strict=True)])
-            assert measures.pack(right) == cell["tests"][test]["right"], (name, test)
+            assert pack(right) == cell["tests"][test]["right"], (name, test)
 
 
 def test_an_old_experiment_reports_what_it_knows_and_its_readers_can_be_scored(

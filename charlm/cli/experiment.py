@@ -175,10 +175,11 @@ def _run(made: Grid, workers: Workers) -> None:
 
 
 def _show(made: Grid, results: Results) -> None:
+    from charlm.experiments import tables
     from charlm.experiments.position_invariance import report
 
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower()
-    blocks = report.BLOCKS if "utf" in encoding else report.ASCII_BLOCKS
+    blocks = tables.BLOCKS if "utf" in encoding else tables.ASCII_BLOCKS
     click.echo(report.table(results))
     click.echo()
     errors = report.error_table(results)

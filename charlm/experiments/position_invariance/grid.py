@@ -15,8 +15,6 @@ results.csv             a line per reader, seed, test and part
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import math
 import os
 import socket
@@ -33,9 +31,11 @@ import numpy as np
 
 from charlm import sealed
 from charlm.errors import CharlmError, CheckpointError, DivergenceError, RequestError
+from charlm.experiments.measures import pack
 from charlm.experiments.position_invariance import measures, mistakes
 from charlm.experiments.position_invariance.design import Design
 from charlm.experiments.position_invariance.examples import Example
+from charlm.experiments.tables import as_csv
 from charlm.files import write_atomically
 from charlm.parallel import Wanted, Workers, every
 
@@ -446,10 +446,10 @@ def judge(
     wrong = np.flatnonzero(~right)
     kept = wrong[np.linspace(0, len(wrong) - 1, min(ERRORS_KEPT, len(wrong))).astype(int)]
     return {
-        "right": measures.pack(right),
-        "symbols_right": measures.pack(symbols),
-        "wrong_number": measures.pack(np.array([k == mistakes.WRONG_NUMBER for k in kinds])),
-        "not_in_sentence": measures.pack(np.array([k == mistakes.NOT_IN_SENTENCE for k in kinds])),
+        "right": pack(right),
+        "symbols_right": pack(symbols),
+        "wrong_number": pack(np.array([k == mistakes.WRONG_NUMBER for k in kinds])),
+        "not_in_sentence": pack(np.array([k == mistakes.NOT_IN_SENTENCE for k in kinds])),
         "unread": sum(len(each.text) > (longest or math.inf) for each in sentences),
         "errors": [
             {"text": sentences[n].text, "answer": sentences[n].answer, "found": found[n]}
@@ -473,12 +473,10 @@ def _recipe() -> dict[str, float]:
 
 
 def _table(results: measures.Results) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     each = [f"character {place + 1}" for place in range(results.width)]
     errors = mistakes.SHOWN if results.knows_errors else ()
     head = ["reader", "seed", "test", "offsets", "sentences", "accuracy", *each, *errors]
-    writer.writerow(head)
+    rows: list[list[object]] = [[*head]]
     for reader in results.readers:
         for seed in results.seeds(reader):
             for test in results.tests:
@@ -489,8 +487,8 @@ def _table(results: measures.Results) -> str:
                         symbols = results.symbols_right(reader, seed, test)[mask].mean(0)
                         wrong = [results.wrong(reader, seed, test, e)[mask].mean() for e in errors]
                         figures = [f"{share:.6f}" for share in (right, *symbols, *wrong)]
-                        writer.writerow([reader, seed, test, part, mask.sum(), *figures])
-    return out.getvalue()
+                        rows.append([reader, seed, test, part, mask.sum(), *figures])
+    return as_csv(rows)
 
 
 BEGIN_AGAIN = "choose another --out and start again"

@@ -9,12 +9,13 @@ from html import escape
 from pathlib import Path
 
 from charlm import webpage
+from charlm.experiments.measures import Difference, Estimate
 from charlm.experiments.position_invariance import report
 from charlm.experiments.position_invariance.examples import NEW_KINDS
 from charlm.experiments.position_invariance.grid import Grid
-from charlm.experiments.position_invariance.measures import MAIN, Difference, Estimate, Results
+from charlm.experiments.position_invariance.measures import MAIN, Results
 from charlm.experiments.position_invariance.readers import KINDS
-from charlm.experiments.position_invariance.report import percent
+from charlm.experiments.tables import percent
 from charlm.files import write_atomically
 from charlm.svg import inline
 from charlm.webpage import scrolling
