@@ -47,7 +47,7 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
-from charlm.experiments.position_invariance.training import CurvePoint
+from charlm.experiments.training import CurvePoint
 from charlm.inspection import saliency as maps
 from charlm.inspection.saliency import Saliency
 from charlm.parallel import Workers

@@ -50,6 +50,7 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
+from charlm.experiments.store import FORMAT
 from charlm.parallel import Workers
 
 ANSWERS = tuple(str(year) for year in range(1990, 2002))
@@ -887,7 +888,7 @@ def test_metadata_that_charlm_does_not_write_is_refused(words: Vocabulary, tmp_p
     for changed in (
         None,
         {},
-        {"format": store.FORMAT},
+        {"format": FORMAT},
         metadata | {"format": "charlm/1"},
         metadata | {"config": "{"},
         metadata | {"config": "{}"},

@@ -384,6 +384,7 @@ class Bench:
         """Train and test one reader, and write its files."""
         from charlm.experiments.position_invariance import store, training
         from charlm.experiments.position_invariance.readers import KINDS
+        from charlm.experiments.training import made_with
 
         grid = self.grid
         began = time.monotonic()
@@ -417,7 +418,7 @@ class Bench:
                 "parameters": sum(parameter.numel() for parameter in reader.parameters()),
                 "hidden_size": reader.config.hidden_size,
                 "receptive_field": reader.config.receptive_field,
-                "made_with": training.made_with(),
+                "made_with": made_with(),
                 "seconds_training": round(trained_in, 1),
                 "seconds": round(time.monotonic() - began, 1),
                 "curve": [asdict(point) for point in curve],
