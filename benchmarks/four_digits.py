@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--without", choices=KINDS, help="train a reader without such sentences")
     options = parser.parse_args()
-    panel = Panel(grid.find(options.run))
+    panel = Panel(grid.Grid.find(options.run))
     sentences = read_scored(SENTENCES)
     if options.without is not None:
         print(f"{common.describe()}\n{options.without} without four-digit numbers, percent\n")

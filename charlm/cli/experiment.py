@@ -98,7 +98,7 @@ def position_invariance(ctx: click.Context, /, **options: Any) -> None:
         if also:
             named = ", ".join(typed(ctx, name) for name in sorted(also))
             raise RequestError(f"--resume uses the saved settings in --out; leave out {named}")
-        made = grid.find(str(options["out"]))
+        made = grid.Grid.find(str(options["out"]))
         made.check_recipe()
     else:
         _begin(made, options)
@@ -346,7 +346,7 @@ def _panel(run: str) -> Panel:
     from charlm.experiments.position_invariance import grid
     from charlm.experiments.position_invariance.ask import Panel
 
-    found = grid.find(run)
+    found = grid.Grid.find(run)
     if not any(found.cell(*cell).exists() for cell in found.settings.cells()):
         raise CharlmError(
             f"{run}: no reader is finished yet; continue: charlm experiment position-invariance "
