@@ -389,10 +389,11 @@ def test_a_page_about_somebody_s_own_sentences_is_not_about_nepal(tmp_path: Path
 @pytest.fixture(scope="module")
 def plots() -> Iterator[Any]:
     pytest.importorskip("matplotlib")
+    from charlm.experiments import figures
     from charlm.experiments.position_invariance import plots
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(plots._LOOK, "figure.dpi", 40)  # fewer pixels to wait for
+        patch.setitem(figures.LOOK, "figure.dpi", 40)  # fewer pixels to wait for
         yield plots
 
 

@@ -103,7 +103,7 @@ class Folder:
         return self.read(self.tests_file, BEGIN_AGAIN)
 
     def read(self, path: Path, remedy: str) -> dict[str, Any]:
-        """What ``write`` has written. CheckpointError, ending with ``remedy``, for anything else."""
+        """What ``write`` wrote. CheckpointError, ending with ``remedy``, for anything else."""
         content = sealed.read(path, remedy)
         if content.pop("experiment", None) != self.experiment:
             raise CheckpointError(f"{path}: of another experiment; {remedy}")
