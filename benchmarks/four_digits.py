@@ -23,11 +23,12 @@ from pathlib import Path
 import common
 import numpy as np
 
-from charlm.experiments.position_invariance import grid, mistakes, report, training
+from charlm.experiments.measures import Estimate
+from charlm.experiments.position_invariance import grid, mistakes, training
 from charlm.experiments.position_invariance.ask import Panel, read_scored
 from charlm.experiments.position_invariance.examples import LEVELS, Example
-from charlm.experiments.position_invariance.measures import Estimate
 from charlm.experiments.position_invariance.readers import KINDS, AnyReader
+from charlm.experiments.tables import percent
 
 SENTENCES = Path(__file__).parent / "handwritten-four-digits.tsv"
 HEADS = {
@@ -79,7 +80,7 @@ def without_such_sentences(
 
 
 def row(name: str, found: Shares) -> str:
-    cells = [report.percent(Estimate.of(found[head])) for head in HEADS]
+    cells = [percent(Estimate.of(found[head])) for head in HEADS]
     return f"| {name} | {' | '.join(cells)} |"
 
 
@@ -95,7 +96,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--without", choices=KINDS, help="train a reader without such sentences")
     options = parser.parse_args()
-    panel = Panel(grid.find(options.run))
+    panel = Panel(grid.Grid.find(options.run))
     sentences = read_scored(SENTENCES)
     if options.without is not None:
         print(f"{common.describe()}\n{options.without} without four-digit numbers, percent\n")

@@ -47,7 +47,7 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
-from charlm.experiments.position_invariance.training import CurvePoint
+from charlm.experiments.training import CurvePoint
 from charlm.inspection import saliency as maps
 from charlm.inspection.saliency import Saliency
 from charlm.parallel import Workers
@@ -379,7 +379,7 @@ def test_quick_sets_seeds_and_updates_and_an_option_has_the_last_word(
     monkeypatch.setattr(Grid, "run", nothing_is_run)
     monkeypatch.setattr(Design, "tests", lambda self, per_offset: {})
     result = charlm(*POSITION, "--out", tmp_path / "x", *options)
-    assert grids.find(str(tmp_path / "x")).settings == expected
+    assert Grid.find(str(tmp_path / "x")).settings == expected
     refused(result, 1, "no reader is finished yet")
 
 
@@ -492,7 +492,7 @@ def test_a_template_gives_an_experiment_of_its_own(
     assert [line.split()[0] for line in table[2:4]] == ["feedforward", "time-delay"]
     assert "mean of 1 seed." in result.stdout
 
-    panel = ask.Panel(grids.find(str(out)))
+    panel = ask.Panel(Grid.find(str(out)))
     texts = ["I went to Rome in 1999.", "In 2003 we left Nepal for good."]
     for name in ("feedforward", "time-delay"):
         asked = charlm(*POSITION, "ask", out, "--reader", name, input="\n".join(texts))
@@ -566,7 +566,7 @@ def test_the_italian_experiment_with_real_processes(charlm: Invoke, tmp_path: Pa
     )
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[-1] == str(tmp_path / "x" / "page.html")
-    cells = grids.find(str(tmp_path / "x")).collect().cells
+    cells = Grid.find(str(tmp_path / "x")).collect().cells
     assert [cell["curve"][-1]["step"] for cell in cells.values()] == [16, 16]
 
 
@@ -655,7 +655,7 @@ class Says:
 def test_the_vote_by_hand(
     experiment: Path, monkeypatch: pytest.MonkeyPatch, said: list[str], expected: str
 ) -> None:
-    panel = ask.Panel(grids.find(str(experiment)))
+    panel = ask.Panel(Grid.find(str(experiment)))
     monkeypatch.setattr(panel, "members", lambda name: [Says(each) for each in said])
     assert panel.answers("time-delay", ["Era il 2009.", "Nel 1969"]) == [expected] * 2
 
@@ -869,7 +869,7 @@ def test_what_speaks_for_and_against_is_told_apart(monkeypatch: pytest.MonkeyPat
 
 def test_saliency_is_what_the_answer_loses_without_a_character(experiment: Path) -> None:
     """By hand: the log-probability of the answer, with the character made unknown one by one."""
-    words = store.vocabulary(grids.find(str(experiment)).config)
+    words = store.vocabulary(Grid.find(str(experiment)).config)
     reader = finds_four_digits(words)
     text = "Nel 2009 ero là"
     with torch.no_grad():

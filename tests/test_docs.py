@@ -12,7 +12,10 @@ import make_cli
 import pytest
 
 from charlm import cli
-from charlm.experiments.position_invariance import grid, measures, report
+from charlm.experiments.measures import Estimate
+from charlm.experiments.position_invariance import measures, report
+from charlm.experiments.position_invariance.grid import Grid
+from charlm.experiments.tables import percent
 
 ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
@@ -62,7 +65,7 @@ def test_the_experiments_page_says_what_its_results_say() -> None:
     assert f"```\n{report.table(results)}\n```" in page
     for sentence in report.findings(results):
         assert f"- {sentence}\n" in page
-    assert (folder / "results.csv").read_text("utf-8") == grid._table(results)
+    assert (folder / "results.csv").read_text("utf-8") == Grid(folder).table(results)
     # What stands in the text, seed by seed and by the distance to the end.
     for part in ("seen", "held out"):
         shares = results.accuracy("feedforward", "none", part).values
@@ -92,7 +95,7 @@ def test_the_page_says_what_the_results_with_four_digit_numbers_say() -> None:
     handwritten = json.loads((folder / "four-digits-handwritten.json").read_text("utf-8"))
     assert set(handwritten["shares"]) == {*results.readers, "any number", "first number"}
     for reader, found in handwritten["shares"].items():
-        cells = [report.percent(measures.Estimate.of(values)) for values in found.values()]
+        cells = [percent(Estimate.of(values)) for values in found.values()]
         assert f"| {reader} | {' | '.join(cells)} |" in page
 
 

@@ -50,6 +50,7 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
+from charlm.experiments.store import FORMAT
 from charlm.parallel import Workers
 
 ANSWERS = tuple(str(year) for year in range(1990, 2002))
@@ -595,7 +596,7 @@ def test_what_is_finished_can_be_collected_before_the_rest(copy: Grid) -> None:
 def test_begin_writes_down_what_is_asked(tmp_path: Path) -> None:
     settings = Settings(("rnn", "writer-gru"), seeds=7, steps=123, per_offset=1)
     made = begin(tmp_path / "a" / "b", settings)
-    found = grids.find(str(tmp_path / "a" / "b"))
+    found = Grid.find(str(tmp_path / "a" / "b"))
     assert found.settings == settings
     assert found.design == DESIGN
     assert found.tests == DESIGN.tests(1)
@@ -638,15 +639,15 @@ def test_an_experiment_is_not_there_until_all_of_it_is(
         with pytest.raises(CharlmError, match="No space left on device"):
             begin(tmp_path / "grid")
     with pytest.raises(RequestError, match="contains no experiment"):
-        grids.find(str(tmp_path / "grid"))
+        Grid.find(str(tmp_path / "grid"))
     begin(tmp_path / "grid")  # so it can be begun again
-    assert grids.find(str(tmp_path / "grid")).settings == SETTINGS
+    assert Grid.find(str(tmp_path / "grid")).settings == SETTINGS
 
 
 def test_find_says_what_is_missing_and_how_to_make_it(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(RequestError) as caught:
-            grids.find(str(path))
+            Grid.find(str(path))
         assert f"{path} contains no experiment" in str(caught.value)
         assert f"charlm experiment position-invariance --out {path}" in str(caught.value)
 
@@ -654,7 +655,7 @@ def test_find_says_what_is_missing_and_how_to_make_it(tmp_path: Path) -> None:
 def test_an_experiment_of_another_version_is_refused(copy: Grid) -> None:
     copy.config_file.write_text(json.dumps(copy.config | {"format": "charlm-x/9"}))
     with pytest.raises(CheckpointError, match="not an experiment of this version of charlm"):
-        grids.find(str(copy.path))
+        Grid.find(str(copy.path))
 
 
 # ------------------------------------------------------------------------------------------- damage
@@ -662,7 +663,7 @@ def test_an_experiment_of_another_version_is_refused(copy: Grid) -> None:
 
 def use(made: Grid) -> None:
     """Whatever the commands do with a finished experiment."""
-    found = grids.find(str(made.path))
+    found = Grid.find(str(made.path))
     assert found.settings
     assert found.unfinished() == []
     panel = Panel(found)
@@ -773,7 +774,7 @@ def test_no_remedy_is_promised_that_does_not_work(copy: Grid, name: str) -> None
     message = refused(copy, copy.path / name)
     if "--resume" in message:
         (copy.path / name).unlink()
-        found = grids.find(str(copy.path))
+        found = Grid.find(str(copy.path))
         found.run(Workers(), quiet)
         found.collect()
 
@@ -887,7 +888,7 @@ def test_metadata_that_charlm_does_not_write_is_refused(words: Vocabulary, tmp_p
     for changed in (
         None,
         {},
-        {"format": store.FORMAT},
+        {"format": FORMAT},
         metadata | {"format": "charlm/1"},
         metadata | {"config": "{"},
         metadata | {"config": "{}"},

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charlm.experiments.position_invariance import measures
-from charlm.experiments.position_invariance.measures import Estimate, Results, pack, paired, unpack
+from charlm.experiments import measures
+from charlm.experiments.measures import Estimate, pack, paired, unpack
+from charlm.experiments.position_invariance.measures import Results
 
 # A dozen sentences: where the answer of four characters begins, and how long they are.
 STARTS = [0, 0, 10, 10, 20, 20, 22, 25, 25, 28, 28, 40]

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from charlm.experiments import tables
+from charlm.experiments.measures import pack
 from charlm.experiments.position_invariance import page, report
-from charlm.experiments.position_invariance.measures import Results, pack
+from charlm.experiments.position_invariance.measures import Results
 
 # One sentence of 50 characters for every offset from 0 on: 20 seen, 10 held out, 5 neither.
 SEEN, HELD_OUT, NEITHER = range(20), range(20, 30), range(30, 35)
@@ -108,12 +110,12 @@ def cells(line: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("blocks", "expected"), [(report.BLOCKS, " ▁▄▆█"), (report.ASCII_BLOCKS, " .=*@")]
+    ("blocks", "expected"), [(tables.BLOCKS, " ▁▄▆█"), (tables.ASCII_BLOCKS, " .=*@")]
 )
 def test_a_strip_by_hand(blocks: str, expected: str) -> None:
-    assert report.strip(np.array([0, 1 / 8, 1 / 2, 3 / 4, 1]), blocks) == expected
+    assert tables.strip(np.array([0, 1 / 8, 1 / 2, 3 / 4, 1]), blocks) == expected
     # The nearest block, and what rounding puts beyond the ends is still the end.
-    assert report.strip(np.array([0.06, 0.94, 1 + 1e-12, -1e-12]), blocks) == (
+    assert tables.strip(np.array([0.06, 0.94, 1 + 1e-12, -1e-12]), blocks) == (
         expected[0] + expected[4] * 2 + expected[0]
     )
 
@@ -124,7 +126,7 @@ def test_strips_show_every_offset_and_mark_the_held_out_ones(results: Results) -
     assert lines[0] == "feedforward " + "█" * 19 + "▄" + "▄" + " " * 9 + "█████|"
     assert lines[2] == "lstm        " + "█" * 20 + "█" * 9 + "▄" + "█████|"
     assert held_out == "held out    " + " " * 20 + "^" * 10 + " " * 5
-    assert report.strips(results, report.ASCII_BLOCKS).isascii()
+    assert report.strips(results, tables.ASCII_BLOCKS).isascii()
 
 
 # ------------------------------------------------------------------------------------------- table
@@ -387,10 +389,11 @@ def test_a_page_about_somebody_s_own_sentences_is_not_about_nepal(tmp_path: Path
 @pytest.fixture(scope="module")
 def plots() -> Iterator[Any]:
     pytest.importorskip("matplotlib")
+    from charlm.experiments import figures
     from charlm.experiments.position_invariance import plots
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(plots._LOOK, "figure.dpi", 40)  # fewer pixels to wait for
+        patch.setitem(figures.LOOK, "figure.dpi", 40)  # fewer pixels to wait for
         yield plots
 
 

@@ -29,10 +29,10 @@ from charlm.experiments.position_invariance.readers import (
 from charlm.experiments.position_invariance.training import (
     BATCH_SIZE,
     SORTED,
-    CurvePoint,
     Material,
     train,
 )
+from charlm.experiments.training import CurvePoint
 from charlm.seeds import derive
 from charlm.training.optim import hidden_matrices
 

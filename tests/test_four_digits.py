@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from charlm.experiments.measures import unpack
 from charlm.experiments.position_invariance import ask, mistakes
 from charlm.experiments.position_invariance.design import years
 from charlm.experiments.position_invariance.examples import Example
 from charlm.experiments.position_invariance.grid import first_answer, judge
-from charlm.experiments.position_invariance.measures import unpack
 from charlm.experiments.position_invariance.readers import KINDS, Reader, Vocabulary, build, shape
 from charlm.text import grammar
 

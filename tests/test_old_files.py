@@ -118,16 +118,17 @@ def test_half_way_the_weights_are_others() -> None:
 def test_an_old_experiment_opens_with_the_results_that_were_written() -> None:
     from charlm.experiments.position_invariance import grid
 
-    found = grid.find(str(DATA / "old-experiment"))
+    found = grid.Grid.find(str(DATA / "old-experiment"))
     written = json.loads((DATA / "old-experiment" / "results.json").read_text("utf-8"))
     assert json.loads(json.dumps(found.results().content)) == written
     assert not found.unfinished()
 
 
 def test_the_readers_of_an_old_experiment_answer_as_they_did() -> None:
-    from charlm.experiments.position_invariance import grid, measures, store
+    from charlm.experiments.measures import pack
+    from charlm.experiments.position_invariance import grid, store
 
-    found = grid.find(str(DATA / "old-experiment"))
+    found = grid.Grid.find(str(DATA / "old-experiment"))
     words = store.vocabulary(found.config)
     for name in found.settings.readers:
         reader = store.load(found.cell(name, 1, "safetensors"), name, words)
@@ -135,7 +136,7 @@ def test_the_readers_of_an_old_experiment_answer_as_they_did() -> None:
         for test, sentences in found.tests.items():
             answers = reader.answers([each.text for each in sentences])
             right = np.array([a == s.answer for a, s in zip(answers, sentences, strict=True)])
-            assert measures.pack(right) == cell["tests"][test]["right"], (name, test)
+            assert pack(right) == cell["tests"][test]["right"], (name, test)
 
 
 def test_an_old_experiment_reports_what_it_knows_and_its_readers_can_be_scored(
@@ -145,7 +146,7 @@ def test_an_old_experiment_reports_what_it_knows_and_its_readers_can_be_scored(
     from charlm.experiments.position_invariance import ask, grid, page, report
     from charlm.experiments.position_invariance.examples import Example
 
-    found = grid.find(str(DATA / "old-experiment"))
+    found = grid.Grid.find(str(DATA / "old-experiment"))
     assert not found.design.four_digits
     results = found.results()
     assert list(results.tests) == ["none", "numbers", "years", "held-out answers", "long sentences"]
@@ -165,7 +166,7 @@ def test_a_reader_is_trained_to_the_weights_of_the_old_experiment(
 ) -> None:
     from charlm.experiments.position_invariance import grid, store
 
-    found = grid.find(str(DATA / "old-experiment"))
+    found = grid.Grid.find(str(DATA / "old-experiment"))
     in_a_portable_process(RETRAIN, found.path, tmp_path, name)
     words = store.vocabulary(found.config)
     old = store.load(found.cell(name, 1, "safetensors"), name, words).state_dict()

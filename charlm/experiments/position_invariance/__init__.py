@@ -9,13 +9,15 @@ sees only neighbors.
     design      training and test sets: held-out bands of offsets, held-out answers
     readers     the models: other heads on charlm's bodies, and charlm's language model as a writer
     training    one reader, one seed
-    grid        all readers and seeds in parallel, resumable; results.json
+    grid        what the grid of readers and seeds stores; its table
     mistakes    what kind of error a wrong answer is
-    measures    accuracies, intervals, paired differences
+    measures    accuracies and differences by the place of the answer
     report      the table and the strips for the terminal
     plots       the figures (matplotlib)
     page        one HTML page with everything
-    store       trained readers as files
+    store       trained readers as files, and their vocabulary
     ask         use trained readers: answers, scores, saliency
     saliency    which characters moved an answer, in colour
+
+What is the same in every experiment is in ``charlm.experiments``.
 """

@@ -1,104 +1,38 @@
-"""Accuracies, intervals and paired differences, computed from which answers were right.
-
-Everything here is NumPy on the content of ``results.json``; nothing is trained or read again.
-
-An interval is the 95 % percentile interval of a bootstrap over seeds (Efron, 1979): it shows how
-much a figure depends on the initial weights and the training sentences, for these test sentences.
-"""
+"""Accuracies and differences by the place of the answer, from which answers were right."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from charlm.experiments.measures import (
+    TRAINED,
+    Bools,
+    Difference,
+    Estimate,
+    GridResults,
+    Reals,
+    unpack,
+)
 from charlm.experiments.position_invariance.mistakes import (
     ERRORS,
     NOT_IN_SENTENCE,
     WRONG_NUMBER,
 )
-from charlm.statistics import crossed_interval, mean_interval, resample, sign_flip_p
-
-Bools = NDArray[np.bool_]
-Reals = NDArray[np.float64]
-
-RESAMPLES = 10_000
-TRAINED = 0.95
-"""A reader with a lower accuracy at seen offsets is untrained and supports no conclusion."""
 
 MAIN, HELD_OUT_ANSWERS, LONG = "none", "held-out answers", "long sentences"
 
 
-def pack(right: Bools) -> str:
-    """Truth values as text: eight of them in a byte, in base64."""
-    return base64.b64encode(np.packbits(right).tobytes()).decode()
-
-
-def unpack(text: str, shape: Sequence[int]) -> Bools:
-    """The inverse of ``pack`` for that shape."""
-    bits = np.unpackbits(np.frombuffer(base64.b64decode(text), dtype=np.uint8))
-    return bits[: int(np.prod(shape))].astype(bool).reshape(tuple(shape))
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds, its 95 % interval, and the seeds' own values."""
-
-    mean: float
-    low: float
-    high: float
-    values: tuple[float, ...]
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Estimate:
-        each = np.array(list(values), dtype=np.float64)
-        if not len(each):
-            return cls(float("nan"), float("nan"), float("nan"), ())
-        drawn = resample(len(each), RESAMPLES, np.random.default_rng(0))
-        low, high = mean_interval(each, drawn)
-        return cls(float(each.mean()), low, high, tuple(each.tolist()))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One reader's accuracy minus another's on the same sentences.
-
-    interval: over seeds and, within, over sentences, both resampled
-    p: two-sided, from a permutation test that flips the sign of each sentence's difference
-       (averaged over seeds). It is about other sentences with these seeds; only the interval is
-       about other seeds
-    """
-
-    mean: float
-    low: float
-    high: float
-    p: float
-
-
-class Results:
+class Results(GridResults):
     """The content of a results.json, with methods that compute figures from it."""
 
     def __init__(self, content: dict[str, Any]) -> None:
-        self.content = content
-        self.config: dict[str, Any] = content["config"]
+        super().__init__(content)
         self.tests: dict[str, dict[str, Any]] = content["tests"]
-        self.cells: dict[tuple[str, int], dict[str, Any]] = {
-            (cell["reader"], cell["seed"]): cell for cell in content["cells"]
-        }
         self.width = int(self.config["width"])
-
-    @cached_property
-    def readers(self) -> list[str]:
-        done = {reader for reader, _ in self.cells}
-        return [reader for reader in self.config["readers"] if reader in done]
-
-    def seeds(self, reader: str) -> list[int]:
-        return sorted(seed for name, seed in self.cells if name == reader)
 
     # ------------------------------------------------------------------------- where and what
 
@@ -151,15 +85,12 @@ class Results:
 
     # ----------------------------------------------------------------------------- the figures
 
-    def _over_seeds(self, reader: str, value: Callable[[int], float]) -> Estimate:
-        return Estimate.of(value(seed) for seed in self.seeds(reader))
-
     def accuracy(self, reader: str, test: str = MAIN, part: str = "all") -> Estimate:
         """Share of answers that are exactly right."""
         mask = self.places(test, part)
         if not mask.any():
             return Estimate.of([])
-        return self._over_seeds(reader, lambda seed: self.right(reader, seed, test)[mask].mean())
+        return self.over_seeds(reader, lambda seed: self.right(reader, seed, test)[mask].mean())
 
     def errors(self, reader: str, test: str, part: str = "all") -> dict[str, Estimate]:
         """Share of answers that are errors of each kind. With ``accuracy`` they add up to 1."""
@@ -259,22 +190,14 @@ class Results:
             ]
             return float(np.average(gaps, weights=weights))
 
-        return self._over_seeds(reader, of_seed)
+        return self.over_seeds(reader, of_seed)
 
     def difference(
         self, one: str, other: str, test: str = MAIN, part: str = "held out"
     ) -> Difference:
         """The difference in accuracy between two readers on the same sentences, seed by seed."""
         mask = self.places(test, part)
-        seeds = [seed for seed in self.seeds(one) if seed in self.seeds(other)]
-        gaps = np.array(
-            [
-                self.right(one, seed, test)[mask].astype(float)
-                - self.right(other, seed, test)[mask]
-                for seed in seeds
-            ]
-        )  # (seeds, N)
-        return paired(gaps)
+        return self.compared(one, other, lambda reader, seed: self.right(reader, seed, test)[mask])
 
     def trained(self, reader: str) -> bool:
         """Whether a reader does well at seen offsets; otherwise no conclusion can be drawn from
@@ -304,12 +227,3 @@ class Results:
             answering or self.readers,
             key=lambda name: np.mean([self.accuracy(name, test).mean for test in self.tests]),
         )
-
-
-def paired(gaps: Reals, resamples: int = 2000) -> Difference:
-    """The mean of ``gaps`` (seeds, N), the difference for each sentence and seed, with its interval
-    and p value."""
-    rng = np.random.default_rng(0)
-    low, high = crossed_interval(gaps, resamples, rng)
-    p = sign_flip_p(gaps.mean(0), resamples, rng)
-    return Difference(float(gaps.mean()), low, high, p)

@@ -9,27 +9,14 @@ from html import escape
 from pathlib import Path
 
 from charlm import webpage
+from charlm.experiments import webparts
 from charlm.experiments.position_invariance import report
 from charlm.experiments.position_invariance.examples import NEW_KINDS
 from charlm.experiments.position_invariance.grid import Grid
-from charlm.experiments.position_invariance.measures import MAIN, Difference, Estimate, Results
+from charlm.experiments.position_invariance.measures import MAIN, Results
 from charlm.experiments.position_invariance.readers import KINDS
-from charlm.experiments.position_invariance.report import percent
+from charlm.experiments.webparts import cell
 from charlm.files import write_atomically
-from charlm.svg import inline
-from charlm.webpage import scrolling
-
-_STYLE = """
-body { max-width: 64rem; }
-table { width: 100%; font-size: .9rem; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--faint); text-align: right; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; min-width: 7rem;
-  position: sticky; left: 0; background: var(--paper); }
-th { vertical-align: bottom; } figure { margin: 2rem 0; }
-code, .sentence { font-family: ui-monospace, monospace; font-size: .9rem; overflow-wrap: anywhere; }
-.interval { color: var(--quiet); font-size: .8rem; white-space: nowrap; display: block; }
-.untrained td { color: var(--quiet); }
-"""
 
 _CAPTIONS = {
     "offsets": "Exact answers by the offset of the answer's first character. In training, no "
@@ -63,9 +50,6 @@ def html(results: Results, figures: Path) -> str:
     )
     bands = " and ".join(f"{low} to {high}" for low, high in config["bands"])
     said = "".join(f"<li>{escape(sentence)}</li>" for sentence in report.findings(results))
-    versions = ", ".join(
-        f"{name} {version}" for name, version in results.content["versions"].items()
-    )
     return webpage.page(
         "Position invariance",
         f"""<h1>{question}</h1>
@@ -77,36 +61,20 @@ in which no character of an answer is at offsets {bands}. They are then tested o
 offsets.</p>
 <h2>Results</h2><ul>{said}</ul>
 {_table(results)}
-<h2>Figures</h2>{_figures(results, figures)}
+<h2>Figures</h2>{webparts.figures(_captions(results), figures)}
 {_kinds_of_errors(results)}{_by_symbol(results)}
 {_differences(results)}
 {_errors(results)}
 <h2>How it was computed</h2>
 <p>{config["seeds"]} seed{"s" if config["seeds"] > 1 else ""}, {config["steps"]:,} training steps of
 64 sentences for each reader, {config["per_offset"]} test sentences for each offset and level.
-Intervals are 95 % percentile bootstrap intervals over seeds. {escape(versions)}.</p>""",
-        _STYLE,
+Intervals are 95 % percentile bootstrap intervals over seeds. {webparts.versions(results)}.</p>""",
+        webparts.STYLE,
     )
-
-
-def _figures(results: Results, folder: Path) -> str:
-    """The figures that are in the folder, each with its caption and wide enough to be read."""
-    drawn = []
-    for name, caption in _CAPTIONS.items():
-        path = folder / f"{name}.svg"
-        if path.exists():
-            if name == "offsets":
-                caption = f"{caption} {report.before_band(results)}".rstrip()
-            svg = inline(path.read_text(encoding="utf-8"), name)
-            drawn.append(
-                f"<figure>{scrolling(svg)}<figcaption>{escape(caption)}</figcaption></figure>"
-            )
-    return "".join(drawn)
 
 
 def _table(results: Results) -> str:
     heads = report.columns(results)
-    names = "".join(f"<th>{escape(head)}</th>" for head, _, _ in heads)
     rows = []
     untrained = unread = False
     for reader in results.readers:
@@ -117,7 +85,7 @@ def _table(results: Results) -> str:
                 results.cells[reader, s]["tests"][test]["unread"] for s in results.seeds(reader)
             ):
                 mark, unread = " †", True
-            cells.append(_cell(results.accuracy(reader, test, part), mark))
+            cells.append(cell(results.accuracy(reader, test, part), mark))
         offset, worst = results.worst_offset(reader)
         cells.append(f"<td>{100 * worst:.1f} at {offset}</td>")
         kind, star = "", ""
@@ -144,40 +112,21 @@ def _table(results: Results) -> str:
         notes.append("* untrained: below 95 % at seen offsets, so no conclusion is drawn.")
     if unread:
         notes.append("† cannot read some of these sentences; they count as errors.")
-    return scrolling(
-        f"<table><tr><th>reader</th>{names}<th>worst held-out offset</th></tr>"
-        f"{''.join(rows)}</table>"
-    ) + "".join(f"<p><small>{escape(note)}</small></p>" for note in notes)
+    names = ["reader", *(head for head, _, _ in heads), "worst held-out offset"]
+    return webparts.table(names, rows) + webparts.notes(notes)
 
 
-def _cell(estimate: Estimate, mark: str = "") -> str:
-    """A cell of a table: the mean in percent, and its interval below."""
-    figure, _, interval = percent(estimate).partition(" ")
-    return f'<td>{figure}{mark} <span class="interval">{interval}</span></td>'
+def _captions(results: Results) -> dict[str, str]:
+    first = f"{_CAPTIONS['offsets']} {report.before_band(results)}".rstrip()
+    return _CAPTIONS | {"offsets": first}
 
 
 def _differences(results: Results) -> str:
     best = results.best()
-    rows = []
-    for other in results.readers:
-        if other != best and results.trained(best) and results.trained(other):
-            gap: Difference = results.difference(best, other)
-            rows.append(
-                f"<tr><td>{escape(best)} minus {escape(other)}</td><td>{100 * gap.mean:+.2f}</td>"
-                f"<td>[{100 * gap.low:.2f}, {100 * gap.high:.2f}]</td><td>{gap.p:.4f}</td></tr>"
-            )
-    if not rows:
-        return ""
-    return (
-        "<h2>Paired differences at held-out offsets</h2>"
-        + scrolling(
-            "<table><tr><th></th><th>points</th><th>95 % interval</th><th>p</th></tr>"
-            f"{''.join(rows)}</table>"
-        )
-        + "<p><small>On the same sentences, seed by seed; untrained readers are left out. "
-        "Interval: bootstrap over seeds and sentences. p: two-sided permutation test that flips "
-        "the signs of the sentences' differences at random; it tells whether other sentences "
-        "would give the same result with these seeds.</small></p>"
+    trained = [reader for reader in results.readers if results.trained(reader)]
+    others = [reader for reader in trained if reader != best and best in trained]
+    return webparts.differences(
+        "Paired differences at held-out offsets", best, others, results.difference, "sentences"
     )
 
 
@@ -191,15 +140,11 @@ def _kinds_of_errors(results: Results) -> str:
     tests = report.error_tests(results)
     if not tests:
         return ""
-    heads = "".join(
-        f"<th>{escape(test)}: {escape(head)}</th>"
-        for test in tests
-        for head in report.ERROR_COLUMNS.values()
-    )
+    heads = [f"{test}: {head}" for test in tests for head in report.ERROR_COLUMNS.values()]
     rows = []
     for reader in results.readers:
         found = [results.errors(reader, test, "held out") for test in tests]
-        cells = "".join(_cell(each[error]) for each in found for error in report.ERROR_COLUMNS)
+        cells = "".join(cell(each[error]) for each in found for error in report.ERROR_COLUMNS)
         star = "" if results.trained(reader) else " *"
         rows.append(f"<tr><td>{escape(reader)}{star}</td>{cells}</tr>")
     chance = "".join(f"<td>{cell}</td>" for cell in report.chance_row(results, tests))
@@ -208,25 +153,22 @@ def _kinds_of_errors(results: Results) -> str:
         "<h2>Two kinds of errors</h2><p>Percent of all answers at held-out offsets. other: another "
         "number of the sentence; invented: a number that is nowhere in the sentence. A pointer "
         "answers a place, so it cannot invent. The rest of the errors are pieces of the sentence "
-        "or no answer.</p>"
-        + scrolling(f"<table><tr><th>reader</th>{heads}</tr>{''.join(rows)}</table>")
+        "or no answer.</p>" + webparts.table(["reader", *heads], rows)
     )
 
 
 def _by_symbol(results: Results) -> str:
     """The accuracy of each character of the answer, at held-out offsets."""
-    places = range(results.width)
     rows = []
     for reader in results.readers:
-        cells = [_cell(each) for each in results.by_symbol(reader)]
+        cells = [cell(each) for each in results.by_symbol(reader)]
         star = "" if results.trained(reader) else " *"
         rows.append(f"<tr><td>{escape(reader)}{star}</td>{''.join(cells)}</tr>")
-    heads = "".join(f"<th>character {place + 1}</th>" for place in places)
+    heads = [f"character {place + 1}" for place in range(results.width)]
     return (
         "<h2>Character by character</h2><p>Percent of answers in which this character is right, "
         "whether or not the others are, at held-out offsets and with no other number in the "
-        "sentence.</p>"
-        + scrolling(f"<table><tr><th>reader</th>{heads}</tr>{''.join(rows)}</table>")
+        "sentence.</p>" + webparts.table(["reader", *heads], rows)
     )
 
 

@@ -1,46 +1,54 @@
 """The figures, as SVG and PNG. Needs matplotlib (the extra ``plots``).
 
-Every reader has its own colour, dash and marker, so that a figure can be read in gray. Each line
-has its name at its end or in a legend; every seed is a point.
+Each line has its name at its end or in a legend.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from charlm.drawing import GREY, LINE, LOOK, grid, legend_below, write
+from charlm.drawing import GREY, LINE
+from charlm.experiments import figures
+from charlm.experiments.figures import (
+    BLUE,
+    GREEN,
+    RED,
+    SKY,
+    YELLOW,
+    Style,
+    entry,
+    line,
+    panels,
+    percent_axis,
+)
 from charlm.experiments.position_invariance import report
 from charlm.experiments.position_invariance.measures import LONG, MAIN, Results
 from charlm.svg import INK, PAPER
 
-_RED, _BLUE, _SKY, _YELLOW, _GREEN = "#d55e00", "#0072b2", "#3a93c8", "#a57c00", "#008a64"
-# Colour, dash and marker.
-STYLES: dict[str, tuple[str, Any, str]] = {
-    "feedforward": (_RED, "-", "o"),
-    "time-delay": (_BLUE, (0, (6, 2)), "s"),
-    "time-delay-last": (_SKY, (0, (1, 1.2)), "v"),
-    "rnn": (_YELLOW, (0, (3, 1.5, 1, 1.5)), "^"),
-    "gru": (_GREEN, "-", "D"),
+STYLES: dict[str, Style] = {
+    "feedforward": (RED, "-", "o"),
+    "time-delay": (BLUE, (0, (6, 2)), "s"),
+    "time-delay-last": (SKY, (0, (1, 1.2)), "v"),
+    "rnn": (YELLOW, (0, (3, 1.5, 1, 1.5)), "^"),
+    "gru": (GREEN, "-", "D"),
     "lstm": (INK, "-", "p"),
     "bilstm": (LINE, (0, (5, 1)), "P"),
     "tagger": (INK, (0, (2, 1)), "x"),
     "tagger-both": (LINE, "-", "+"),
-    "pointer": (_SKY, (0, (2, 1)), "<"),
-    "pointer-both": (_BLUE, "-", ">"),
-    "writer-rnn": (_YELLOW, (0, (3, 1.5, 1, 1.5)), "^"),
-    "writer-gru": (_GREEN, "-", "D"),
+    "pointer": (SKY, (0, (2, 1)), "<"),
+    "pointer-both": (BLUE, "-", ">"),
+    "writer-rnn": (YELLOW, (0, (3, 1.5, 1, 1.5)), "^"),
+    "writer-gru": (GREEN, "-", "D"),
     "writer-lstm": (INK, (0, (3, 1)), "*"),
-    "writer-window": (_RED, "-", "o"),
-    "writer-conv": (_BLUE, (0, (6, 2)), "s"),
+    "writer-window": (RED, "-", "o"),
+    "writer-conv": (BLUE, (0, (6, 2)), "s"),
 }
 GROUPS = {
     "readers": (
@@ -56,29 +64,17 @@ GROUPS = {
     "taggers and pointers": ("tagger", "tagger-both", "pointer", "pointer-both"),
 }
 
-_LOOK = {**LOOK, "axes.titlesize": 12}
-
 
 def draw_all(results: Results, folder: Path) -> list[Path]:
     """Draw every figure into ``folder`` and return the files. Equal results give equal files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figures: dict[str, Callable[[Results], Figure]] = {
+    drawn: dict[str, Callable[[Results], Figure]] = {
         "offsets": offsets,
         "every-reader": every_reader,
         "offset-by-length": offset_by_length,
         "distance": distance,
         "learning-curves": learning_curves,
     }
-    written = []
-    with mpl.rc_context(_LOOK):  # type: ignore[arg-type]
-        for name, draw in figures.items():
-            figure = draw(results)
-            for ending in ("svg", "png"):
-                path = folder / f"{name}.{ending}"
-                write(figure, path)
-                written.append(path)
-            plt.close(figure)
-    return written
+    return figures.draw_all({name: partial(draw, results) for name, draw in drawn.items()}, folder)
 
 
 def _present(results: Results, group: str) -> list[str]:
@@ -109,40 +105,6 @@ def _bands(axes: Axes, results: Results, *, named: bool = True) -> None:
                 size=9,
                 color=GREY,
             )
-
-
-def _percent(axes: Axes) -> None:
-    axes.set_ylim(-0.03, 1.05)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25", "50", "75", "100 %"])
-    grid(axes)
-
-
-def _line(
-    axes: Axes, name: str, x: NDArray[Any], rows: NDArray[np.float64], *, every: int = 1
-) -> None:
-    """A reader's mean over seeds as a line, every seed as a point."""
-    colour, dash, mark = STYLES[name]
-    for row in rows if len(rows) > 1 else []:
-        axes.plot(x, row, linestyle="", marker=".", markersize=2.5, color=colour, alpha=0.3)
-    axes.plot(
-        x,
-        rows.mean(0),
-        color=colour,
-        linestyle=dash,
-        linewidth=1.8,
-        marker=mark,
-        markersize=4.5,
-        markevery=every,
-        markerfacecolor=PAPER,
-        markeredgewidth=1.1,
-        zorder=3,
-    )
-
-
-def _entry(axes: Axes, name: str, label: str) -> None:
-    """A reader's line in the legend."""
-    colour, dash, mark = STYLES[name]
-    axes.plot([], [], label=label, color=colour, linestyle=dash, marker=mark, markerfacecolor=PAPER)
 
 
 def _names(
@@ -184,9 +146,9 @@ def offsets(results: Results) -> Figure:
     ends = []
     for number, name in enumerate(names):
         x, rows = results.by_offset(name)
-        _line(axes, name, x, rows, every=12 + number % 3)
+        line(axes, STYLES[name], x, rows, every=12 + number % 3)
         ends.append((name, float(rows.mean(0)[-1])))
-    _percent(axes)
+    percent_axis(axes)
     _names(axes, results, ends, float(x[-1]) + 1)
     axes.set_xlim(-1, x[-1] + 1)
     axes.set_xlabel("offset of the answer's first character in the sentence")
@@ -226,7 +188,7 @@ def every_reader(results: Results) -> Figure:
         for row in rows:
             axes.plot(x, row, ".", markersize=2.5, color=colour, alpha=0.35)
         axes.plot(x, rows.mean(0), color=colour, linewidth=1.2)
-        _percent(axes)
+        percent_axis(axes)
         note = "" if results.trained(name) else "  (untrained)"
         axes.set_title(name + note, size=10)
     for axes in list(grid.flat)[len(names) :]:
@@ -241,15 +203,8 @@ def offset_by_length(results: Results) -> Figure:
     best = results.best()
     others = [name for name in ("feedforward", "rnn", "time-delay-last") if name in results.readers]
     names = [*others[:2], best] if best not in others[:2] else others[:2]
-    figure, grid = plt.subplots(
-        1,
-        len(names),
-        figsize=(4.2 * len(names), 3.9),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes, name in zip(grid.flat, names, strict=True):
+    figure, row = panels(len(names), width=4.2 * len(names), height=3.9)
+    for axes, name in zip(row, names, strict=True):
         rows, columns, mean = results.by_offset_and_length(name)
         image = axes.imshow(
             mean.T,
@@ -265,8 +220,8 @@ def offset_by_length(results: Results) -> Figure:
                 axes.axvline(edge, color="#c0568f", linewidth=1.2, linestyle=(0, (2, 2)))
         axes.set_title(name, size=10)
         axes.set_xlabel("offset of the answer")
-    grid[0][0].set_ylabel("length of the sentence")
-    bar = figure.colorbar(image, ax=list(grid.flat), shrink=0.85)
+    row[0].set_ylabel("length of the sentence")
+    bar = figure.colorbar(image, ax=row, shrink=0.85)
     bar.set_ticks([0, 0.5, 1], labels=["0", "50", "100 %"])
     return figure
 
@@ -276,23 +231,16 @@ def distance(results: Results) -> Figure:
     training and in longer ones: how much is forgotten."""
     parts = [(MAIN, range(0, 121, 10)), (LONG, range(0, 401, 40))]
     parts = [(test, bins) for test, bins in parts if test in results.tests]
-    figure, grid = plt.subplots(
-        1,
-        len(parts),
-        figsize=(1 + 4.6 * len(parts), 3.8),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes, (test, edges) in zip(grid.flat, parts, strict=True):
+    figure, row = panels(len(parts), width=1 + 4.6 * len(parts), height=3.8)
+    for axes, (test, edges) in zip(row, parts, strict=True):
         for name in _main(results):
             bins, rows = results.by_distance(name, test, tuple(edges))
-            _line(axes, name, np.arange(len(bins)), rows)
+            line(axes, STYLES[name], np.arange(len(bins)), rows)
         axes.set_xticks(np.arange(len(bins)), bins, rotation=40, ha="right")
         axes.set_title("up to 120 characters" if test == MAIN else "longer sentences", size=10)
-        _percent(axes)
+        percent_axis(axes)
     for name in _main(results):
-        _entry(axes, name, _named(results, name))
+        entry(axes, STYLES[name], _named(results, name))
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     figure.supxlabel("characters between the answer and the end of the sentence", size=10)
     figure.suptitle(
@@ -303,24 +251,4 @@ def distance(results: Results) -> Figure:
 
 def learning_curves(results: Results) -> Figure:
     """Accuracy during training, on other sentences of the same kind as the training sentences."""
-    groups = [group for group in GROUPS if _present(results, group)]
-    figure, grid = plt.subplots(
-        1,
-        len(groups),
-        figsize=(4.4 * len(groups), 4.4),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axes, group in zip(grid.flat, groups, strict=True):
-        for name in _present(results, group):
-            cells = [results.cells[name, seed] for seed in results.seeds(name)]
-            x = np.array([point["step"] for point in cells[0]["curve"]])
-            rows = np.array([[point["accuracy"] for point in cell["curve"]] for cell in cells])
-            _line(axes, name, x, rows, every=3)
-            _entry(axes, name, name)
-        _percent(axes)
-        axes.set_title(group, size=10)
-        axes.set_xlabel("training steps of 64 sentences")
-        legend_below(axes)
-    return figure
+    return figures.learning_curves(results, GROUPS, STYLES, "64 sentences")

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from charlm.experiments.measures import TRAINED
 from charlm.experiments.position_invariance.examples import FOUR_DIGITS, LEVELS, NEW_KINDS
 from charlm.experiments.position_invariance.measures import (
     HELD_OUT_ANSWERS,
     LONG,
     MAIN,
-    TRAINED,
-    Estimate,
     Results,
 )
 from charlm.experiments.position_invariance.mistakes import NOT_IN_SENTENCE, WRONG_NUMBER
+from charlm.experiments.tables import BLOCKS, aligned, mean_of, percent, strip
 
-BLOCKS = " ▁▂▃▄▅▆▇█"
-ASCII_BLOCKS = " .:-=+*#@"
 GREAT, SMALL = 0.1, 0.01
 """Gaps in accuracy between seen and held-out offsets that count as large and as small."""
 NEAR = 0.02
@@ -57,7 +54,7 @@ def table(results: Results) -> str:
         rows.append([name, *cells, lowest])
     rows.append(["most frequent", *(f"{100 * results.floor(t):.1f}" for _, t, _ in heads), ""])
     rows.append(["first number", *(f"{100 * results.ceiling(t):.1f}" for _, t, _ in heads), ""])
-    lines = [*_aligned(rows), ""]
+    lines = [*aligned(rows), ""]
     lines += _legend(results)
     if untrained:
         lines.append(
@@ -66,19 +63,6 @@ def table(results: Results) -> str:
     if unread:
         lines.append("†  cannot read some of these sentences; they count as errors")
     return "\n".join(lines)
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """The rows of a table as lines, with a rule below the first one."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
 ERROR_COLUMNS = {WRONG_NUMBER: "other", NOT_IN_SENTENCE: "invented"}
@@ -117,7 +101,7 @@ def error_table(results: Results) -> str:
     rows.append(["any number", *chance_row(results, tests)])
     return "\n".join(
         [
-            *_aligned(rows),
+            *aligned(rows),
             "",
             "Errors in percent of all answers at held-out offsets, by what else is in the "
             "sentence.",
@@ -130,11 +114,8 @@ def error_table(results: Results) -> str:
 
 
 def _legend(results: Results) -> list[str]:
-    seeds = results.config["seeds"]
     lines = [
-        f"Exact answers in percent, mean of {seeds} seed{'s' if seeds > 1 else ''}"
-        + (" [95 % bootstrap interval over seeds]" if seeds > 1 else "")
-        + ".",
+        f"Exact answers in percent, {mean_of(results.config['seeds'])}.",
         "seen, held out: at those offsets of the answer, with no other number in the sentence.",
     ]
     others = [test for test in LEVELS[1:] if test in results.tests]
@@ -155,22 +136,6 @@ def _legend(results: Results) -> list[str]:
         explained.insert(0, "new answers: never seen in training")
     lines.append(f"{'; '.join(explained)}.")
     return lines
-
-
-def percent(estimate: Estimate) -> str:
-    """``99.8 [99.5, 100.0]``; without an interval if there is only one seed."""
-    if not estimate.values:
-        return "-"
-    text = f"{100 * estimate.mean:.1f}"
-    if len(estimate.values) > 1:
-        text += f" [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
-    return text
-
-
-def strip(accuracies: NDArray[np.float64], blocks: str = BLOCKS) -> str:
-    """One block for each value from 0 to 1: the higher the value, the taller the block."""
-    steps = np.clip(np.rint(accuracies * (len(blocks) - 1)), 0, len(blocks) - 1)
-    return "".join(blocks[int(step)] for step in steps)
 
 
 def strips(results: Results, blocks: str = BLOCKS) -> str:

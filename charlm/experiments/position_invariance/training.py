@@ -1,21 +1,16 @@
-"""One cell of the grid: one reader trained on one seed's sentences, with charlm's own recipe."""
+"""One cell of the grid: one reader trained on one seed's sentences."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import charlm
 from charlm.arrays import Ids
-from charlm.config import TrainConfig, default_learning_rate
-from charlm.errors import DivergenceError
 from charlm.experiments.position_invariance.examples import Example
 from charlm.experiments.position_invariance.readers import (
     PARAMETERS,
@@ -27,13 +22,8 @@ from charlm.experiments.position_invariance.readers import (
     build,
     shape,
 )
-from charlm.models.bodies import TensorState
+from charlm.experiments.training import CurvePoint, Recipe, fit
 from charlm.seeds import derive
-from charlm.training.optim import Optimizers
-from charlm.training.precision import choose_precision
-from charlm.training.step import update
-
-CPU = torch.device("cpu")
 
 Batch: TypeAlias = tuple[torch.Tensor, ...]
 """ids (B, T), lengths (B,), answers (B, width), where each answer begins (B,)."""
@@ -51,7 +41,6 @@ UNKNOWN_SHARE = 0.003
 read it."""
 
 WARMUP = 100
-CURVE_POINTS = 15
 
 
 def recipe() -> dict[str, float]:
@@ -66,18 +55,6 @@ def recipe() -> dict[str, float]:
         "unknown_share": UNKNOWN_SHARE,
         "text_weight": TEXT_WEIGHT,
         "window_embedding": WINDOW_EMBEDDING,
-    }
-
-
-def made_with() -> dict[str, str]:
-    """What else affects the trained weights: package versions and the arithmetic of this
-    processor."""
-    packages = {name: version(name) for name in ("numpy", "torch")}
-    return {
-        "charlm": charlm.__version__,
-        "python": platform.python_version(),
-        **packages,
-        "precision": choose_precision("auto", CPU),
     }
 
 
@@ -111,16 +88,6 @@ class Material:
         return tuple(torch.from_numpy(part.astype(np.int64)) for part in parts)
 
 
-@dataclass(frozen=True)
-class CurvePoint:
-    """A point of a learning curve: the step, the mean loss since the last point (nats), and the
-    share of validation sentences answered exactly."""
-
-    step: int
-    loss: float
-    accuracy: float
-
-
 def train(
     kind: Kind,
     vocabulary: Vocabulary,
@@ -136,46 +103,30 @@ def train(
     Raises DivergenceError if a loss is not finite.
     """
     reader = build(kind, shape(kind, vocabulary), vocabulary, derive(seed, "weights"))
-    interval = max(1, steps // CURVE_POINTS)
-    config = TrainConfig(
-        optimizer="muon",
-        learning_rate=RATE * default_learning_rate("muon", reader.config.hidden_size),
-        warmup=WARMUP,
+
+    def batch(step: int) -> Batch:
+        made = material.batch(_rows(material.lengths, seed, step))
+        _lose_some(made, vocabulary.unknown, derive(seed, "dropout", step))
+        return made
+
+    def accuracy() -> float:
+        found = reader.answers([each.text for each in validation])
+        return float(np.mean([a == e.answer for a, e in zip(found, validation, strict=True)]))
+
+    curve = fit(
+        reader,
+        name=kind.name,
+        hidden_size=reader.config.hidden_size,
+        recipe=Recipe(BATCH_SIZE, RATE, WARMUP),
         seed=seed,
-        precision=choose_precision("auto", CPU),
-        batch_size=BATCH_SIZE,
-        seq_len=int(material.lengths.max()),
         steps=steps,
-        eval_every=interval,
-        save_every=steps,
+        seq_len=int(material.lengths.max()),
+        batch=batch,
+        loss=lambda each: reader.loss(*each),
+        accuracy=accuracy,
+        remedy=f"leave {kind.name} out with --readers, or give other --steps",
+        updated=updated,
     )
-    optimizers = Optimizers(reader, config)
-
-    def objective(
-        model: torch.nn.Module, batch: Batch, state: TensorState
-    ) -> tuple[torch.Tensor, int, TensorState]:
-        return reader.loss(*batch), 1, state  # a mean already: its terms have different weights
-
-    curve: list[CurvePoint] = []
-    losses: list[float] = []
-    for step in range(steps):
-        batch = material.batch(_rows(material.lengths, seed, step))
-        _lose_some(batch, vocabulary.unknown, derive(seed, "dropout", step))
-        try:
-            loss, _ = update(reader, optimizers, objective, batch, (), config, step)
-        except DivergenceError as error:
-            raise DivergenceError(
-                f"{kind.name}, seed {seed}, {error}; leave {kind.name} out with --readers, or give "
-                "other --steps"
-            ) from error
-        losses.append(loss)
-        if (step + 1) % interval == 0 or step + 1 == steps:
-            found = reader.answers([each.text for each in validation])
-            right = [a == each.answer for a, each in zip(found, validation, strict=True)]
-            curve.append(CurvePoint(step + 1, float(np.mean(losses)), float(np.mean(right))))
-            losses.clear()
-        updated(step + 1)
-    reader.eval()
     return reader, curve
 
 

@@ -1,64 +1,40 @@
-"""``charlm experiment``: train several kinds of networks on one question and compare them."""
+"""``charlm experiment position-invariance``: find a year, wherever it is in the sentence."""
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from charlm.cli.options import (
-    HELP,
-    Group,
-    Number,
-    chosen_workers,
-    given,
-    json_option,
-    option,
-    typed,
-    workers_options,
+from charlm.cli.experiment.common import (
+    blocks,
+    carry_out,
+    chosen_readers,
+    list_files,
+    opened,
+    out_option,
+    readers_option,
+    resume_option,
+    seeds_option,
 )
-from charlm.cli.progress import bar
-from charlm.cli.signals import Interruption
-from charlm.cli.terminal import echo, echo_json, has_unicode, say, table, use_colour
+from charlm.cli.options import HELP, Group, Number, json_option, option, workers_options
+from charlm.cli.terminal import echo, echo_json, say, table, use_colour
 from charlm.display import printable
-from charlm.errors import CharlmError, DivergenceError, RequestError
-from charlm.extras import how_to_install
+from charlm.errors import RequestError
 
 if TYPE_CHECKING:
     from charlm.experiments.position_invariance.ask import Panel
     from charlm.experiments.position_invariance.grid import Grid
-    from charlm.experiments.position_invariance.measures import Results
-    from charlm.parallel import Workers
 
-_OUT = "checkpoints/position-invariance"
+SEEDS, QUICK_SEEDS = 5, 1
 
 
-@click.group(cls=Group, context_settings=HELP)
-def command() -> None:
-    """Test what several kinds of networks can and cannot do.
-
-    \b
-    charlm experiment position-invariance --quick     find a year, wherever it is in the sentence
-    """
-
-
-@command.group("position-invariance", cls=Group, invoke_without_command=True, context_settings=HELP)
-@option("--readers", help="Readers (kinds of network) to train, separated by commas [default: all]")
-@option(
-    "--seeds",
-    type=Number(int, min=1, max=1000),
-    help="Networks of each kind, each with its own random seed [default: 5; --quick: 1]",
-)
-@option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=_OUT,
-    show_default=True,
-    help="Directory of the experiment.",
-)
+@click.group("position-invariance", cls=Group, invoke_without_command=True, context_settings=HELP)
+@readers_option
+@seeds_option(SEEDS, QUICK_SEEDS)
+@out_option("checkpoints/position-invariance")
 @option("--quick", is_flag=True, help="Train four kinds with one seed for fewer steps.")
 @option(
     "--steps",
@@ -66,14 +42,14 @@ def command() -> None:
     help="Training steps, of 64 sentences each [default: 2200; --quick: 1900]",
 )
 @workers_options()
-@option("--resume", is_flag=True, help="Continue the experiment in --out.")
+@resume_option
 @option(
     "--template",
     type=click.Path(path_type=Path),
     help="Use your own sentences: a file of sentences with a {slot}, and fillers for it.",
 )
 @click.pass_context
-def position_invariance(ctx: click.Context, /, **options: Any) -> None:
+def command(ctx: click.Context, /, **options: Any) -> None:
     """Test whether networks find a year at any position.
 
     The year is in sentences such as "Sono andato in Nepal nel 2009". The command trains
@@ -89,25 +65,9 @@ def position_invariance(ctx: click.Context, /, **options: Any) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    from charlm.experiments.position_invariance import grid
+    from charlm.experiments.position_invariance.grid import Grid
 
-    workers = chosen_workers(options["jobs"], options["dask"])
-    made = grid.Grid(options["out"])
-    if options["resume"]:
-        also = given(ctx) - {"resume", "out", "jobs", "dask"}
-        if also:
-            named = ", ".join(typed(ctx, name) for name in sorted(also))
-            raise RequestError(f"--resume uses the saved settings in --out; leave out {named}")
-        made = grid.find(str(options["out"]))
-        made.check_recipe()
-    else:
-        _begin(made, options)
-    try:
-        _run(made, workers)
-    except DivergenceError:
-        _show(made, made.collect())  # the results of the other readers are valid
-        raise
-    _show(made, made.collect())
+    carry_out(ctx, Grid, lambda made: _begin(made, options), _show)
 
 
 def _begin(made: Grid, options: dict[str, Any]) -> None:
@@ -115,94 +75,44 @@ def _begin(made: Grid, options: dict[str, Any]) -> None:
     from charlm.experiments.position_invariance.readers import KINDS
 
     quick = options["quick"]
-    names = list(grid.QUICK_READERS if quick else KINDS)
-    if options["readers"] is not None:
-        names = [name.strip() for name in options["readers"].split(",") if name.strip()]
-        unknown = [name for name in names if name not in KINDS]
-        if unknown or not names:
-            raise RequestError(f"--readers {options['readers']}: choose from {', '.join(KINDS)}")
+    default = grid.QUICK_READERS if quick else tuple(KINDS)
+    names = chosen_readers(options["readers"], default, tuple(KINDS))
     question = (
         design.years() if options["template"] is None else design.from_template(options["template"])
     )
     settings = grid.Settings(
-        readers=tuple(dict.fromkeys(names)),
-        seeds=options["seeds"] or (1 if quick else 5),
+        readers=tuple(names),
+        seeds=options["seeds"] or (QUICK_SEEDS if quick else SEEDS),
         steps=options["steps"] or (grid.QUICK_STEPS if quick else grid.STEPS),
         per_offset=grid.QUICK_PER_OFFSET if quick else grid.PER_OFFSET,
     )
     made.begin(question, settings)
 
 
-def _run(made: Grid, workers: Workers) -> None:
-    missing = len(made.unfinished())
-    settings = made.settings
-    total = len(settings.cells())
-    if not missing:
-        say(f"all {total} readers are trained already")
-        return
-    say(
-        f"training {missing} of {total} readers: {len(settings.readers)} kinds, {settings.seeds} "
-        f"seeds, {settings.steps:,} steps each, {workers.describe()}"
-    )
-    shown = bar(missing * settings.steps, unit=" steps")
-    printed = 0
-
-    def progress(done: int, all_of_them: int) -> None:
-        nonlocal printed
-        if shown is not None:
-            shown.update(done - shown.n)
-        elif done * 20 // max(1, all_of_them) > printed:
-            printed = done * 20 // max(1, all_of_them)
-            say(f"{5 * printed} %")
-
-    def close() -> None:
-        if shown is not None:
-            shown.close()
-
-    with Interruption() as interrupted:
-        try:
-            made.run(workers, progress)
-        except KeyboardInterrupt:
-            close()
-            left = len(made.unfinished())
-            say(
-                f"{total - left} of {total} readers are trained; continue: charlm experiment "
-                f"position-invariance --resume --out {shlex.quote(str(made.path))}"
-            )
-            sys.exit(interrupted.exit_code)
-        finally:
-            close()
-
-
-def _show(made: Grid, results: Results) -> None:
+def _show(made: Grid) -> None:
     from charlm.experiments.position_invariance import report
 
-    blocks = report.BLOCKS if has_unicode() else report.ASCII_BLOCKS
+    results = made.collect()
     click.echo(report.table(results))
     click.echo()
     errors = report.error_table(results)
     if errors:
         click.echo(f"{errors}\n")
-    click.echo(report.strips(results, blocks))
+    click.echo(report.strips(results, blocks()))
     click.echo()
     for sentence in report.findings(results):
         click.echo(sentence)
     click.echo()
-    files = [made.results_file, made.path / "results.csv"]
-    try:
+
+    def draw() -> list[Path]:
         from charlm.experiments.position_invariance import page, plots
 
-        files += plots.draw_all(results, made.path / "figures")
-        files.append(page.write(results, made))
-    except ImportError:
-        say(
-            f"no figures, because matplotlib is not installed: {how_to_install('plots')}, then "
-            "--resume"
-        )
-    click.echo("\n".join(str(file) for file in files))
+        return [*plots.draw_all(results, made.path / "figures"), page.write(results, made)]
+
+    list_files(made, draw)
 
 
-@position_invariance.command()
+@command.command()
 @click.argument("run")
 @click.argument("sentence", required=False)
 @option("--reader", help="Reader (kind of network) that answers [default: the best]")
@@ -278,7 +188,7 @@ def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
 _ERRORS_SHOWN = 10  # of each reader; --json prints all
 
 
-@position_invariance.command()
+@command.command()
 @click.argument("run")
 @click.argument("file", type=click.Path(path_type=Path))
 @option("--reader", help="Reader (kind of network) to measure [default: all]")
@@ -341,13 +251,7 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
 
 
 def _panel(run: str) -> Panel:
-    from charlm.experiments.position_invariance import grid
     from charlm.experiments.position_invariance.ask import Panel
+    from charlm.experiments.position_invariance.grid import Grid
 
-    found = grid.find(run)
-    if not any(found.cell(*cell).exists() for cell in found.settings.cells()):
-        raise CharlmError(
-            f"{run}: no reader is finished yet; continue: charlm experiment position-invariance "
-            f"--resume --out {shlex.quote(run)}"
-        )
-    return Panel(found)
+    return Panel(opened(Grid, run))
