@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from charlm.mdlstm import blocks, diagonals
+from charlm.models.pages import PageBody
 
 Cell: TypeAlias = Literal["mdlstm", "leaky"]
 
@@ -57,7 +58,7 @@ class Direction(nn.Module):
         self.bias = nn.Parameter(torch.empty(rows))
 
 
-class MDLSTM(nn.Module):
+class MDLSTM(PageBody):
     """Four multi-dimensional LSTM layers, one from each corner: (B, R, C, E) -> (B, R, C, 4 * H).
 
     cell: "mdlstm" or "leaky" (``charlm.mdlstm``)
@@ -81,6 +82,7 @@ class MDLSTM(nn.Module):
         self.cell: Cell = cell
         self.embedding_size, self.hidden_size = embedding_size, hidden_size
         self.forget_bias = forget_bias
+        self.features = len(CORNERS) * hidden_size
         self.layers = nn.ModuleList(Direction(cell, embedding_size, hidden_size) for _ in CORNERS)
         self.initialize()
 

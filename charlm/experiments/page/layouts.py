@@ -51,7 +51,21 @@ _TEXT = """il la un una di da con per tra sul nel al dal mare monte lago fiume v
 treno bus barca auto strada piazza ponte torre porto casa letto pane vino pesce zuppa mercato museo
 chiesa giardino amici zia nonno Ada Bruno Carla Dario Elena Fabio Gina Lima Roma Nepal Oslo Cuba Kyoto
 Dakar Quito Porto Malta Lecce Pisa Bari lungo breve bello stanco tardi presto ieri oggi poi mai""".split()
-_SHORT = ("12:40", "07:05", "18:30", "85,00", "9,50", "B12", "C3", "n. 7", "sì", "no", "-", "EUR", "kg 23")
+_SHORT = (
+    "12:40",
+    "07:05",
+    "18:30",
+    "85,00",
+    "9,50",
+    "B12",
+    "C3",
+    "n. 7",
+    "sì",
+    "no",
+    "-",
+    "EUR",
+    "kg 23",
+)
 
 _REACH = 4
 """Rows below a word in which it names a number; to the right it is the rest of the row."""
@@ -212,15 +226,15 @@ def _form(rng: Rng, family: Family) -> Style:
 
 def _diary(rng: Rng, family: Family) -> Style:
     tall = between(rng, 4, 6) if family == "above" else between(rng, 2, 5)
-    return Style(0, 1, " ", between(rng, 0, 2), (tall, between(rng, 12, 16)), 6, 0.8, False, bars=True)
+    return Style(
+        0, 1, " ", between(rng, 0, 2), (tall, between(rng, 12, 16)), 6, 0.8, False, bars=True
+    )
 
 
 def _boarding(rng: Rng, family: Family) -> Style:
     gap = between(rng, 1, 2) if family == "above" else between(rng, 1, 3)
     tall = between(rng, gap + 2, 5) if family == "above" else 2
-    return Style(
-        2, gap, " ", between(rng, 0, 2), (tall, between(rng, 10, 15)), 2, 0.2, True
-    )
+    return Style(2, gap, " ", between(rng, 0, 2), (tall, between(rng, 10, 15)), 2, 0.2, True)
 
 
 _STYLES = {"table": _table, "form": _form, "diary": _diary, "boarding pass": _boarding}
@@ -337,8 +351,10 @@ def _between(row: int, column: int, length: int, blocks: list[Block], family: Fa
         if family == "left":
             if row == wr and column < nc and column + length > wc:
                 return True
-        elif wr < row < nr and column < max(wc + len(each.word), nc + DIGITS) and (
-            column + length > min(wc, nc)
+        elif (
+            wr < row < nr
+            and column < max(wc + len(each.word), nc + DIGITS)
+            and (column + length > min(wc, nc))
         ):
             return True
     return False
