@@ -6,18 +6,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
 from torch import nn
 
 from charlm import tensorfile
-from charlm.config import ModelConfig
 from charlm.errors import CheckpointError
 from charlm.files import write_atomically
 from charlm.tensorfile import Tensors
 
 FORMAT = "charlm-reader/1"
+
+
+class Config(Protocol):
+    """What a reader is built from: a ``ModelConfig``, or an experiment's own."""
+
+    def to_json(self) -> str: ...
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """The inverse of ``to_json`` after parsing; ValueError for anything else."""
+        ...
+
 
 NOTHING: Mapping[str, str] = {}
 
@@ -42,7 +54,7 @@ def save(
     path: Path,
     module: nn.Module,
     name: str,
-    config: ModelConfig,
+    config: Config,
     facts: Mapping[str, str] = NOTHING,
 ) -> None:
     """Write the weights of the reader ``name`` atomically. OSError or CheckpointError if that
@@ -59,7 +71,7 @@ def load(
     path: Path,
     module: nn.Module,
     name: str,
-    config: ModelConfig,
+    config: Config,
     facts: Mapping[str, str] = NOTHING,
 ) -> None:
     """Fill ``module`` with the weights of a file. CheckpointError if ``save`` did not write it for
@@ -70,7 +82,7 @@ def load(
         with tensorfile.opened(path) as (file, size):
             described, metadata = tensorfile.read_header(file, size)
             said = {key: metadata.get(key) for key in expected}
-            said["config"] = _with_every_field(said["config"])
+            said["config"] = _with_every_field(said["config"], type(config))
             if described != shapes or said != expected:
                 raise CheckpointError(f"not the {name} of this experiment")
             weights = tensorfile.read_tensors(file, size, metadata)
@@ -87,14 +99,14 @@ def remedy(path: Path) -> str:
     return f"remove {path.with_suffix('.json').name} and continue with --resume"
 
 
-def _said(name: str, config: ModelConfig, facts: Mapping[str, str]) -> dict[str, str]:
+def _said(name: str, config: Config, facts: Mapping[str, str]) -> dict[str, str]:
     """What the file of a reader says about it."""
     return {"format": FORMAT, "reader": name, "config": config.to_json(), **facts}
 
 
-def _with_every_field(config: str | None) -> str:
+def _with_every_field(config: str | None, kind: type[Config]) -> str:
     """The configuration of a file, with the fields that did not exist when it was written."""
     try:
-        return ModelConfig.from_dict(tensorfile.parse_json(config or "null")).to_json()
+        return kind.from_dict(tensorfile.parse_json(config or "null")).to_json()
     except ValueError as error:
         raise CheckpointError(f"damaged: its configuration ({error!s:.60})") from error

@@ -7,8 +7,8 @@ the other to its left:
                1911     2009       1987                      ANNO ...... 2009
 
 So the number that is asked for is the one whose word means the year of the trip. All numbers of a
-page look alike (years of 1900 to 2029), and other words name the others. No number but the asked one
-has such a word above it or to its left, and the asked number has no other word there.
+page look alike (years of 1900 to 2029), and other words name the others. No number but the asked
+one has such a word above it or to its left, and the asked number has no other word there.
 
 There are four kinds of pages, each in both families: a table, a form, a page of a diary in columns,
 and a boarding pass. ``draw`` puts the asked number at any place that is wanted.
@@ -47,10 +47,13 @@ OTHERS = (
 )
 """Words that name other numbers."""
 
-_TEXT = """il la un una di da con per tra sul nel al dal mare monte lago fiume vento pioggia sole neve
-treno bus barca auto strada piazza ponte torre porto casa letto pane vino pesce zuppa mercato museo
-chiesa giardino amici zia nonno Ada Bruno Carla Dario Elena Fabio Gina Lima Roma Nepal Oslo Cuba Kyoto
-Dakar Quito Porto Malta Lecce Pisa Bari lungo breve bello stanco tardi presto ieri oggi poi mai""".split()
+_TEXT = tuple(
+    """il la un una di da con per tra sul nel al dal mare monte lago fiume vento pioggia sole neve
+    treno bus barca auto strada piazza ponte torre porto casa letto pane vino pesce zuppa
+    mercato museo chiesa giardino amici zia nonno Ada Bruno Carla Dario Elena Fabio Gina Lima
+    Roma Nepal Oslo Cuba Kyoto Dakar Quito Porto Malta Lecce Pisa Bari lungo breve bello stanco
+    tardi presto ieri oggi poi mai""".split()  # noqa: SIM905
+)
 _SHORT = (
     "12:40",
     "07:05",
@@ -111,7 +114,7 @@ class Canvas:
 
     def fits(self, row: int, column: int, text: str) -> bool:
         """Whether the text can be written there, with a blank before and after it."""
-        if not (0 <= row < self.rows and 0 <= column and column + len(text) <= self.columns):
+        if not (0 <= row < self.rows and column >= 0 and column + len(text) <= self.columns):
             return False
         near = self.cells[row][max(0, column - 1) : column + len(text) + 1]
         return all(cell == " " for cell in near)
