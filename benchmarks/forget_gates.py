@@ -84,7 +84,7 @@ def trained(cell: Cell, bias: float, seed: int, steps: int) -> Trained:
 
 def gradient_norm(reader: Reader, material: Material) -> float:
     """The norm of the gradient of the first batch."""
-    reader.loss(*material.batch(slice(0, BATCH_SIZE))).backward()  # type: ignore[no-untyped-call]
+    reader.loss(*material.batch(slice(0, BATCH_SIZE))).backward()
     gradients = [p.grad.norm() for p in reader.parameters() if p.grad is not None]
     reader.zero_grad()
     return float(torch.stack(gradients).norm())
