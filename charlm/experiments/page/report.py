@@ -38,8 +38,8 @@ def outside(results: Results, reader: str) -> bool:
     """Whether a reader is outside the comparison: it has many more parameters than the others, or
     reads more pages in a step."""
     facts, recipe = _facts(results, reader), results.config["recipe"]
-    differs = abs(facts["parameters"] / recipe["parameters"] - 1)
-    return differs > ALIKE or facts["pages_per_step"] != recipe["batch_size"]
+    larger = abs(facts["parameters"] / recipe["parameters"] - 1) > ALIKE
+    return bool(larger or facts["pages_per_step"] != recipe["batch_size"])
 
 
 def compared(results: Results) -> list[str]:
@@ -206,7 +206,8 @@ def _mean(shares: Reals, axis: int) -> Reals:
     """The mean of what is not NaN; 0 where there is nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nan_to_num(np.nanmean(shares, axis=axis))
+        found: Reals = np.nan_to_num(np.nanmean(shares, axis=axis))
+    return found
 
 
 def _marks(count: int, bands: Sequence[tuple[int, int]]) -> str:
