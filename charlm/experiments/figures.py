@@ -46,11 +46,17 @@ def draw_all(figures: Mapping[str, Callable[[], Figure]], folder: Path) -> list[
     return written
 
 
-def percent_axis(axes: Axes) -> None:
-    """An accuracy from 0 to 1 upwards, labelled in percent."""
-    axes.set_ylim(-0.03, 1.05)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "25", "50", "75", "100 %"])
-    grid(axes)
+def percent_axis(axes: Axes, *, across: bool = False) -> None:
+    """An accuracy from 0 to 1, labelled in percent: upwards, or from left to right."""
+    ticks, names = [0, 0.25, 0.5, 0.75, 1.0], ["0", "25", "50", "75", "100 %"]
+    if across:
+        axes.set_xlim(-0.03, 1.05)
+        axes.set_xticks(ticks, names)
+        grid(axes, "x")
+    else:
+        axes.set_ylim(-0.03, 1.05)
+        axes.set_yticks(ticks, names)
+        grid(axes)
 
 
 def line(

@@ -34,6 +34,15 @@ def cell(estimate: Estimate, mark: str = "") -> str:
     return f'<td>{figure}{mark} <span class="interval">{interval}</span></td>'
 
 
+def row(reader: str, cells: Iterable[str], trained: bool = True) -> str:
+    """A row of a table about readers; an untrained one is marked.
+
+    cells: HTML of each cell, with its ``<td>``
+    """
+    kind, star = ("", "") if trained else (' class="untrained"', " *")
+    return f"<tr{kind}><td>{escape(reader)}{star}</td>{''.join(cells)}</tr>"
+
+
 def table(heads: Iterable[str], rows: Iterable[str]) -> str:
     """A table that scrolls sideways. The first column needs no heading: it can be ``""``.
 

@@ -23,7 +23,7 @@ _SMALL = 0.05
 @dataclass(frozen=True)
 class Saliency:
     """A text, and by how many nats the log-probability of its answer falls without each character:
-    (T,)."""
+    (T,). In a text of several lines a line end is a character, whose value is 0."""
 
     text: str
     nats: NDArray[np.float64]
@@ -33,10 +33,15 @@ class Saliency:
         """The same from -1 to 1; the largest magnitude is 1."""
         return self.nats / max(1e-9, float(np.abs(self.nats).max()))
 
+    @property
+    def several_lines(self) -> bool:
+        return "\n" in self.text
+
 
 def in_terminal(found: Saliency, colour: bool, indent: int = 0) -> str:
     """The text with coloured backgrounds. Without colour, a line of marks follows below the text,
-    after ``indent`` spaces: 1 to 9 for the answer, - against it."""
+    after ``indent`` spaces: 1 to 9 for the answer, - against it. A text of several lines is
+    followed by an empty line and as many lines of marks."""
     if colour:
         pieces = []
         for character, share in zip(found.text, found.shares, strict=True):
@@ -49,16 +54,28 @@ def in_terminal(found: Saliency, colour: bool, indent: int = 0) -> str:
                 pieces.append(f"\x1b[48;5;{tone}m\x1b[30m{shown}\x1b[0m")
         return "".join(pieces)
     marks = "".join(
-        " " if abs(share) < _SMALL else (str(min(9, int(10 * share))) if share > 0 else "-")
-        for share in found.shares
+        character if character == "\n" else _mark(share)
+        for character, share in zip(found.text, found.shares, strict=True)
     )
+    if found.several_lines:
+        lines = "\n".join(line.rstrip() for line in marks.split("\n"))
+        return f"{printable(found.text)}\n\n{lines}"
     return f"{printable(found.text)}\n{' ' * indent}{marks}".rstrip()
+
+
+def _mark(share: float) -> str:
+    if abs(share) < _SMALL:
+        return " "
+    return str(max(1, min(9, int(10 * share)))) if share > 0 else "-"
 
 
 def in_html(found: Saliency) -> str:
     """A span for each character: its background shows its share, its title the value in nats."""
     pieces = []
     for character, share, nats in zip(found.text, found.shares, found.nats, strict=True):
+        if character == "\n":
+            pieces.append(character)
+            continue
         colour = "37, 99, 235" if share > 0 else "220, 38, 38"
         pieces.append(
             f'<span title="{nats:+.3f} nats" style="background: rgba({colour}, '
@@ -73,13 +90,18 @@ _STRONGEST = 0.6
 
 def write_page(path: Path, found: Saliency, answer: str, name: str) -> None:
     """Write the saliency as a page. Raises CharlmError if it cannot be written."""
+    shown = f'<div class="saliency">{in_html(found)}</div>'
+    style = ".saliency { font: 1.3rem/1.8 ui-monospace, monospace; overflow-wrap: anywhere; }"
+    if found.several_lines:
+        shown = webpage.scrolling(shown)
+        style = ".saliency { font: 1rem/1.35 ui-monospace, monospace; white-space: pre; }"
     content = webpage.page(
         "What moved the answer",
         f"""<p>{escape(name)} answers <b>{escape(answer)}</b>. Blue characters made this answer more
 likely, red ones less: the change of its log-probability without each character. Point at one for
 the value.</p>
-<div class="saliency">{in_html(found)}</div>""",
-        ".saliency { font: 1.3rem/1.8 ui-monospace, monospace; overflow-wrap: anywhere; }",
+{shown}""",
+        style,
     )
     try:
         write_atomically(path, content.encode())

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from charlm.cli.experiment import position_invariance
+from charlm.cli.experiment import page, position_invariance
 from charlm.cli.options import HELP, Group
 
 
@@ -15,7 +15,9 @@ def command() -> None:
 
     \b
     charlm experiment position-invariance --quick     find a year, wherever it is in the sentence
+    charlm experiment page --quick                    find a year, wherever it is on the page
     """
 
 
 command.add_command(position_invariance.command)
+command.add_command(page.command)

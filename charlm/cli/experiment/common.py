@@ -13,7 +13,7 @@ import click
 from charlm.cli.options import Number, chosen_workers, given, option, typed
 from charlm.cli.progress import bar
 from charlm.cli.signals import Interruption
-from charlm.cli.terminal import has_unicode, say
+from charlm.cli.terminal import echo, has_unicode, say
 from charlm.errors import CharlmError, DivergenceError, RequestError
 from charlm.extras import how_to_install
 
@@ -143,6 +143,19 @@ def blocks() -> str:
     from charlm.experiments import tables
 
     return tables.BLOCKS if has_unicode() else tables.ASCII_BLOCKS
+
+
+_ERRORS_SHOWN = 10  # of each reader; --json prints all
+
+
+def list_errors(reader: str, errors: Sequence[str]) -> None:
+    """Print the first errors of a reader, a line each, and how many there are."""
+    if not errors:
+        return
+    more = f" (the first {_ERRORS_SHOWN} of {len(errors)})" if len(errors) > _ERRORS_SHOWN else ""
+    click.echo(f"\nerrors of {reader}{more}:")
+    for error in errors[:_ERRORS_SHOWN]:
+        echo(f"  {error}")
 
 
 def list_files(made: Grid[Any], draw: Callable[[], list[Path]]) -> None:

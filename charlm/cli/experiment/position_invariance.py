@@ -12,6 +12,7 @@ from charlm.cli.experiment.common import (
     blocks,
     carry_out,
     chosen_readers,
+    list_errors,
     list_files,
     opened,
     out_option,
@@ -185,9 +186,6 @@ def _explain(panel: Panel, name: str, text: str, answer: str) -> None:
         say(note)
 
 
-_ERRORS_SHOWN = 10  # of each reader; --json prints all
-
-
 @command.command()
 @click.argument("run")
 @click.argument("file", type=click.Path(path_type=Path))
@@ -238,16 +236,13 @@ def score(run: str, file: Path, reader: str | None, as_json: bool) -> None:
         rows.append([name, f"{100 * each.accuracy:5.1f} %", f"{right}/{each.count}", note])
     table(rows, left=4)
     for name in order:
-        errors = scored[name].errors
-        if errors:
-            more = (
-                f" (the first {_ERRORS_SHOWN} of {len(errors)})"
-                if len(errors) > _ERRORS_SHOWN
-                else ""
-            )
-            click.echo(f"\nerrors of {name}{more}:")
-        for error in errors[:_ERRORS_SHOWN]:
-            echo(f"  {error['found'] or '?':>5} for {error['answer']}: {error['text']}")
+        list_errors(
+            name,
+            [
+                f"{error['found'] or '?':>5} for {error['answer']}: {error['text']}"
+                for error in scored[name].errors
+            ],
+        )
 
 
 def _panel(run: str) -> Panel:

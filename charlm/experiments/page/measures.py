@@ -93,13 +93,16 @@ class Results(GridResults):
         np.add.at(count, (rows, columns), 1)
         return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
-    def gap(self, reader: str, part: str, answer: str = PLACE) -> Estimate:
-        """Accuracy at seen places minus that in another part, seed by seed, each family counted
-        alike: the left edge has no pages with a word to the left, so the parts differ in their
-        share of families."""
+    def gap(
+        self, reader: str, part: str, answer: str = PLACE, family: str | None = None
+    ) -> Estimate:
+        """Accuracy at seen places minus that in another part, seed by seed, in one family or in
+        both, each counted alike: the left edge has no pages with a word to the left, so the parts
+        differ in their share of families."""
         pairs = [
-            (self.mask(PLACES, SEEN, family), self.mask(PLACES, part, family))
-            for family in FAMILIES
+            (self.mask(PLACES, SEEN, each), self.mask(PLACES, part, each))
+            for each in FAMILIES
+            if family in (None, each)
         ]
 
         def of_seed(seed: int) -> float:

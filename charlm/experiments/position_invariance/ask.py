@@ -14,9 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from charlm.errors import RequestError
+from charlm.experiments import panel
+from charlm.experiments.panel import majority
 from charlm.experiments.position_invariance import store
 from charlm.experiments.position_invariance.examples import Example
 from charlm.experiments.position_invariance.grid import Grid, first_answer
+from charlm.experiments.position_invariance.measures import Results
 from charlm.experiments.position_invariance.mistakes import ERRORS, NOT_IN_SENTENCE, kind_of
 from charlm.experiments.position_invariance.readers import KINDS, UNREAD, AnyReader, Writer
 
@@ -24,30 +27,17 @@ NO_ANSWER = "-"
 """The answer for a sentence that contains nothing that could be the answer."""
 
 
-class Panel:
+class Panel(panel.Panel[Results, AnyReader]):
     """All trained readers of an experiment. A kind of reader answers by the majority vote of its
     seeds."""
 
     def __init__(self, grid: Grid) -> None:
-        self.grid = grid
+        super().__init__(grid)
         self.design = grid.design
         self.vocabulary = store.vocabulary(grid.config)
-        self.results = grid.results()
 
-    @property
-    def readers(self) -> list[str]:
-        return self.results.readers
-
-    def members(self, name: str) -> list[AnyReader]:
-        """The readers of that kind, one per finished seed; RequestError for an unknown kind."""
-        if name not in self.readers:
-            raise RequestError(
-                f"--reader is {name!r}; {self.grid.path} has {', '.join(self.readers)}"
-            )
-        return [
-            store.load(self.grid.cell(name, seed, "safetensors"), name, self.vocabulary)
-            for seed in self.results.seeds(name)
-        ]
+    def load(self, path: Path, name: str) -> AnyReader:
+        return store.load(path, name, self.vocabulary)
 
     @cached_property
     def best(self) -> str:
@@ -60,7 +50,7 @@ class Panel:
         votes = [reader.answers(asked) for reader in self.members(name)]
         found = []
         for place, text in enumerate(asked):
-            said = Counter(each[place] for each in votes).most_common(1)[0][0]
+            said = majority([each[place] for each in votes])
             if not text or not first_answer(text, self.design):
                 said = NO_ANSWER
             elif self.too_long(name, text):

@@ -88,10 +88,9 @@ def _table(results: Results) -> str:
             cells.append(cell(results.accuracy(reader, test, part), mark))
         offset, worst = results.worst_offset(reader)
         cells.append(f"<td>{100 * worst:.1f} at {offset}</td>")
-        kind, star = "", ""
-        if not results.trained(reader):
-            kind, star, untrained = ' class="untrained"', " *", True
-        rows.append(f"<tr{kind}><td>{escape(reader)}{star}</td>{''.join(cells)}</tr>")
+        trained = results.trained(reader)
+        untrained = untrained or not trained
+        rows.append(webparts.row(reader, cells, trained))
     for name, value in (
         ("most frequent answer (floor)", results.floor),
         ("first number (a regular expression)", results.ceiling),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from charlm.experiments import verdicts
 from charlm.experiments.measures import TRAINED
 from charlm.experiments.position_invariance.examples import FOUR_DIGITS, LEVELS, NEW_KINDS
 from charlm.experiments.position_invariance.measures import (
@@ -16,11 +17,6 @@ from charlm.experiments.position_invariance.measures import (
 )
 from charlm.experiments.position_invariance.mistakes import NOT_IN_SENTENCE, WRONG_NUMBER
 from charlm.experiments.tables import BLOCKS, aligned, mean_of, percent, strip
-
-GREAT, SMALL = 0.1, 0.01
-"""Gaps in accuracy between seen and held-out offsets that count as large and as small."""
-NEAR = 0.02
-"""A reader generalizes only if the interval of its gap ends below this."""
 
 
 def columns(results: Results) -> list[tuple[str, str, str]]:
@@ -180,16 +176,8 @@ def findings(results: Results) -> list[str]:
         if not held.values:
             said.append(f"{reader} was tested at no held-out offset.")
             continue
-        if gap.mean > GREAT:
-            verdict = ": what it learned does not generalize to other positions."
-        elif gap.low > SMALL:
-            verdict = f": it loses {percent(gap)} points at other positions."
-        elif gap.high <= NEAR:
-            verdict = ": what it learned generalizes to other positions."
-        else:
-            verdict = "; its seeds differ too much to say whether it generalizes."
         said.append(
             f"{reader} answers {percent(seen)} % correctly at seen offsets and {percent(held)} % "
-            f"at held-out ones{verdict}"
+            f"at held-out ones{verdicts.clause(gap, 'other positions')}"
         )
     return said
