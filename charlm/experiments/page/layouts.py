@@ -146,7 +146,8 @@ def draw(
     columns: int = COLUMNS,
     rows: int = ROWS,
 ) -> Page | None:
-    """A page with the asked number at ``place``; None if no word of this family fits there.
+    """A page with the asked number at ``place``; None if the word does not fit there, or if no other
+    number fits on the page (it would have to be narrow): draw again.
 
     numbers: those that the others are drawn from
     """
@@ -163,6 +164,8 @@ def draw(
         other = _block(rng, style, family, pick(rng, OTHERS), pick(rng, numbers), at, columns)
         if other is not None and not _misleads(other, blocks) and canvas.put(other):
             blocks.append(other)
+    if len(blocks) == 1:
+        return None
     for block in blocks:
         _decorate(rng, canvas, style, family, block)
     _fill(rng, canvas, style, family, blocks)
