@@ -34,18 +34,19 @@ ASKED = ("anno", "viaggio", "partenza", "andata")
 OTHERS = (
     "volo",
     "nato",
+    "data",
     "codice",
     "stanza",
-    "quota",
+    "gruppo",
     "tessera",
     "pratica",
-    "scadenza",
     "rinnovo",
-    "gruppo",
-    "posto",
-    "banco",
+    "scadenza",
+    "ricevuta",
+    "deposito",
 )
-"""Words that name other numbers."""
+"""Words that name other numbers. They are as long as those above, so that the length of a word does
+not tell which number is meant."""
 
 _TEXT = tuple(
     """il la un una di da con per tra sul nel al dal mare monte lago fiume vento pioggia sole neve
