@@ -147,8 +147,8 @@ def draw(
     columns: int = COLUMNS,
     rows: int = ROWS,
 ) -> Page | None:
-    """A page with the asked number at ``place``; None if the word that was drawn does not fit there,
-    or if no other number fits on the page, as on a narrow one: draw again.
+    """A page with the asked number at ``place``. None if the word that was drawn does not fit
+    there, or no other number on a narrow page: then draw again.
 
     numbers: those that the others are drawn from
     """
