@@ -85,7 +85,7 @@ def test_every_reader_has_its_parameters_within_five_percent(name: str, words: V
     shape = shape_of(kind, words)
     assert kind.parameters == PARAMETERS
     assert num_parameters(kind, shape, words) == pytest.approx(PARAMETERS, rel=0.05)
-    assert kind.pages == 1
+    assert kind.times == 1
 
 
 def test_only_one_reader_is_larger_and_reads_more_pages(words: Vocabulary) -> None:
@@ -93,7 +93,7 @@ def test_only_one_reader_is_larger_and_reads_more_pages(words: Vocabulary) -> No
     wide = KINDS["feedforward-wide"]
     found = num_parameters(wide, shape_of(wide, words), words)
     assert found == pytest.approx(1_000_000, rel=0.05)
-    assert wide.pages == 8
+    assert wide.times == 8
 
 
 @pytest.mark.parametrize("name", WITHOUT_PLACES)
