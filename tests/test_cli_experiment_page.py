@@ -279,7 +279,7 @@ def test_the_saliency_is_that_of_what_decides(
     assert name == str(page)
     shown = page.read_text("utf-8")
     assert "answers <b>2009, row 4, columns 8 to 11</b>" in shown
-    strong = re.findall(r'title="\+0\.0\d\d nats" style="[^"]*0\.600\)">(.)<', shown)
+    strong = re.findall(r'title="\+0\.\d{3} nats" style="[^"]*0\.600\)">(.)<', shown)
     assert strong == ["n", "n"]
     assert "white-space: pre" in shown
 

@@ -207,8 +207,8 @@ def test_a_sentence_for_each_reader_and_family(results: Results) -> None:
         "from it."
     )
     assert said["mdlstm, word above"].endswith(
-        ": what it learned holds in held-out columns and in held-out rows; what it learned does not "
-        "hold where both are held out."
+        ": what it learned holds in held-out columns and in held-out rows; what it learned does "
+        "not hold where both are held out."
     )
 
 
