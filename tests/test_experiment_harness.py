@@ -23,6 +23,7 @@ from charlm.experiments.grid import Settings
 from charlm.experiments.measures import GridResults, pack, unpack
 from charlm.experiments.tables import as_csv
 from charlm.experiments.training import CurvePoint, Recipe, fit
+from charlm.experiments.widths import NARROWEST, WIDEST, width_for
 from charlm.parallel import Workers
 
 READERS = ("even@10", "odd@10", "even@20")
@@ -189,3 +190,14 @@ def test_a_file_is_of_one_reader_one_configuration_and_its_facts(tmp_path: Path)
             store.load(path, again, name, CONFIG, facts)
     with pytest.raises(CheckpointError, match="not the line@2"):
         store.load(path, nn.Linear(2, 3), "line@2", CONFIG, {"patch": "2"})
+
+
+def test_the_width_for_a_number_of_parameters_is_the_closest_of_all() -> None:
+    def count(hidden_size: int) -> int:
+        return 4 * hidden_size * (hidden_size + 7) + 10
+
+    widths = range(NARROWEST, WIDEST + 1)
+    for parameters in (0, 82, 83, 100, 5000, 40_001, count(WIDEST), 10**9):
+        closest = min(widths, key=lambda size: abs(count(size) - parameters))
+        assert width_for(parameters, count) == closest
+    assert width_for(5, lambda size: 2 * size) == 2  # 4 and 6 are equally close

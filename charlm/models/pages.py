@@ -26,6 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from charlm.errors import RequestError
+
 Order: TypeAlias = Literal["rows", "columns"]
 
 Kernel: TypeAlias = tuple[int, int, int, int]
@@ -36,6 +38,7 @@ class PageBody(nn.Module):
     """The base of the bodies above. ``features`` is F."""
 
     features: int
+    layers: nn.ModuleList
 
     def initialize(self) -> None:
         """Draw the initial weights from torch's generator."""
@@ -62,7 +65,7 @@ class Flattened(PageBody):
         if self.order == "columns":
             x = x.transpose(1, 2)
         B, lines, places, E = x.shape
-        y, _ = self.layers[0](x.reshape(B, lines * places, E))
+        y: Tensor = self.layers[0](x.reshape(B, lines * places, E))[0]
         y = y.view(B, lines, places, self.features)
         return y.transpose(1, 2) if self.order == "columns" else y
 
@@ -73,7 +76,8 @@ class Convolution(PageBody):
     kernels: one for each layer
     coordinates: whether the first layer also reads each place's row and column, from -1 to 1
 
-    Beyond the edge of the page everything is 0.
+    Beyond the edge of the page everything is 0. Raises RequestError for a kernel without a middle,
+    with an even number of rows or columns.
     """
 
     def __init__(
@@ -85,6 +89,12 @@ class Convolution(PageBody):
         coordinates: bool = False,
     ) -> None:
         super().__init__()
+        for rows, columns, _, _ in kernels:
+            if not rows % 2 or not columns % 2:
+                raise RequestError(
+                    f"a kernel of {rows} x {columns} places has no middle: rows and columns must "
+                    "be odd"
+                )
         self.kernels, self.coordinates, self.features = tuple(kernels), coordinates, hidden_size
         self.layers = nn.ModuleList()
         read = embedding_size + 2 * coordinates
@@ -158,10 +168,10 @@ class ReNet(PageBody):
     def forward(self, x: Tensor) -> Tensor:
         B, R, C, E = x.shape
         along_rows, along_columns = self.layers
-        y, _ = along_rows(x.reshape(B * R, C, E))
+        y: Tensor = along_rows(x.reshape(B * R, C, E))[0]
         y = y.view(B, R, C, self.features).transpose(1, 2)
-        y, _ = along_columns(y.reshape(B * C, R, self.features))
-        return y.view(B, C, R, self.features).transpose(1, 2)  # type: ignore[no-any-return]
+        y = along_columns(y.reshape(B * C, R, self.features))[0]
+        return y.view(B, C, R, self.features).transpose(1, 2)
 
 
 class Separate(PageBody):

@@ -87,20 +87,30 @@ class Design:
         families: Sequence[Family] = FAMILIES,
     ) -> Iterator[Page]:
         """Pages without end. The asked number is one of ``answers`` at one of ``places``; the
-        other numbers are years of training."""
+        other numbers are years of training.
+
+        Families and kinds are equally frequent, although a word to the left does not fit at every
+        place: a place or a word that does not fit is drawn again, not the family. A family that
+        fits at none of the places is left out.
+        """
+        fitting = [
+            family for family in families if any(self.possible(family, place) for place in places)
+        ]
         while True:
-            page = layouts.draw(
-                rng,
-                pick(rng, families),
-                pick(rng, KINDS),
-                pick(rng, answers),
-                pick(rng, places),
-                self.trained,
-                columns=self.columns,
-                rows=self.rows,
-            )
-            if page is not None:
-                yield page
+            family, kind = pick(rng, fitting), pick(rng, KINDS)
+            page = None
+            while page is None:
+                page = layouts.draw(
+                    rng,
+                    family,
+                    kind,
+                    pick(rng, answers),
+                    pick(rng, places),
+                    self.trained,
+                    columns=self.columns,
+                    rows=self.rows,
+                )
+            yield page
 
     def tests(self, per_place: int) -> dict[str, list[Page]]:
         """The test pages, the same for every seed and reader.

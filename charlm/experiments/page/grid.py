@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from charlm.experiments.page.training import Material
     from charlm.experiments.training import CurvePoint
 
-STEPS, QUICK_STEPS = 700, 300
+STEPS, QUICK_STEPS = 600, 300
 QUICK_READERS = ("feedforward", "lstm", "conv", "mdlstm")
 PER_PLACE, QUICK_PER_PLACE = 2, 1
 WIDTHS = (10, 20, 40, 80)
@@ -213,7 +213,7 @@ class Bench(AnyBench["Reader", "Materials"]):
         self._untrained = self.shares(reader)
         curve = training.train(
             reader,
-            material.pages(design, kind.pages),
+            material.pages(design, kind.times),
             material.validation(design),
             name=name,
             seed=seed,
@@ -250,7 +250,7 @@ class Bench(AnyBench["Reader", "Materials"]):
             "parameters": sum(parameter.numel() for parameter in reader.parameters()),
             "hidden_size": reader.shape.hidden_size,
             "receptive_field": list(reader.receptive_field),
-            "pages_per_step": BATCH_SIZE * reader.kind.pages,
+            "steps": self.steps * reader.kind.times,
             "untrained": self._untrained,
         }
 

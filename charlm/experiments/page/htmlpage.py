@@ -280,10 +280,10 @@ def _computed(results: Results) -> str:
         seconds = sum(each["seconds_training"] for each in cells) / len(cells)
         rows.append(
             f"<tr><td>{escape(reader)}</td><td>{cells[0]['parameters']:,}</td>"
-            f"<td>{cells[0]['hidden_size']}</td><td>{cells[0]['pages_per_step']}</td>"
+            f"<td>{cells[0]['hidden_size']}</td><td>{cells[0]['steps']:,}</td>"
             f"<td>{seconds:,.0f}</td></tr>"
         )
-    heads = ["reader", "parameters", "hidden size", "pages per step", "seconds of training"]
+    heads = ["reader", "parameters", "hidden size", "training steps", "seconds of training"]
     return f"""<h2>How it was computed</h2>
 <p>{config["seeds"]} seed{"s" if config["seeds"] > 1 else ""}, {config["steps"]:,} training steps of
 {batch_size} pages for each reader, {config["per_place"]} test pages of each kind for each place.

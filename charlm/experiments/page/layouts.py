@@ -34,18 +34,19 @@ ASKED = ("anno", "viaggio", "partenza", "andata")
 OTHERS = (
     "volo",
     "nato",
+    "data",
     "codice",
     "stanza",
-    "quota",
+    "gruppo",
     "tessera",
     "pratica",
-    "scadenza",
     "rinnovo",
-    "gruppo",
-    "posto",
-    "banco",
+    "scadenza",
+    "ricevuta",
+    "deposito",
 )
-"""Words that name other numbers."""
+"""Words that name other numbers. They are as long as those above, so that the length of a word does
+not tell which number is meant."""
 
 _TEXT = tuple(
     """il la un una di da con per tra sul nel al dal mare monte lago fiume vento pioggia sole neve
@@ -146,7 +147,8 @@ def draw(
     columns: int = COLUMNS,
     rows: int = ROWS,
 ) -> Page | None:
-    """A page with the asked number at ``place``; None if no word of this family fits there.
+    """A page with the asked number at ``place``. None if the word that was drawn does not fit
+    there, or no other number on a narrow page: then draw again.
 
     numbers: those that the others are drawn from
     """
@@ -163,6 +165,8 @@ def draw(
         other = _block(rng, style, family, pick(rng, OTHERS), pick(rng, numbers), at, columns)
         if other is not None and not _misleads(other, blocks) and canvas.put(other):
             blocks.append(other)
+    if len(blocks) == 1:
+        return None
     for block in blocks:
         _decorate(rng, canvas, style, family, block)
     _fill(rng, canvas, style, family, blocks)

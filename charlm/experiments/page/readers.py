@@ -1,8 +1,8 @@
 """The readers: bodies that read a page, with a head that answers.
 
     feedforward         a weight for every place of the page
-    feedforward-wide    the same with many more parameters and pages: it has its own row, outside
-                        the comparison
+    feedforward-wide    the same with many more parameters and training steps: it has its own row,
+                        outside the comparison
     lstm                an LSTM over the page as one text, row by row
     lstm-columns        the same, column by column
     conv                four 2-D convolutions
@@ -85,14 +85,14 @@ class Kind:
     body: makes its body
     parameters: how many it has, embedding and heads included
     embedding_size: of its characters
-    pages: how many times more pages it reads in a step
+    times: how many times as many steps it is trained for
     """
 
     name: str
     body: Callable[[Shape], PageBody]
     parameters: int = PARAMETERS
     embedding_size: int = EMBEDDING
-    pages: int = 1
+    times: int = 1
 
     @property
     def separate(self) -> bool:
@@ -108,7 +108,7 @@ KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
         Kind("feedforward", _separate, embedding_size=2),
-        Kind("feedforward-wide", _separate, parameters=1_000_000, pages=8),
+        Kind("feedforward-wide", _separate, parameters=1_000_000, times=8),
         Kind("lstm", lambda shape: Flattened(shape.embedding_size, shape.hidden_size)),
         Kind(
             "lstm-columns",

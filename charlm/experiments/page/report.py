@@ -36,10 +36,10 @@ ALIKE = 0.1
 
 def outside(results: Results, reader: str) -> bool:
     """Whether a reader is outside the comparison: it has many more parameters than the others, or
-    reads more pages in a step."""
-    facts, recipe = _facts(results, reader), results.config["recipe"]
-    larger = abs(facts["parameters"] / recipe["parameters"] - 1) > ALIKE
-    return bool(larger or facts["pages_per_step"] != recipe["batch_size"])
+    is trained for more steps."""
+    facts, config = _facts(results, reader), results.config
+    larger = abs(facts["parameters"] / config["recipe"]["parameters"] - 1) > ALIKE
+    return bool(larger or facts["steps"] != config["steps"])
 
 
 def compared(results: Results) -> list[str]:
@@ -153,10 +153,10 @@ def fields(results: Results) -> list[str]:
 
 def apart(results: Results, reader: str) -> str:
     """Why a reader is outside the comparison, as the end of a sentence."""
-    facts, recipe = _facts(results, reader), results.config["recipe"]
-    times = facts["pages_per_step"] // recipe["batch_size"]
-    pages = f" and reads {times} times as many pages in a step" if times > 1 else ""
-    return f"is outside the comparison: it has {facts['parameters']:,} parameters{pages}"
+    facts = _facts(results, reader)
+    times = facts["steps"] // results.config["steps"]
+    steps = f" and is trained for {times} times as many steps" if times > 1 else ""
+    return f"is outside the comparison: it has {facts['parameters']:,} parameters{steps}"
 
 
 def before_training(results: Results, answer: str) -> float:

@@ -27,7 +27,7 @@ from charlm.seeds import derive
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """ids (B, R, C), places of the last digits (B,), digits (B, 4)."""
 
-RATE = 0.5
+RATE = 1.0
 """Factor on the default learning rate."""
 WARMUP = 50
 
@@ -100,18 +100,19 @@ def train(
     steps: int,
     updated: Callable[[int], None] = lambda step: None,
 ) -> list[CurvePoint]:
-    """Train a reader for ``steps`` steps of 32 pages and return its learning curve; each page is
-    read once.
+    """Train a reader for ``steps`` steps of 32 pages, or a multiple of that for some kinds, and
+    return its learning curve; each page is read once.
 
     name: how a message calls it
+    updated: called with the number of steps done, as if it were ``steps`` for every kind
     Raises DivergenceError if a loss is not finite.
     """
     rows, columns = reader.shape.rows, reader.shape.columns
-    size = BATCH_SIZE * reader.kind.pages
+    times = reader.kind.times
 
     def batch(step: int) -> Batch:
-        first = step * size % max(1, len(material) - size + 1)
-        ids, places, digits = material.batch(slice(first, first + size))
+        first = step * BATCH_SIZE
+        ids, places, digits = material.batch(slice(first, first + BATCH_SIZE))
         lost = np.random.default_rng(derive(seed, "dropout", step)).random(tuple(ids.shape))
         # Not of the asked number: the value must remain readable.
         ends = np.arange(rows * columns) - places.numpy()[:, None]  # (B, R * C)
@@ -123,15 +124,15 @@ def train(
         reader,
         name=name,
         hidden_size=reader.shape.hidden_size,
-        recipe=Recipe(size, RATE, WARMUP),
+        recipe=Recipe(BATCH_SIZE, RATE, WARMUP),
         seed=seed,
-        steps=steps,
+        steps=times * steps,
         seq_len=rows * columns,
         batch=batch,
         loss=lambda each: reader.loss(*each),
         accuracy=lambda: accuracy(reader, validation),
         remedy=f"leave {name} out with --readers, or give other --steps",
-        updated=updated,
+        updated=lambda step: updated(step // times),
     )
 
 

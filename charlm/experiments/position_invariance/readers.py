@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from charlm.arrays import Ids
 from charlm.config import ModelConfig
+from charlm.experiments.widths import width_for
 from charlm.models.bodies import Body
 from charlm.models.heads import (
     Reading,
@@ -204,14 +205,9 @@ def shape(kind: Kind, vocabulary: Vocabulary, parameters: int = PARAMETERS) -> M
             nonlinearity="relu" if kind.cell in ("window", "conv") else "tanh",
         )
 
-    def surplus(hidden_size: int) -> int:
-        return num_parameters(kind, config(hidden_size), vocabulary) - parameters
-
-    low, high = 2, 4096
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if surplus(middle) < 0 else (low, middle)
-    return config(min((low, high), key=lambda size: abs(surplus(size))))
+    return config(
+        width_for(parameters, lambda size: num_parameters(kind, config(size), vocabulary))
+    )
 
 
 def num_parameters(kind: Kind, config: ModelConfig, vocabulary: Vocabulary) -> int:
