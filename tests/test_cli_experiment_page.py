@@ -23,6 +23,7 @@ from charlm.experiments.page import sheets
 from charlm.experiments.page.design import BOTH, PLACES, SEEN, Design
 from charlm.experiments.page.grid import Grid, Settings
 from charlm.experiments.page.readers import Reader, Scores
+from charlm.experiments.page.training import BATCH_SIZE
 from charlm.inspection import saliency as maps
 from charlm.inspection.saliency import Saliency
 
@@ -174,7 +175,7 @@ def test_widths_need_a_reader_that_is_trained_on_them(charlm: Invoke, tmp_path: 
 def test_the_help_states_the_defaults(charlm: Invoke) -> None:
     shown = " ".join(charlm(*PAGE, "--help").stdout.split())
     assert f"[default: {grids.STEPS}; --quick: {grids.QUICK_STEPS}]" in shown
-    assert f"of {grids.BATCH_SIZE} pages each" in shown
+    assert f"of {BATCH_SIZE} pages each" in shown
     assert f"[default: {','.join(map(str, grids.WIDTHS))}; --quick: none]" in shown
     *rest, last = grids.WIDTH_READERS
     assert f"{', '.join(rest)} and {last}" in shown

@@ -86,9 +86,9 @@ def test_every_seen_place_is_asked_about_in_training(trained_on: list[Page]) -> 
     asked = Counter((page.row, page.column) for page in trained_on)
     corner = {(0, column) for column in range(len("anno") + 1)}
     assert set(asked) == set(DESIGN.places(SEEN)) - corner
-    for family, edge in (("above", lambda row, column: row), ("left", lambda row, column: column)):
+    for axis, family in enumerate(FAMILIES):
         at = Counter((page.row, page.column) for page in trained_on if page.family == family)
-        inner = [at[place] for place in DESIGN.places(SEEN) if edge(*place) > 8]
+        inner = [at[place] for place in DESIGN.places(SEEN) if place[axis] > 8]
         assert min(inner) > 0
         assert max(inner) < 30
 
@@ -225,6 +225,13 @@ def test_a_family_that_does_not_fit_is_left_out() -> None:
     assert {page.family for page in top} == {"left"}
     edge = islice(DESIGN.draw(rng, [(5, 2)], DESIGN.trained), 20)
     assert {page.family for page in edge} == {"above"}
+
+
+def test_a_page_without_space_for_another_number_is_drawn_nevertheless() -> None:
+    """And does not go on for ever."""
+    tight = Design(DESIGN.trained, DESIGN.held_out, rows=2, columns=9)
+    page = next(tight.draw(random.Random(0), [(1, 5)], DESIGN.trained, ["left"]))
+    assert numbers(page) == [(1, 5, page.answer)]
 
 
 def test_numbers_of_a_page_by_hand() -> None:

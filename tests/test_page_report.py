@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from matplotlib.patches import Rectangle
 
 from charlm.experiments.measures import pack
@@ -81,7 +82,7 @@ def cell(key: str, seed: int, shares: tuple[int, int, int, int], steps: int = 4)
         "seed": seed,
         "parameters": 999_000 if wide else 21_000 + seed,
         "hidden_size": 30,
-        "pages_per_step": 256 if wide else 32,
+        "steps": 560 if wide else 70,
         "receptive_field": [3, 9] if key.startswith("conv") else [6, width or 16],
         "untrained": {"place": 0.01, "value": 0.0},
         "seconds_training": 2.5,
@@ -162,8 +163,8 @@ def test_the_tables_show_the_figures(results: Results) -> None:
 def test_the_notes_keep_a_large_reader_apart_and_state_the_field(results: Results) -> None:
     said = "\n".join(report.notes(results))
     assert (
-        "feedforward-wide is outside the comparison: it has 999,000 parameters and reads 8 times "
-        "as many pages in a step." in said
+        "feedforward-wide is outside the comparison: it has 999,000 parameters and is trained for "
+        "8 times as many steps." in said
     )
     assert "conv: the score of a place depends on 3 rows x 9 columns around it." in said
     assert "*  untrained: below 95 %" in said
@@ -275,7 +276,7 @@ def test_frames_are_around_the_seen_places_and_nothing_else(results: Results) ->
             part = DESIGN.part(*place)
             assert shown[place] == (1 if part in (SEEN, "") else 0)
     assert np.ma.getmaskarray(shown)[0].all()
-    plots.plt.close(figure)
+    plt.close(figure)
 
 
 def test_without_widths_there_is_no_figure_of_them(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ NARROWEST, WIDEST = 10, 80
 @option(
     "--steps",
     type=Number(int, min=1),
-    help="Training steps, of 32 pages each [default: 700; --quick: 300]",
+    help="Training steps, of 32 pages each [default: 600; --quick: 300]",
 )
 @option(
     "--widths",

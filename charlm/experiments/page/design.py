@@ -35,6 +35,7 @@ SEEN, HELD_OUT_COLUMN, HELD_OUT_ROW, BOTH = PARTS = (
 
 _TEST_SEED = 2009
 _HELD_OUT_SHARE = 0.2  # of the years
+_LONELY = 100  # times that a page without another number is drawn again
 _NUMBER = re.compile(r"(?<!\d)\d{4}(?!\d)")
 
 Bands = tuple[tuple[int, int], ...]
@@ -91,15 +92,16 @@ class Design:
 
         Families and kinds are equally frequent, although a word to the left does not fit at every
         place: a place or a word that does not fit is drawn again, not the family. A family that
-        fits at none of the places is left out.
+        fits at none of the places is left out. A page has other numbers, if there is space.
         """
         fitting = [
             family for family in families if any(self.possible(family, place) for place in places)
         ]
         while True:
             family, kind = pick(rng, fitting), pick(rng, KINDS)
-            page = None
-            while page is None:
+            page, lonely = None, 0
+            while page is None or (len(numbers(page)) == 1 and lonely < _LONELY):
+                lonely += page is not None
                 page = layouts.draw(
                     rng,
                     family,

@@ -42,7 +42,6 @@ ERRORS_KEPT = 20
 SOME = 200
 """Test pages that a reader is asked before it is trained."""
 
-BATCH_SIZE = 32
 VOCABULARY_FROM = 5_000
 """Pages that define the vocabulary."""
 
@@ -277,7 +276,7 @@ class Materials:
         return self._kept[design.columns]
 
     def _made(self, design: Design, times: int) -> Material:
-        from charlm.experiments.page.training import Material
+        from charlm.experiments.page.training import BATCH_SIZE, Material
 
         count = self.bench.steps * BATCH_SIZE * times
         return Material.of(self.bench.vocabulary, design.training(self.seed), count)

@@ -147,8 +147,8 @@ def draw(
     columns: int = COLUMNS,
     rows: int = ROWS,
 ) -> Page | None:
-    """A page with the asked number at ``place``. None if the word that was drawn does not fit
-    there, or no other number on a narrow page: then draw again.
+    """A page with the asked number at ``place``; None if the word that was drawn does not fit
+    there: then draw again.
 
     numbers: those that the others are drawn from
     """
@@ -165,8 +165,6 @@ def draw(
         other = _block(rng, style, family, pick(rng, OTHERS), pick(rng, numbers), at, columns)
         if other is not None and not _misleads(other, blocks) and canvas.put(other):
             blocks.append(other)
-    if len(blocks) == 1:
-        return None
     for block in blocks:
         _decorate(rng, canvas, style, family, block)
     _fill(rng, canvas, style, family, blocks)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from charlm.arrays import Ids
-from charlm.experiments.page.grid import BATCH_SIZE
 from charlm.experiments.page.layouts import DIGITS, Page
 from charlm.experiments.page.readers import (
     EMBEDDING,
@@ -27,6 +26,7 @@ from charlm.seeds import derive
 Batch: TypeAlias = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 """ids (B, R, C), places of the last digits (B,), digits (B, 4)."""
 
+BATCH_SIZE = 32
 RATE = 1.0
 """Factor on the default learning rate."""
 WARMUP = 50
