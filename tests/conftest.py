@@ -27,11 +27,13 @@ from charlm.text.tokenizer import Tokenizer
 
 TOGETHER = {
     "test_cli_experiment",
+    "test_cli_experiment_page",
     "test_cli_items",
     "test_cli_eval_items",
     "test_experiment_design",
     "test_experiment_grid",
     "test_experiment_report",
+    "test_page_report",
     "test_plots",
     "test_report",
     "test_sweep",

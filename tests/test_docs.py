@@ -159,6 +159,7 @@ def test_every_command_and_option_is_in_the_reference() -> None:
         assert f"\n## charlm {name}\n" in text
     assert "--learning-rate" in text
     assert "## charlm experiment position-invariance ask\n" in text
+    assert "## charlm experiment page score\n" in text
 
 
 def test_every_command_is_in_the_readme() -> None:

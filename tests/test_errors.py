@@ -77,6 +77,11 @@ def test_could_not_is_one_and_wrong_request_is_two(name: str, code: int) -> None
         ("zzz", "charlm has no command 'zzz'; choose train, sweep, sample, rewrite, eval, score, "),
         ("corpus lst", "charlm corpus has no command 'lst'; did you mean list?"),
         ("inspect neuron x", "charlm inspect has no command 'neuron'; did you mean neurons?"),
+        ("experiment pge", "charlm experiment has no command 'pge'; did you mean page?"),
+        (
+            "experiment page ask x",
+            "charlm experiment page ask needs FILE; charlm experiment page as",
+        ),
         ("experiment position-invarience", "charlm experiment has no command 'position-invarienc"),
         ("--debgu", "charlm has no option --debgu; did you mean --debug?"),
         ("sample --temprature 1", "charlm sample has no option --temprature; did you mean --temp"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -276,7 +277,8 @@ def _read(file: str) -> tuple[str, str]:
     from charlm.text.reading import read_text
 
     name = "standard input" if file == "-" else file
-    text = read_text([file]).text
+    stdin = sys.stdin.buffer if sys.stdin is not None else None
+    text = read_text([file], stdin=stdin).text
     if not text.strip():
         raise RequestError(f"{name}: the page is empty; write a page of text into it")
     return name, text

@@ -10,5 +10,13 @@ that are used for pages and images.
     training    one reader, one seed
     grid        all readers and seeds, and pages of other widths
     measures    accuracies by place, family and width
+    report      tables, strips and sentences for the terminal
+    plots       the figures (matplotlib)
+    examples    where the word of a page's asked number is
+    htmlpage    one HTML page with everything
     store       trained readers as files
+    sheets      pages of the user's own, cut or padded; files of pages with their answers
+    ask         use trained readers: answers, scores, saliency
+
+What is the same in every experiment is in ``charlm.experiments``.
 """

@@ -17,7 +17,7 @@ from charlm.experiments.page import report
 from charlm.experiments.page.design import BOTH, PARTS, PLACES
 from charlm.experiments.page.examples import word_of
 from charlm.experiments.page.grid import Grid
-from charlm.experiments.page.layouts import DIGITS, FAMILIES, Page
+from charlm.experiments.page.layouts import DIGITS, FAMILIES, KINDS, Page
 from charlm.experiments.page.measures import PLACE, Results
 from charlm.experiments.webparts import cell
 from charlm.files import write_atomically
@@ -79,8 +79,8 @@ Schmidhuber, <em>Multi-dimensional recurrent neural networks</em>, 2007).</p>
 value.{_alike(results)}</p>
 <h2>Two pages</h2><div class="sheets">{_examples(tests[PLACES])}</div>
 <h2>Results</h2><ul>{said}</ul>
-{_tables(results)}
 <h2>Maps</h2>{webparts.figures(maps, figures)}
+<h2>Tables</h2>{_tables(results)}
 <h2>Figures</h2>{webparts.figures(others, figures)}
 {_differences(results)}
 {_errors(results, tests[PLACES])}
@@ -137,8 +137,9 @@ def _examples(pages: Sequence[Page]) -> str:
     """A page of each family, not at its edge, with the asked number and its word marked."""
     shown = []
     for number, family in enumerate(FAMILIES):
-        of_family = [page for page in pages if page.family == family]
-        page = of_family[len(of_family) * (2 + number) // 5]
+        fitting = [page for page in pages if (page.family, page.kind) == (family, KINDS[number])]
+        fitting = fitting or [page for page in pages if page.family == family]
+        page = fitting[len(fitting) // 2]
         marks = {(page.row, page.column): (DIGITS, "b")}
         found = word_of(page)
         if found is not None:

@@ -44,9 +44,10 @@ STYLES: dict[str, Style] = {
     "mdlstm-leaky": (LINE, (0, (2, 1)), "P"),
 }
 GROUPS = {
-    "without recurrence": ("feedforward", "feedforward-wide", "conv", "coordconv"),
+    "without recurrence": ("feedforward", "conv", "coordconv"),
     "one dimension": ("lstm", "lstm-columns"),
     "two dimensions": ("renet", "mdlstm", "mdlstm-leaky"),
+    "outside the comparison": ("feedforward-wide",),
 }
 PART_STYLES = dict(zip(PARTS, ((INK, "o"), (YELLOW, "^"), (BLUE, "s"), (RED, "D")), strict=True))
 """Colour and marker of each part of a page."""

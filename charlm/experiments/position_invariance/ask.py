@@ -33,6 +33,7 @@ class Panel(panel.Panel[Results, AnyReader]):
 
     def __init__(self, grid: Grid) -> None:
         super().__init__(grid)
+        self.grid = grid
         self.design = grid.design
         self.vocabulary = store.vocabulary(grid.config)
 
