@@ -22,7 +22,7 @@ from charlm.experiments.page import grid, htmlpage, plots, report
 from charlm.experiments.page.design import NEW_YEARS, PARTS, PLACES, SEEN, Design
 from charlm.experiments.page.examples import word_of
 from charlm.experiments.page.layouts import ASKED, FAMILIES, Page
-from charlm.experiments.page.measures import Results
+from charlm.experiments.page.measures import Results, width_test
 
 DESIGN = Design(("1911", "1987", "2009"), ("1969",), 6, 16, ((2, 3),), ((6, 10),))
 WIDTHS = (10, 20)
@@ -76,7 +76,7 @@ def cell(key: str, seed: int, shares: tuple[int, int, int, int], steps: int = 4)
         tests = {PLACES: outcome(right, [error]), NEW_YEARS: outcome(right)}
     else:
         right = np.arange(len(PAGES)) % 2 == 0 if width == 20 else np.ones(len(PAGES), dtype=bool)
-        tests = {grid.test_of_width(width): outcome(right)}
+        tests = {width_test(width): outcome(right)}
     return {
         "reader": key,
         "seed": seed,
@@ -112,7 +112,7 @@ def content(readers: dict[str, Shares] = READERS, widths: Sequence[int] = WIDTHS
             "design": DESIGN.to_dict(),
         },
         "versions": {"charlm": "1", "numpy": "2"},
-        "tests": {name: facts for name in (PLACES, NEW_YEARS, *map(grid.test_of_width, widths))},
+        "tests": {name: facts for name in (PLACES, NEW_YEARS, *map(width_test, widths))},
         "cells": [
             cell(key, seed, readers[grid.kind_of(key)][seed - 1]) for key, seed in settings.cells()
         ],
@@ -153,10 +153,11 @@ def test_the_tables_show_the_figures(results: Results) -> None:
     assert columns(rows[5]) == ["before training", "0.0", "0.0", "1.0", "0.0"]
     head, _, *rows = wide_above.split("\n")
     assert columns(head) == ["word above", "10 columns", "20 columns"]
-    assert [columns(row)[0] for row in rows] == ["lstm", "conv", "mdlstm"]
+    assert [columns(row)[0] for row in rows] == ["lstm", "conv", "mdlstm", "random number"]
     of_family = np.array([page.family == "above" for page in PAGES])
     share = 100 * (np.arange(len(PAGES)) % 2 == 0)[of_family].mean()
     assert columns(rows[0])[1:] == [whole, f"{share:.1f} [{share:.1f}, {share:.1f}]"]
+    assert columns(rows[-1])[1:] == ["25.0", "25.0"]  # by chance, at each width
     assert max(map(len, report.table(results).split("\n"))) <= 120
 
 

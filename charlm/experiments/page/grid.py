@@ -92,10 +92,6 @@ def kind_of(key: str) -> str:
     return key.partition("@")[0]
 
 
-def test_of_width(width: int) -> str:
-    return f"width {width}"
-
-
 class Grid(grid.Grid[measures.Results]):
     """The directory of a grid of this experiment."""
 
@@ -142,7 +138,7 @@ class Grid(grid.Grid[measures.Results]):
         }
         tests = design.tests(settings.per_place)
         for width in settings.widths:
-            tests[test_of_width(width)] = design.of_width(width).anywhere(PER_WIDTH)
+            tests[measures.width_test(width)] = design.of_width(width).anywhere(PER_WIDTH)
         config = {
             "format": self.formats[0],
             "readers": settings.keys,
@@ -231,7 +227,7 @@ class Bench(AnyBench["Reader", "Materials"]):
     def tests_of(self, key: str) -> dict[str, list[Page]]:
         """The tests of the cells of that key."""
         width = width_of(key)
-        names = (PLACES, NEW_YEARS) if width is None else (test_of_width(width),)
+        names = (PLACES, NEW_YEARS) if width is None else (measures.width_test(width),)
         return {test: self.tests[test] for test in names}
 
     def shares(self, reader: Reader) -> dict[str, float]:

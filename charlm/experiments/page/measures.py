@@ -18,6 +18,11 @@ from charlm.experiments.page.layouts import FAMILIES
 PLACE, VALUE = ANSWERS = ("place", "value")
 
 
+def width_test(width: int) -> str:
+    """The name of the test of pages of that width."""
+    return f"width {width}"
+
+
 class Results(GridResults):
     """The content of a results.json, with methods that compute figures from it."""
 
@@ -147,7 +152,7 @@ class Results(GridResults):
         """The accuracy of a reader by the width of its pages: (widths, accuracies)."""
         widths = [width for width in self.config["widths"] if f"{reader}@{width}" in self.readers]
         found = [
-            self.accuracy(f"{reader}@{width}", f"width {width}", family=family, answer=answer)
+            self.accuracy(f"{reader}@{width}", width_test(width), family=family, answer=answer)
             for width in widths
         ]
         return widths, found

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from charlm.drawing import GRID, LINE, legend_below
+from charlm.drawing import GREY, GRID, LINE, legend_below
 from charlm.experiments import figures
 from charlm.experiments.figures import (
     BLUE,
@@ -174,6 +174,8 @@ def widths(results: Results) -> Figure:
         percent_axis(axes)
         axes.set_xscale("log", base=2)
         every = results.config["widths"]
+        chances = report.chances(results, family)
+        axes.plot(every, chances, color=GREY, linestyle=":", label=report.RANDOM)
         axes.set_xticks(every, [str(width) for width in every])
         axes.minorticks_off()
         axes.set_title(report.WHERE[family], size=10)

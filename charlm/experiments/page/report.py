@@ -12,7 +12,7 @@ from charlm.experiments import verdicts
 from charlm.experiments.measures import TRAINED, Estimate, Reals
 from charlm.experiments.page.design import BOTH, NEW_YEARS, PARTS, PLACES, SEEN
 from charlm.experiments.page.layouts import FAMILIES
-from charlm.experiments.page.measures import PLACE, VALUE, Results
+from charlm.experiments.page.measures import PLACE, VALUE, Results, width_test
 from charlm.experiments.tables import BLOCKS, aligned, mean_of, percent, strip
 
 WHERE = {"above": "word above", "left": "word to the left"}
@@ -110,7 +110,13 @@ def widths(results: Results, family: str) -> list[str]:
     for reader in wide(results):
         found = dict(zip(*results.by_width(reader, family), strict=True))
         rows.append([reader, *(percent(found.get(width, Estimate.of([]))) for width in every)])
-    return aligned(rows)
+    return aligned([*rows, [RANDOM, *(one_figure(chance) for chance in chances(results, family))]])
+
+
+def chances(results: Results, family: str) -> list[float]:
+    """For each width the accuracy of picking one of the numbers of each page: a narrow page has
+    fewer."""
+    return [results.chance(width_test(width), family=family) for width in results.config["widths"]]
 
 
 def notes(results: Results) -> list[str]:
