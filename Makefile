@@ -64,6 +64,7 @@ bench-all: bench
 	$(BIN)/python benchmarks/counts.py corpora/viaggi.txt corpora/shakespeare.txt corpora/python-prose.txt corpora/dante.txt corpora/names.txt --rules
 	$(BIN)/python benchmarks/names.py corpora/names.txt
 	$(BIN)/python benchmarks/classify.py --save
+	$(BIN)/python benchmarks/digits.py --save
 	$(BIN)/python benchmarks/inside.py
 	$(BIN)/python benchmarks/distributed.py
 	$(BIN)/python benchmarks/corpus.py --long 4

@@ -624,6 +624,41 @@ CONTROLS = [
         "before[:, 1:] = np.maximum(targets[:, 1:], 0)",
         "test_rewriting.py::test_the_loss_of_items_is_that_of_torch",
     ),
+    Control(
+        "a gradient on a page misses the place below",
+        "mdlstm.py",
+        "            dh[:, i - 1, j] += da[:, i, j] @ U1\n",
+        "",
+        "test_mdlstm.py::test_states_and_gradients_equal_autograd",
+    ),
+    Control(
+        "by diagonals, a gradient misses the cell on the right",
+        "models/multidim.py",
+        "            dc[:, :, left] += dc_left\n",
+        "",
+        "test_multidim.py::test_four_corners_equal_the_double_loop_on_the_turned_page",
+    ),
+    Control(
+        "pages of training ask for numbers at held-out places",
+        "experiments/page/design.py",
+        'derive(seed, "examples"))\n        return self.draw(rng, self.places(SEEN), self.trained)',
+        'derive(seed, "examples"))\n        return self.draw(rng, self.places(), self.trained)',
+        "test_page_design.py::test_no_digit_of_an_asked_number_is_in_a_band_in_training",
+    ),
+    Control(
+        "pages of training have years that are held out",
+        "experiments/page/design.py",
+        "                    self.trained,\n                    columns=",
+        "                    self.trained + self.held_out,\n                    columns=",
+        "test_page_design.py::test_no_held_out_year_is_on_a_page_of_training",
+    ),
+    Control(
+        "two words of a page could name one number",
+        "experiments/page/layouts.py",
+        "not _misleads(other, blocks) and ",
+        "",
+        "test_page_layouts.py::test_the_other_direction_names_nothing",
+    ),
 ]
 
 

@@ -13,7 +13,9 @@ results.csv             the accuracies as a table
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -46,6 +48,12 @@ class Folder:
     def config(self) -> dict[str, Any]:
         config = sealed.parse(self.config_file, BEGIN_AGAIN)
         if config.get("format") not in self.formats:
+            other = _command_of(str(config.get("format")))
+            if other not in ("", self.command):
+                raise RequestError(
+                    f"{self.path} contains an experiment of another kind; its command is: charlm "
+                    f"experiment {other}"
+                )
             raise CheckpointError(
                 f"{self.config_file}: not an experiment of this version of charlm; choose another "
                 "--out"
@@ -112,3 +120,12 @@ class Folder:
     def write(self, path: Path, content: dict[str, Any]) -> None:
         """Write a file of this experiment, sealed."""
         sealed.write(path, {"experiment": self.experiment, **content})
+
+
+def _command_of(said: str) -> str:
+    """The name of the experiment of a format such as ``charlm-page/1``; "" if charlm has none with
+    that name."""
+    found = re.fullmatch(r"charlm-([a-z-]+)/\d+", said)
+    name = found[1] if found else ""
+    spec = find_spec(f"charlm.experiments.{name.replace('-', '_')}") if name else None
+    return name if spec and spec.submodule_search_locations else ""  # every experiment is a folder

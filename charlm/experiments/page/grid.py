@@ -19,7 +19,7 @@ from charlm.experiments import grid
 from charlm.experiments.bench import Bench as AnyBench
 from charlm.experiments.measures import pack, unpack
 from charlm.experiments.page import measures
-from charlm.experiments.page.design import Design, numbers, standard
+from charlm.experiments.page.design import NEW_YEARS, PLACES, Design, numbers, standard
 from charlm.experiments.page.layouts import Page
 from charlm.experiments.tables import as_csv
 
@@ -194,6 +194,7 @@ class Bench(AnyBench["Reader", "Materials"]):
         self.design, self.steps = made.design, made.settings.steps
         self.vocabulary = Vocabulary.of(made.config["characters"])
         self.tests = made.tests
+        self._key = ""  # of the cell that is being computed
         self._untrained: dict[str, float] = {}
 
     def make_material(self, seed: int) -> Materials:
@@ -206,6 +207,7 @@ class Bench(AnyBench["Reader", "Materials"]):
         from charlm.experiments.page.readers import KINDS, build, shape_of
         from charlm.seeds import derive
 
+        self._key = name
         kind, design = KINDS[kind_of(name)], self.design_of(name)
         shape = shape_of(kind, self.vocabulary, design.rows, design.columns)
         reader = build(kind, shape, self.vocabulary, derive(seed, "weights"))
@@ -226,23 +228,21 @@ class Bench(AnyBench["Reader", "Materials"]):
         width = width_of(key)
         return self.design if width is None else self.design.of_width(width)
 
-    def tests_of(self, reader: Reader) -> dict[str, list[Page]]:
-        """The tests whose pages are of the size that a reader has learned."""
-        return {
-            test: pages
-            for test, pages in self.tests.items()
-            if len(pages[0].rows[0]) == reader.shape.columns
-        }
+    def tests_of(self, key: str) -> dict[str, list[Page]]:
+        """The tests of the cells of that key."""
+        width = width_of(key)
+        names = (PLACES, NEW_YEARS) if width is None else (test_of_width(width),)
+        return {test: self.tests[test] for test in names}
 
     def shares(self, reader: Reader) -> dict[str, float]:
         """The share of places and of values that a reader gets right, on some of the pages."""
-        pages = next(iter(self.tests_of(reader).values()))
+        pages = next(iter(self.tests_of(self._key).values()))
         some = [pages[n] for n in np.linspace(0, len(pages) - 1, SOME).astype(int)]
         found = judge(reader, some)
         return {name: float(unpack(found[name], (SOME,)).mean()) for name in measures.ANSWERS}
 
     def judge(self, reader: Reader) -> dict[str, Any]:
-        return {test: judge(reader, pages) for test, pages in self.tests_of(reader).items()}
+        return {test: judge(reader, pages) for test, pages in self.tests_of(self._key).items()}
 
     def facts(self, reader: Reader) -> dict[str, Any]:
         return {
