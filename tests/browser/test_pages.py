@@ -204,7 +204,16 @@ def telephone(browser: Any, width: int = 400) -> Iterator[None]:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-PAGES = ("report", "score", "neurons", "unroll", "unroll-2d", "experiment", "saliency")
+PAGES = (
+    "report",
+    "score",
+    "neurons",
+    "unroll",
+    "unroll-2d",
+    "experiment",
+    "saliency",
+    "saliency-2d",
+)
 FIGURES = ("unroll", "unroll-2d", "memory", "gradients", "compare", "neurons", "score")
 
 
@@ -237,6 +246,10 @@ def folder(run: Path, report: Path, charlm: Invoke) -> Path:
     sentence = "Nel 2009, sono andato in Nepal con un amico che avevo conosciuto nel 1998."
     shares = np.linspace(-1, 1, len(sentence))
     saliency.write_page(made / "saliency.html", saliency.Saliency(sentence, shares), "2009", "gru")
+    page = "\n".join([sentence[:40]] * 24)
+    shares = np.where([character == "\n" for character in page], 0, np.linspace(-1, 1, len(page)))
+    of_page = saliency.Saliency(page, shares)
+    saliency.write_page(made / "saliency-2d.html", of_page, "2009, row 6, columns 29 to 32", "conv")
     return made
 
 
