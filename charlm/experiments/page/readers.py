@@ -41,6 +41,7 @@ from torch.nn import functional as F
 
 from charlm.arrays import Ids
 from charlm.experiments.page.layouts import COLUMNS, DIGITS, ROWS
+from charlm.experiments.widths import width_for
 from charlm.models.multidim import MDLSTM
 from charlm.models.pages import Convolution, Flattened, Kernel, PageBody, ReNet, Separate
 from charlm.text.tokenizer import CharTokenizer
@@ -237,17 +238,10 @@ def shape_of(kind: Kind, vocabulary: Vocabulary, rows: int = ROWS, columns: int 
     def shape(hidden_size: int) -> Shape:
         return Shape(kind.embedding_size, hidden_size, rows, columns)
 
-    low, high = 1, 1024
-    while high - low > 1:
-        middle = (low + high) // 2
-        if num_parameters(kind, shape(middle), vocabulary) < kind.parameters:
-            low = middle
-        else:
-            high = middle
-    return min(
-        (shape(low), shape(high)),
-        key=lambda each: abs(num_parameters(kind, each, vocabulary) - kind.parameters),
-    )
+    def count(hidden_size: int) -> int:
+        return num_parameters(kind, shape(hidden_size), vocabulary)
+
+    return shape(width_for(kind.parameters, count))
 
 
 def num_parameters(kind: Kind, shape: Shape, vocabulary: Vocabulary) -> int:
