@@ -13,6 +13,9 @@ import pytest
 
 from charlm import cli
 from charlm.experiments.measures import Estimate
+from charlm.experiments.page import measures as pages
+from charlm.experiments.page import report as page_report
+from charlm.experiments.page.grid import Grid as PageGrid
 from charlm.experiments.position_invariance import measures, report
 from charlm.experiments.position_invariance.grid import Grid
 from charlm.experiments.tables import percent
@@ -99,7 +102,23 @@ def test_the_page_says_what_the_results_with_four_digit_numbers_say() -> None:
         assert f"| {reader} | {' | '.join(cells)} |" in page
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/looking-inside.md"])
+def test_the_experiment_in_two_dimensions_says_what_its_results_say() -> None:
+    folder = ROOT / "docs" / "page"
+    results = pages.Results(json.loads((folder / "results.json").read_text("utf-8")))
+    page = (ROOT / "docs" / "page.md").read_text("utf-8")
+    assert f"```\n{page_report.table(results)}\n```" in page
+    for sentence in page_report.findings(results):
+        assert f"- {sentence}\n" in page
+    assert (folder / "results.csv").read_text("utf-8") == PageGrid(folder).table(results)
+    scored = json.loads((folder / "handwritten.json").read_text("utf-8"))["readers"]
+    assert set(scored) == set(results.main)
+    for reader, found in scored.items():
+        right = [round(found["count"] * found[answer]) for answer in pages.ANSWERS]
+        assert f"| {reader} | {right[0]} | {right[1]} |" in page
+        assert found["count"] == 12
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/looking-inside.md", "docs/page.md"])
 def test_every_picture_is_there(page: str) -> None:
     path = ROOT / page
     pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", path.read_text("utf-8"))
