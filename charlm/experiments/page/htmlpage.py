@@ -28,7 +28,7 @@ _CAPTIONS = {
     "maps": "Numbers found by the place of the first digit, two maps for each reader: the word "
     "above the number, and the word to its left. Framed: the places of training. A frame ends "
     "before a band of columns, because no digit may be in it. Gray: no word, or not the whole "
-    "number, has room there.",
+    "number, has room there. *: below 95 % at seen places.",
     "parts": "Numbers found in the four parts of a page; each point is a seed.",
     "widths": "Numbers found on pages of other widths, with as many parameters; each point is a "
     "seed. These pages have no held-out places.",
@@ -39,7 +39,7 @@ _MAPS = ("maps",)
 
 _STYLE = """
 .sheets { display: flex; flex-wrap: wrap; gap: 1.5rem; } .sheets > * { max-width: 100%; }
-.sheets figure { margin: .5rem 0; }
+.sheets figure { margin: .5rem 0; max-width: 23rem; }
 pre { font: .8rem/1.3 ui-monospace, monospace; margin: 0; padding: .5rem .7rem;
   border: 1px solid var(--faint); width: max-content; }
 pre b, pre i, pre s { font-style: normal; font-weight: 700; text-decoration: none; }
@@ -242,6 +242,7 @@ def _widths(results: Results, family: str) -> str:
         rows.append(
             webparts.row(reader, [cell(found.get(width, Estimate.of([]))) for width in every])
         )
+    rows.append(_control(report.RANDOM, report.chances(results, family)))
     heads = ["reader", *(f"{width} columns" for width in every)]
     head = f"Page widths: {report.WHERE[family]}"
     return f"<h3>{escape(head)}</h3>{webparts.table(heads, rows)}"

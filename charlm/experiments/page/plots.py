@@ -88,8 +88,7 @@ def maps(results: Results) -> Figure:
         axes.set_facecolor(GRID)
         image = axes.imshow(results.map(reader, family), vmin=0, vmax=1, cmap="cividis")
         _outline(axes, results.design)
-        untrained = "" if results.trained(reader, family) else " (untrained)"
-        axes.set_title(f"{reader}: {family}{untrained}", size=9.5)
+        axes.set_title(f"{report.named(results, reader, family)}: {family}", size=9.5)
         axes.set_xticks([0, 9, 19, 29, 39], ["1", "10", "20", "30", "40"])
         axes.set_yticks([0, 9, 19], ["1", "10", "20"])
         axes.tick_params(labelbottom=number >= len(shown) - across)  # nothing is below

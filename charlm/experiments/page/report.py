@@ -251,10 +251,7 @@ def finding(results: Results, reader: str, family: str) -> str:
             f"{name}: it learned a part of the task, {seen} % at seen places, and finds "
             f"{_listed(shares)}: what it learned does not hold there."
         )
-    return (
-        f"{name}: it did not learn the task ({seen} % at seen places), so no conclusion is "
-        "drawn from it."
-    )
+    return f"{name}: it finds only {seen} % at seen places, so no conclusion is drawn from it."
 
 
 def _verdict(gap: Callable[[str], Estimate]) -> str:
