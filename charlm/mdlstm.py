@@ -33,8 +33,8 @@ C(i + j, i) of them, a binomial coefficient, and gradients are sums over paths. 
 f everywhere, a 1 that is put into c at (0, 0) is C(i + j, i) * f^(i+j) at (i, j), and the sum over
 the diagonal i + j = d is (2 f)^d. In a chain, f at most 1 prevents growth. Here f1 + f2 must be at
 most 1: above that, cells and gradients grow exponentially along the diagonal, below that they
-vanish. A forget bias of 1, usual for a chain, gives f1 + f2 = 1.46, which is 1.46^62 = 1.7e10 on a
-page of 24 x 40. With f = 3/4:
+vanish. A forget bias of 1, usual for a chain, gives f1 + f2 = 1.46. From one corner of a page of
+24 x 40 to the other, that is C(62, 23) * 0.731^62 = 2.2e8. With f = 3/4:
 
 >>> one = np.zeros((1, 4, 4, 1))
 >>> one[:, 0, 0] = 1

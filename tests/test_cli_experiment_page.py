@@ -91,9 +91,7 @@ def test_the_command_prints_tables_strips_and_findings(made: tuple[Path, Result]
     out, result = made
     for said in ("word above", "word to the left", "10 columns", "held out", "no conclusion"):
         assert said in result.stdout
-    assert (
-        "training 3 of 3 readers: 2 kinds, 1 seeds, 2 steps each, page widths 10" in result.stderr
-    )
+    assert "training 3 of 3 readers: 2 kinds, 1 seed, 2 steps each, page widths 10" in result.stderr
     files = result.stdout.splitlines()[-11:]
     assert files[0] == str(out / "results.json")
     assert files[-1] == str(out / "page.html")
@@ -227,6 +225,12 @@ def test_ask_says_what_it_cuts(
         f"{file}: 30 lines; the last 6 are cut",
         f"{file}: line 5 has 52 characters; 12 are cut",
     ]
+    # What is padded is said of the lines that are left.
+    file.write_text("       2009\n" * 30)
+    assert charlm(*PAGE, "ask", run, file).stderr.splitlines() == [
+        f"{file}: 30 lines; the last 6 are cut",
+        f"{file}: 24 lines of up to 11 characters; padded with blanks to 24 x 40",
+    ]
     file.write_text(MINE + "≈ ☃\n≈\n")
     assert charlm(*PAGE, "ask", run, file).stderr.splitlines()[1:] == [
         "read as the unknown symbol: 3 characters the model has never seen: '≈' U+2248 (2 times), "
@@ -255,6 +259,19 @@ def test_ask_says_what_speaks_against_an_answer(
     result = charlm(*PAGE, "ask", run, "-", "--reader", "conv", input=MINE)
     assert result.stderr.splitlines()[-1] == f"conv {doubt}"
     assert result.stdout.startswith(value)
+
+
+def test_a_page_in_another_encoding(
+    run: Path, charlm: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points(monkeypatch, (0, 5), "2009")
+    file = tmp_path / "mine.txt"
+    for command, text in (("ask", "anno 2009 ≈ì\n"), ("score", "anno 2009 ≈ì\n=== 2009\n")):
+        file.write_bytes(text.encode("utf-16-le"))
+        refused(charlm(*PAGE, command, run, file), 1, "--encoding")
+        result = charlm(*PAGE, command, run, file, "--encoding", "utf-16-le")
+        assert result.exit_code == 0, result.output
+        assert "'≈' U+2248" in result.stderr
 
 
 def test_a_page_without_a_number_has_no_answer(run: Path, charlm: Invoke) -> None:
@@ -318,6 +335,9 @@ def test_colours_of_several_lines() -> None:
     found = Saliency("ab\n c", np.array([1.0, -0.5, 0, 0, 0.06]))
     assert maps.in_terminal(found, False) == "ab\n c\n\n9-\n 1"
     assert maps.in_terminal(found, True).count("\n") == 1
+    # A mark is below its character, also after characters of two columns, of none, or escaped.
+    wide = Saliency("日e\u0301\x1bx", np.array([1.0, 0.5, 0.5, 0, -1]))
+    assert maps.in_terminal(wide, False) == "日e\u0301\\x1bx\n9 5    -"
     assert "</span>\n<span" in maps.in_html(found)
 
 
@@ -382,6 +402,7 @@ def test_what_is_missing_is_named(run: Path, charlm: Invoke, tmp_path: Path) -> 
         nothing = charlm(*PAGE, command, run, tmp_path / "none.txt")
         refused(nothing, 2, "no such file")
         refused(charlm(*PAGE, command, run, "-", input=" \n\n"), 2, "the page is empty")
+        refused(charlm(*PAGE, command, run, tmp_path), 2, "is a directory; name a text file")
     refused(charlm(*PAGE, "ask", tmp_path / "x", file), 2, "run one: charlm experiment page --out")
     refused(
         charlm(*PAGE, "ask", run, file, "--reader", "conv@10"), 2, f"{run} has conv, feedforward"

@@ -45,7 +45,9 @@ class Settings:
         ]
 
     def describe(self) -> str:
-        return f"{len(self.readers)} kinds, {self.seeds} seeds, {self.steps:,} steps each"
+        kinds = "1 kind" if len(self.readers) == 1 else f"{len(self.readers)} kinds"
+        seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
+        return f"{kinds}, {seeds}, {self.steps:,} steps each"
 
 
 class Work(Protocol):

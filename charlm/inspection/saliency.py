@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -54,7 +55,7 @@ def in_terminal(found: Saliency, colour: bool, indent: int = 0) -> str:
                 pieces.append(f"\x1b[48;5;{tone}m\x1b[30m{shown}\x1b[0m")
         return "".join(pieces)
     marks = "".join(
-        character if character == "\n" else _mark(share)
+        character if character == "\n" else _mark(share, _columns(character))
         for character, share in zip(found.text, found.shares, strict=True)
     )
     if found.several_lines:
@@ -63,10 +64,18 @@ def in_terminal(found: Saliency, colour: bool, indent: int = 0) -> str:
     return f"{printable(found.text)}\n{' ' * indent}{marks}".rstrip()
 
 
-def _mark(share: float) -> str:
-    if abs(share) < _SMALL:
-        return " "
-    return str(max(1, min(9, int(10 * share)))) if share > 0 else "-"
+def _columns(character: str) -> int:
+    """How many columns of a terminal a character takes."""
+    if unicodedata.category(character) in ("Mn", "Me", "Cf") and printable(character) == character:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else len(printable(character))
+
+
+def _mark(share: float, width: int) -> str:
+    """The mark below a character of so many columns."""
+    if abs(share) < _SMALL or not width:
+        return " " * width
+    return (str(max(1, min(9, int(10 * share)))) if share > 0 else "-").ljust(width)
 
 
 def in_html(found: Saliency) -> str:

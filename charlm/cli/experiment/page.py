@@ -20,7 +20,15 @@ from charlm.cli.experiment.common import (
     resume_option,
     seeds_option,
 )
-from charlm.cli.options import HELP, Group, Number, json_option, option, workers_options
+from charlm.cli.options import (
+    HELP,
+    Group,
+    Number,
+    encoding_option,
+    json_option,
+    option,
+    workers_options,
+)
 from charlm.cli.terminal import echo, echo_json, say, table, use_colour
 from charlm.errors import RequestError
 
@@ -145,7 +153,10 @@ def _show(made: Grid) -> None:
 @option("--reader", help="Reader (kind of network) that answers [default: the best]")
 @option("--saliency", is_flag=True, help="Show how much each character influenced the answer.")
 @option("--html", type=click.Path(path_type=Path), help="Write the saliency to this HTML file.")
-def ask(run: str, file: str, reader: str | None, saliency: bool, html: Path | None) -> None:
+@encoding_option()
+def ask(
+    run: str, file: str, reader: str | None, saliency: bool, html: Path | None, encoding: str | None
+) -> None:
     """Print the year of the trip on the page in FILE, and its place.
 
     FILE is a text file with one page, or - for standard input. Lines are padded with blanks or cut
@@ -161,7 +172,7 @@ def ask(run: str, file: str, reader: str | None, saliency: bool, html: Path | No
     """
     from charlm.experiments.page.sheets import fit
 
-    name, text = _read(file)
+    name, text = _read(file, encoding)
     panel = _panel(run)
     reader = reader or panel.best
     sheet = fit(text, name)
@@ -207,8 +218,9 @@ def _doubt(reader: str, sheet: Sheet, answer: Answer) -> str:
 @click.argument("run")
 @click.argument("file")
 @option("--reader", help="Reader (kind of network) to measure [default: all]")
+@encoding_option()
 @json_option()
-def score(run: str, file: str, reader: str | None, as_json: bool) -> None:
+def score(run: str, file: str, reader: str | None, encoding: str | None, as_json: bool) -> None:
     """Measure the accuracy of every reader of RUN on the pages in FILE.
 
     FILE has pages. After each page comes a line with three equals signs and its right answer, such
@@ -221,7 +233,7 @@ def score(run: str, file: str, reader: str | None, as_json: bool) -> None:
     from charlm.experiments.page import ask as asking
     from charlm.experiments.page.sheets import read_asked
 
-    name, text = _read(file)
+    name, text = _read(file, encoding)
     pages = read_asked(text, name)
     panel = _panel(run)
     names = [reader] if reader else panel.readers
@@ -272,13 +284,16 @@ def _as_json(found: Scored) -> dict[str, Any]:
     }
 
 
-def _read(file: str) -> tuple[str, str]:
-    """(name, text) of a file or of standard input; RequestError if there is nothing in it."""
+def _read(file: str, encoding: str | None) -> tuple[str, str]:
+    """(name, text) of a file or of standard input; RequestError for a directory, and if there is
+    nothing in it."""
     from charlm.text.reading import read_text
 
     name = "standard input" if file == "-" else file
+    if file != "-" and Path(file).is_dir():
+        raise RequestError(f"{file} is a directory; name a text file")
     stdin = sys.stdin.buffer if sys.stdin is not None else None
-    text = read_text([file], stdin=stdin).text
+    text = read_text([file], encoding=encoding, stdin=stdin).text
     if not text.strip():
         raise RequestError(f"{name}: the page is empty; write a page of text into it")
     return name, text

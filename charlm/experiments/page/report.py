@@ -140,8 +140,7 @@ def notes(results: Results) -> list[str]:
     ]
     if any(not learned(results, reader, family) for reader in results.main for family in FAMILIES):
         lines.append(
-            f"*  untrained: below {100 * TRAINED:.0f} % of the places at seen places, so no "
-            "conclusion is drawn"
+            f"*  untrained: below {100 * TRAINED:.0f} % at seen places, so no conclusion is drawn"
         )
     return lines
 

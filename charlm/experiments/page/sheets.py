@@ -67,13 +67,14 @@ def fit(text: str, name: str) -> Sheet:
     ]
     if len(long) > _NAMED:
         cut.append(f"{name}: {len(long) - _NAMED} more lines are cut after {COLUMNS} characters")
+    lines = [line[:COLUMNS] for line in lines[:ROWS]]
     longest = max(map(len, lines), default=0)
     if len(lines) < ROWS or longest < COLUMNS:
         padded = (
             f"{name}: {len(lines)} {_plural(len(lines), 'line')} of up to {longest} "
             f"{_plural(longest, 'character')}; padded with blanks to {ROWS} x {COLUMNS}"
         )
-    lines = [line[:COLUMNS].ljust(COLUMNS) for line in lines[:ROWS]]
+    lines = [line.ljust(COLUMNS) for line in lines]
     lines += [" " * COLUMNS] * (ROWS - len(lines))
     return Sheet(name, tuple(lines), tuple(cut), padded)
 
