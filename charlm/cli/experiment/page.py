@@ -33,7 +33,7 @@ from charlm.cli.terminal import echo, echo_json, say, table, use_colour
 from charlm.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from charlm.experiments.page.ask import Answer, Panel, Scored
     from charlm.experiments.page.grid import Grid
@@ -186,8 +186,7 @@ def ask(
             raise RequestError("there is no answer to explain; leave out --saliency and --html")
         echo("-")
         return
-    doubt = _doubt(reader, sheet, answer)
-    if doubt:
+    for doubt in _doubts(panel, reader, sheet, answer):
         say(doubt)
     echo(f"{answer.value}  {answer.where}")
     if not saliency and html is None:
@@ -202,16 +201,24 @@ def ask(
         click.echo(str(html))
 
 
-def _doubt(reader: str, sheet: Sheet, answer: Answer) -> str:
-    """What speaks against an answer: its place is no number, or another one."""
+def _doubts(panel: Panel, reader: str, sheet: Sheet, answer: Answer) -> Iterator[str]:
+    """What speaks against an answer: its reader is untrained; its place is no number, or another
+    one."""
+    from charlm.experiments.measures import TRAINED
+    from charlm.experiments.page import report
+
+    if not report.learned(panel.results, reader):
+        yield (
+            f"{reader} finds less than {100 * TRAINED:.0f} % at seen places, so its answer means "
+            "little; train it with more --steps"
+        )
     pointed = answer.pointed(sheet)
     there = {(row, column): said for row, column, said in sheet.numbers}
     said = there.get((answer.row, answer.column))
     if said is None:
-        return f"{reader} points at {pointed!r}, which is not a number of four digits"
-    if said != answer.value:
-        return f"{reader} answers {answer.value}, but points at {said}"
-    return ""
+        yield f"{reader} points at {pointed!r}, which is not a number of four digits"
+    elif said != answer.value:
+        yield f"{reader} answers {answer.value}, but points at {said}"
 
 
 @command.command()
