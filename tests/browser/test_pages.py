@@ -211,6 +211,7 @@ PAGES = (
     "unroll",
     "unroll-2d",
     "experiment",
+    "experiment-page",
     "saliency",
     "saliency-2d",
 )
@@ -225,6 +226,7 @@ def folder(run: Path, report: Path, charlm: Invoke) -> Path:
     shutil.copy(report, made / "report.html")
     root = Path(__file__).resolve().parent.parent.parent
     shutil.copy(root / "docs" / "position-invariance" / "page.html", made / "experiment.html")
+    shutil.copy(root / "docs" / "page" / "page.html", made / "experiment-page.html")
     text, other = run.parent / "hostile.txt", run.parent / "other.safetensors"
     other.write_bytes((run / "best.safetensors").read_bytes())
     with_other = (run, text, "--with", other)
@@ -446,15 +448,17 @@ def test_the_other_pages_are_quiet_too(
     picture(browser, "-".join(command[:2]).replace("-RUN", ""))
 
 
-def test_the_experiments_page_is_quiet_too(browser: Any) -> None:
+@pytest.mark.parametrize(("experiment", "figures"), [("position-invariance", 5), ("page", 4)])
+def test_the_experiments_page_is_quiet_too(browser: Any, experiment: str, figures: int) -> None:
     root = Path(__file__).resolve().parent.parent.parent
-    opened(browser, root / "docs" / "position-invariance" / "page.html")
+    opened(browser, root / "docs" / experiment / "page.html")
     assert browser.get_log("browser") == []
     sent = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
     asked = [e["params"]["request"]["url"] for e in sent if e["method"].endswith("WillBeSent")]
     assert [url[-9:] for url in asked if not url.startswith("data:")] == ["page.html"]
-    assert browser.execute_script("return document.querySelectorAll('figure svg').length") == 5
-    picture(browser, "position-invariance")
+    drawn = browser.execute_script("return document.querySelectorAll('figure svg').length")
+    assert drawn == figures
+    picture(browser, experiment)
 
 
 def test_a_picture_of_text_is_drawn(

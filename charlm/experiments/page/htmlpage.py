@@ -43,7 +43,7 @@ _STYLE = """
 pre { font: .8rem/1.3 ui-monospace, monospace; margin: 0; padding: .5rem .7rem;
   border: 1px solid var(--faint); width: max-content; }
 pre b, pre i, pre s { font-style: normal; font-weight: 700; text-decoration: none; }
-pre b { color: var(--paper); background: var(--own); }
+pre b { background: rgba(37, 99, 235, .4); } /* the text on it can be read in both modes */
 pre i { border-bottom: 2px solid var(--own); }
 pre s { outline: 2px solid #d55e00; }
 """
@@ -146,7 +146,7 @@ def _examples(pages: Sequence[Page]) -> str:
             marks[found.at] = (len(found.word), "i")
         shown.append(
             f"<figure>{sheet(page.rows, marks)}<figcaption>{escape(report.WHERE[family])}: a "
-            f"{escape(page.kind)}. The asked number is on dark ground, its word underlined."
+            f"{escape(page.kind)}. The asked number is on blue ground, its word underlined."
             "</figcaption></figure>"
         )
     return "".join(shown)
