@@ -169,7 +169,7 @@ def _errors(results: Results, pages: Sequence[Page]) -> str:
             )
     if not parts:
         return ""
-    note = "On dark ground: the asked number. In a red frame: where the reader points."
+    note = "On blue ground: the asked number. In a red frame: where the reader points."
     return f"<h2>Some errors</h2><p>{note}</p>{''.join(parts)}"
 
 
