@@ -65,6 +65,9 @@ bench-all: bench
 	$(BIN)/python benchmarks/names.py corpora/names.txt
 	$(BIN)/python benchmarks/classify.py --save
 	$(BIN)/python benchmarks/digits.py --save
+	$(BIN)/python benchmarks/forget_gates.py
+	$(BIN)/python benchmarks/receptive_field.py
+	$(BIN)/python benchmarks/diagonals.py
 	$(BIN)/python benchmarks/inside.py
 	$(BIN)/python benchmarks/distributed.py
 	$(BIN)/python benchmarks/corpus.py --long 4

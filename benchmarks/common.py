@@ -1,4 +1,5 @@
-"""Shared by the benchmarks: a description of the machine, and the path of tinyshakespeare."""
+"""Shared by the benchmarks: a description of the machine, the path of tinyshakespeare, and the
+vocabulary of pages."""
 
 from __future__ import annotations
 
@@ -8,7 +9,13 @@ import json
 import os
 import platform
 import re
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from charlm.experiments.page.design import Design
+    from charlm.experiments.page.readers import Vocabulary
 
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
@@ -29,6 +36,13 @@ def shakespeare(given: Path | None) -> Path:
     if text_sha256(path.read_text(encoding="utf-8")) != SHAKESPEARE_SHA256:
         raise SystemExit(f"{path} is not char-rnn's tinyshakespeare")
     return path
+
+
+def page_vocabulary(design: Design, pages: int = 2000) -> Vocabulary:
+    """The characters of so many pages, which are all that the grammar writes."""
+    from charlm.experiments.page.readers import Vocabulary
+
+    return Vocabulary.of("".join("".join(page.rows) for page in islice(design.training(0), pages)))
 
 
 def describe() -> str:

@@ -25,7 +25,7 @@ import torch
 
 from charlm.experiments.measures import Estimate
 from charlm.experiments.page.design import standard
-from charlm.experiments.page.readers import KINDS, Kind, Reader, Shape, Vocabulary, build, shape_of
+from charlm.experiments.page.readers import KINDS, Kind, Reader, Shape, build, shape_of
 from charlm.experiments.page.training import Material, train
 from charlm.experiments.tables import aligned, percent
 from charlm.experiments.training import CurvePoint
@@ -43,7 +43,7 @@ CELLS: tuple[tuple[Cell, float], ...] = (
 DIAGONALS = (0, 10, 20, 40, 62)
 FOUND = 0.9
 BATCH_SIZE = 32
-CHARACTERS_FROM, VALIDATION = 2000, 200
+VALIDATION = 200
 
 
 def name_of(cell: Cell, bias: float) -> str:
@@ -69,9 +69,7 @@ class Trained:
 def trained(cell: Cell, bias: float, seed: int, steps: int) -> Trained:
     torch.set_num_threads(1)
     design = standard()
-    pages = design.training(0)
-    characters = "".join(next(pages).text for _ in range(CHARACTERS_FROM)).replace("\n", "")
-    vocabulary = Vocabulary.of(characters)
+    vocabulary = common.page_vocabulary(design)
     kind = Kind(name_of(cell, bias), partial(body, cell, bias), KINDS["mdlstm"].parameters)
     shape = shape_of(kind, vocabulary)
     reader = build(kind, shape, vocabulary, derive(seed, "weights"))
