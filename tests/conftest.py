@@ -33,6 +33,7 @@ TOGETHER = {
     "test_experiment_design",
     "test_experiment_grid",
     "test_experiment_report",
+    "test_page_grid",
     "test_page_report",
     "test_plots",
     "test_report",
