@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from charlm.experiments.page.design import Design
-    from charlm.experiments.page.readers import Vocabulary
+    from charlm.experiments.page.readers import Kind, Reader, Vocabulary
+    from charlm.experiments.page.training import Material
 
 SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
@@ -43,6 +44,22 @@ def page_vocabulary(design: Design, pages: int = 2000) -> Vocabulary:
     from charlm.experiments.page.readers import Vocabulary
 
     return Vocabulary.of("".join("".join(page.rows) for page in islice(design.training(0), pages)))
+
+
+def page_cell(kind: Kind, seed: int, steps: int) -> tuple[Reader, Material, Material]:
+    """A new reader of pages, what it is trained on and what it is validated on, as in a cell of
+    ``charlm experiment page``."""
+    from charlm.experiments.page.design import standard
+    from charlm.experiments.page.grid import VALIDATION
+    from charlm.experiments.page.readers import build, shape_of
+    from charlm.experiments.page.training import BATCH_SIZE, Material
+    from charlm.seeds import derive
+
+    design = standard()
+    vocabulary = page_vocabulary(design)
+    reader = build(kind, shape_of(kind, vocabulary), vocabulary, derive(seed, "weights"))
+    material = Material.of(vocabulary, design.training(seed), steps * BATCH_SIZE)
+    return reader, material, Material.of(vocabulary, design.validation(seed), VALIDATION)
 
 
 def describe() -> str:

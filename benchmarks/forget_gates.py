@@ -24,15 +24,13 @@ import numpy as np
 import torch
 
 from charlm.experiments.measures import Estimate
-from charlm.experiments.page.design import standard
-from charlm.experiments.page.readers import KINDS, Kind, Reader, Shape, build, shape_of
-from charlm.experiments.page.training import Material, train
+from charlm.experiments.page.readers import KINDS, Kind, Reader, Shape
+from charlm.experiments.page.training import BATCH_SIZE, Material, train
 from charlm.experiments.tables import aligned, percent
 from charlm.experiments.training import CurvePoint
 from charlm.mdlstm import growth
 from charlm.models.multidim import MDLSTM, Cell
 from charlm.models.pages import PageBody
-from charlm.seeds import derive
 
 CELLS: tuple[tuple[Cell, float], ...] = (
     ("mdlstm", 1.0),
@@ -42,8 +40,6 @@ CELLS: tuple[tuple[Cell, float], ...] = (
 )
 DIAGONALS = (0, 10, 20, 40, 62)
 FOUND = 0.9
-BATCH_SIZE = 32
-VALIDATION = 200
 
 
 def name_of(cell: Cell, bias: float) -> str:
@@ -68,13 +64,8 @@ class Trained:
 
 def trained(cell: Cell, bias: float, seed: int, steps: int) -> Trained:
     torch.set_num_threads(1)
-    design = standard()
-    vocabulary = common.page_vocabulary(design)
     kind = Kind(name_of(cell, bias), partial(body, cell, bias), KINDS["mdlstm"].parameters)
-    shape = shape_of(kind, vocabulary)
-    reader = build(kind, shape, vocabulary, derive(seed, "weights"))
-    material = Material.of(vocabulary, design.training(seed), steps * BATCH_SIZE)
-    validation = Material.of(vocabulary, design.validation(seed), VALIDATION)
+    reader, material, validation = common.page_cell(kind, seed, steps)
     norm = gradient_norm(reader, material)
     curve = train(reader, material, validation, name=kind.name, seed=seed, steps=steps)
     return Trained(curve, norm)

@@ -20,18 +20,16 @@ import torch
 from charlm.experiments.measures import Estimate
 from charlm.experiments.page.design import BOTH, PLACES, SEEN, standard
 from charlm.experiments.page.layouts import FAMILIES, Page
-from charlm.experiments.page.readers import KINDS, Kind, Shape, build, shape_of
-from charlm.experiments.page.training import Material, train
+from charlm.experiments.page.readers import KINDS, Kind, Shape
+from charlm.experiments.page.training import train
 from charlm.experiments.tables import aligned, percent
 from charlm.models.pages import Convolution, Kernel, PageBody
-from charlm.seeds import derive
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "as the reader conv": ((3, 5, 1, 1), (3, 5, 1, 2), (3, 5, 1, 3), (3, 5, 1, 3)),
     "narrower": ((3, 5, 1, 1), (3, 5, 1, 1), (3, 5, 1, 1), (3, 5, 1, 1)),
     "lower": ((1, 5, 1, 1), (1, 5, 1, 2), (1, 5, 1, 3), (1, 5, 1, 3)),
 }
-BATCH_SIZE, VALIDATION = 32, 200
 
 
 def body(kernels: tuple[Kernel, ...], shape: Shape) -> PageBody:
@@ -42,14 +40,11 @@ def shares(name: str, seed: int, steps: int) -> dict[tuple[str, str], float]:
     """The share of places that a network finds, by family and part of the page."""
     torch.set_num_threads(1)
     design = standard()
-    vocabulary = common.page_vocabulary(design)
     kind = Kind(name, partial(body, KERNELS[name]), KINDS["conv"].parameters)
-    reader = build(kind, shape_of(kind, vocabulary), vocabulary, derive(seed, "weights"))
-    material = Material.of(vocabulary, design.training(seed), steps * BATCH_SIZE)
-    validation = Material.of(vocabulary, design.validation(seed), VALIDATION)
+    reader, material, validation = common.page_cell(kind, seed, steps)
     train(reader, material, validation, name=name, seed=seed, steps=steps)
     tests: list[Page] = design.tests(1)[PLACES]
-    found = reader.answers(vocabulary.encode([page.rows for page in tests]))
+    found = reader.answers(reader.vocabulary.encode([page.rows for page in tests]))
     right = [
         at == (page.row, page.column)
         for at, page in zip(zip(found.rows, found.columns, strict=True), tests, strict=True)

@@ -158,6 +158,16 @@ def list_errors(reader: str, errors: Sequence[str]) -> None:
         echo(f"  {error}")
 
 
+def print_report(parts: Sequence[str], findings: Sequence[str]) -> None:
+    """Print the tables and strips that are not empty, a blank line after each, and the sentences
+    about the readers."""
+    for part in filter(None, parts):
+        click.echo(f"{part}\n")
+    for sentence in findings:
+        click.echo(sentence)
+    click.echo()
+
+
 def list_files(made: Grid[Any], draw: Callable[[], list[Path]]) -> None:
     """Print the names of the files of the results.
 

@@ -16,6 +16,7 @@ from charlm.cli.experiment.common import (
     list_files,
     opened,
     out_option,
+    print_report,
     readers_option,
     resume_option,
     seeds_option,
@@ -131,13 +132,9 @@ def _show(made: Grid) -> None:
     from charlm.experiments.page import report
 
     results = made.collect()
-    click.echo(report.table(results))
-    click.echo()
-    click.echo(report.strips(results, blocks()))
-    click.echo()
-    for sentence in report.findings(results):
-        click.echo(sentence)
-    click.echo()
+    print_report(
+        [report.table(results), report.strips(results, blocks())], report.findings(results)
+    )
 
     def draw() -> list[Path]:
         from charlm.experiments.page import htmlpage, plots

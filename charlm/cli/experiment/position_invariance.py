@@ -16,6 +16,7 @@ from charlm.cli.experiment.common import (
     list_files,
     opened,
     out_option,
+    print_report,
     readers_option,
     resume_option,
     seeds_option,
@@ -94,16 +95,10 @@ def _show(made: Grid) -> None:
     from charlm.experiments.position_invariance import report
 
     results = made.collect()
-    click.echo(report.table(results))
-    click.echo()
-    errors = report.error_table(results)
-    if errors:
-        click.echo(f"{errors}\n")
-    click.echo(report.strips(results, blocks()))
-    click.echo()
-    for sentence in report.findings(results):
-        click.echo(sentence)
-    click.echo()
+    print_report(
+        [report.table(results), report.error_table(results), report.strips(results, blocks())],
+        report.findings(results),
+    )
 
     def draw() -> list[Path]:
         from charlm.experiments.position_invariance import page, plots

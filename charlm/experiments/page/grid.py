@@ -51,6 +51,7 @@ class Settings(grid.Settings):
     """The settings of a grid; stored, so that an interrupted one continues with the same ones.
 
     readers: kinds of readers
+    per_place: test pages of each family for each place
     widths: columns of further pages
     """
 

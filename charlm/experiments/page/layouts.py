@@ -184,7 +184,8 @@ class Style:
     align: where a word above begins: with its number, where both end together, or between
     pitch: rows and columns from one block to the next
     stagger: columns by which a block may be out of line
-    text: share of the remaining places that get words; frame: whether the page has a border
+    text: share of the remaining places that get words
+    frame: whether the page has a border; bars: whether lines divide it into columns
     """
 
     capitals: int
@@ -194,7 +195,7 @@ class Style:
     pitch: tuple[int, int]
     stagger: int
     text: float
-    frame: bool
+    frame: bool = False
     bars: bool = False
 
 
@@ -202,15 +203,13 @@ def _table(rng: Rng, family: Family) -> Style:
     gap = between(rng, 1, 2) if family == "above" else between(rng, 1, 5)
     tall = between(rng, gap + 2, 6) if family == "above" else between(rng, 1, 3)
     return Style(
-        between(rng, 0, 2),
-        gap,
-        pick(rng, " -"),
-        between(rng, 0, 2),
-        (tall, between(rng, 10, 14)),
-        0,
-        0.35,
-        False,
-        bars=False,
+        capitals=between(rng, 0, 2),
+        gap=gap,
+        leader=pick(rng, " -"),
+        align=between(rng, 0, 2),
+        pitch=(tall, between(rng, 10, 14)),
+        stagger=0,
+        text=0.35,
     )
 
 
@@ -218,28 +217,43 @@ def _form(rng: Rng, family: Family) -> Style:
     gap = 1 if family == "above" else between(rng, 2, 7)
     tall = between(rng, 3, 5) if family == "above" else between(rng, 2, 3)
     return Style(
-        between(rng, 0, 1),
-        gap,
-        pick(rng, "._: "),
-        between(rng, 0, 2),
-        (tall, between(rng, 11, 18)),
-        4,
-        0.15,
-        False,
+        capitals=between(rng, 0, 1),
+        gap=gap,
+        leader=pick(rng, "._: "),
+        align=between(rng, 0, 2),
+        pitch=(tall, between(rng, 11, 18)),
+        stagger=4,
+        text=0.15,
     )
 
 
 def _diary(rng: Rng, family: Family) -> Style:
     tall = between(rng, 4, 6) if family == "above" else between(rng, 2, 5)
     return Style(
-        0, 1, " ", between(rng, 0, 2), (tall, between(rng, 12, 16)), 6, 0.8, False, bars=True
+        capitals=0,
+        gap=1,
+        leader=" ",
+        align=between(rng, 0, 2),
+        pitch=(tall, between(rng, 12, 16)),
+        stagger=6,
+        text=0.8,
+        bars=True,
     )
 
 
 def _boarding(rng: Rng, family: Family) -> Style:
     gap = between(rng, 1, 2) if family == "above" else between(rng, 1, 3)
     tall = between(rng, gap + 2, 5) if family == "above" else 2
-    return Style(2, gap, " ", between(rng, 0, 2), (tall, between(rng, 10, 15)), 2, 0.2, True)
+    return Style(
+        capitals=2,
+        gap=gap,
+        leader=" ",
+        align=between(rng, 0, 2),
+        pitch=(tall, between(rng, 10, 15)),
+        stagger=2,
+        text=0.2,
+        frame=True,
+    )
 
 
 _STYLES = {"table": _table, "form": _form, "diary": _diary, "boarding pass": _boarding}
